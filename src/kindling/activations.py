@@ -1,0 +1,70 @@
+"""The names of the activations. This file does not import torch, so a wrong name is refused at once."""
+
+from difflib import get_close_matches
+
+from kindling import UserError
+
+# name -> class in torch.nn (or in kindling.models.activation) and its arguments
+ACTIVATIONS: dict[str, tuple] = {
+    "celu": ("CELU",),
+    "elu": ("ELU",),
+    "gelu": ("GELU",),
+    "hardshrink": ("Hardshrink",),
+    "hardsigmoid": ("Hardsigmoid",),
+    "hardswish": ("Hardswish",),
+    "hardtanh": ("Hardtanh",),
+    "identity": ("Identity",),
+    "leaky_relu": ("LeakyReLU",),
+    "logsigmoid": ("LogSigmoid",),
+    "mish": ("Mish",),
+    "prelu": ("PReLU",),
+    "relu": ("ReLU",),
+    "relu6": ("ReLU6",),
+    "rrelu": ("RReLU",),
+    "selu": ("SELU",),
+    "sigmoid": ("Sigmoid",),
+    "sign": ("Sign",),
+    "silu": ("SiLU",),
+    "softplus": ("Softplus",),
+    "softshrink": ("Softshrink",),
+    "softsign": ("Softsign",),
+    "step": ("Step",),
+    "tanh": ("Tanh",),
+    "tanhshrink": ("Tanhshrink",),
+    # torch gives no defaults; with 0, 0 it would be relu again.
+    "threshold": ("Threshold", 0.1, 0.0),
+}
+ALIASES = {
+    "leakyrelu": "leaky_relu",
+    "linear": "identity",
+    "log_sigmoid": "logsigmoid",
+    "logistic": "sigmoid",
+    "none": "identity",
+    "swish": "silu",
+}
+_MIXES = "mixes the units of a layer; kindling's losses already apply it to the logits. Choose an element-wise one"
+REFUSED = {
+    "softmax": _MIXES,
+    "softmin": _MIXES,
+    "softmax2d": _MIXES,
+    "log_softmax": _MIXES,
+    "logsoftmax": _MIXES,
+    "glu": "halves the width of a layer. Choose an element-wise one",
+}
+
+
+def canonical(name: str) -> str:
+    """The table's name for `name`, e.g. `silu` for `Swish`.
+
+    Raises:
+        UserError: it is no element-wise activation; the message has the reason or the nearest name.
+    """
+    key = str(name).lower()
+    key = ALIASES.get(key, key)
+    if key in ACTIVATIONS:
+        return key
+    if key in REFUSED:
+        raise UserError(f"activation={name} {REFUSED[key]}: {', '.join(ACTIVATIONS)}.")
+    near = get_close_matches(key, [*ACTIVATIONS, *ALIASES], 1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise UserError(f"activation={name} is unknown.{hint} Known: {', '.join(ACTIVATIONS)}.")

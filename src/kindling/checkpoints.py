@@ -1,0 +1,120 @@
+"""Best and last checkpoints. The best weights are held in memory, the disk is written every 10 s, at the end and on a signal."""
+
+import math
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+
+
+class BestAndLast(Checkpoint):
+    """Keeps `best.ckpt` and `last.ckpt` of a run; each is written beside its name and renamed, never half.
+
+    Lightning's ModelCheckpoint writes a file at every improvement (2-5 ms, as long as a small epoch), and its "last" is the
+    last *best*. Here last.ckpt is the last state, with the best weights inside: a resumed run has both, whenever it was killed.
+    A signal (Ctrl-C, SIGTERM) ends training at the next training step's end, exactly resumable; a second one ends it at once.
+
+    Args:
+        dirpath: folder of the two files.
+        monitor: the value to compare, e.g. "val/loss". Without validation rows there is none: best is last.
+        mode: "min" or "max".
+        every_seconds: at most so much work is lost when the process is killed.
+    """
+
+    takes_chunks = True  # on_train_batch_end works once a chunk as well
+
+    def __init__(self, dirpath: str, monitor: str = "val/loss", mode: str = "min", every_seconds: float = 10.0):
+        self.dirpath, self.monitor, self.mode, self.every_seconds = Path(dirpath), monitor, mode, every_seconds
+        self.best: dict = {}  # score, epoch (counted from 1), step, metrics, confusion counts, weights
+        self.signal: int | None = None
+
+    @property
+    def last_path(self) -> Path:
+        return self.dirpath / "last.ckpt"
+
+    @property
+    def best_path(self) -> Path:
+        return self.dirpath / "best.ckpt"
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self.saved_at, self.handlers = time.monotonic(), {}
+        if stage == "fit" and threading.current_thread() is threading.main_thread():
+            self.handlers = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if "random_state" in self.__dict__:  # resumed: dropout goes on where it was
+            torch.set_rng_state(self.random_state["cpu"].cpu())
+            if "cuda" in self.random_state:
+                torch.cuda.set_rng_state_all([state.cpu() for state in self.random_state["cuda"]])
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_) -> None:
+        # The last batch's checkpoint would come before the epoch's validation: on_train_epoch_end writes that one.
+        if not trainer.is_last_batch:
+            self._save_if_due(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = trainer.callback_metrics
+        validated = self.monitor in metrics
+        score = float(metrics[self.monitor] if validated else metrics.get("train/loss", 0.0))
+        sign = -1 if self.mode == "max" and validated else 1
+        better = not self.best or not validated or sign * score < sign * self.best["score"]
+        if better and math.isfinite(score):
+            self.best = {
+                "score": score,
+                "epoch": trainer.current_epoch + 1,
+                "step": trainer.global_step,
+                "metrics": {name: float(value) for name, value in metrics.items()},
+                "counts": {stage: counts.clone() for stage, counts in getattr(pl_module, "counts", {}).items()},
+                "weights": {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()},
+            }
+        self._save_if_due(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.save(trainer)
+
+    def state_dict(self) -> dict:
+        random_state = {"cpu": torch.get_rng_state()}
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            random_state["cuda"] = torch.cuda.get_rng_state_all()
+        return {"best": self.best, "random_state": random_state}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self.best, self.random_state = state_dict["best"], state_dict["random_state"]
+
+    def save(self, trainer: pl.Trainer) -> None:
+        """Write last.ckpt, and from it best.ckpt: the same file with the best weights and without the training state."""
+        part = self.dirpath / "last.ckpt.part"
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            os.replace(part, self.last_path)
+            if self.best:
+                # Written by this process a moment ago, so whatever a user's module keeps in it may be loaded.
+                checkpoint = torch.load(self.last_path, map_location="cpu", weights_only=False)
+                for key in ("optimizer_states", "lr_schedulers", "callbacks", "loops", "kept"):
+                    checkpoint.pop(key, None)
+                weights = {name: tensor.cpu() for name, tensor in self.best["weights"].items()}
+                checkpoint |= {"state_dict": weights, "epoch": self.best["epoch"] - 1, "global_step": self.best["step"]}
+                torch.save(checkpoint, self.dirpath / "best.ckpt.part")
+                os.replace(self.dirpath / "best.ckpt.part", self.best_path)
+        self.saved_at = time.monotonic()
+
+    def _save_if_due(self, trainer: pl.Trainer) -> None:
+        if self.signal is not None:
+            self.save(trainer)
+            raise KeyboardInterrupt  # never trainer.should_stop: it would close the epoch, and a resumed run lose its rest
+        if time.monotonic() - self.saved_at > self.every_seconds:
+            self.save(trainer)
+
+    def _note(self, number: int, frame) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number

@@ -1,0 +1,94 @@
+"""An extra: the confusion matrix, as text every epoch, as a figure for the best epoch and the test rows, as CSV.
+
+Delete this file, its test and its line in conf/config.yaml, and everything else runs on.
+"""
+
+import csv
+import logging
+from pathlib import Path
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from kindling.checkpoints import BestAndLast
+from kindling.records import AfterEpoch, log_figure, log_text
+
+log = logging.getLogger("kindling")
+
+
+class ConfusionMatrix(AfterEpoch):
+    """Rows are true classes, columns predicted ones. The counts are the model's, over all rows of the epoch.
+
+    Args:
+        folder: the run's; the test set's matrix is written there, of the best weights.
+    """
+
+    def __init__(self, folder: str):
+        self.folder = Path(folder)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        stage, counts = _watched(getattr(pl_module, "counts", {}))
+        if counts is not None:
+            table = markdown(counts.tolist(), pl_module.hparams["class_names"])
+            log_text(trainer.loggers, f"confusion/{stage}", table, trainer.current_epoch + 1)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        best = next((c.best for c in trainer.callbacks if isinstance(c, BestAndLast)), {})
+        stage, counts = _watched(best.get("counts", {}))
+        if counts is not None:
+            title = f"{stage}, best epoch {best['epoch']}"
+            figure = draw(counts.tolist(), pl_module.hparams["class_names"], title)
+            log_figure(trainer.loggers, f"confusion/{stage}", figure, best["epoch"])
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        counts = getattr(pl_module, "counts", {}).get("test")
+        if counts is None:
+            return
+        names, table = pl_module.hparams["class_names"], counts.tolist()
+        with (self.folder / "confusion_matrix.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([["true", *names], *([name, *row] for name, row in zip(names, table, strict=True))])
+        figure = draw(table, names, "test, best weights")
+        figure.savefig(self.folder / "confusion_matrix.png")
+        log_figure(trainer.loggers, "confusion/test", figure, trainer.current_epoch)
+        log.info(text(table, names))
+
+
+def text(counts: list[list[int]], names: list[str]) -> str:
+    """Counts as a table for the console."""
+    width = max(len(str(word)) for word in [*names, *(n for row in counts for n in row)]) + 2
+    left = max(len(name) for name in names)
+    rows = [" " * left + "".join(name.rjust(width) for name in names)]
+    rows += [name.ljust(left) + "".join(str(n).rjust(width) for n in row) for name, row in zip(names, counts, strict=True)]
+    return "confusion matrix of the test rows (rows true, columns predicted)\n  " + "\n  ".join(rows)
+
+
+def markdown(counts: list[list[int]], names: list[str]) -> str:
+    """Counts as a table for TensorBoard's Text tab."""
+    rows = [["true \\ predicted", *names], ["---"] * (len(names) + 1)]
+    rows += [[f"**{name}**", *row] for name, row in zip(names, counts, strict=True)]
+    return "\n".join("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)
+
+
+def draw(counts: list[list[int]] | Tensor, names: list[str], title: str):
+    """A matplotlib Figure: colour and percentage are shares of the row, the number is the count."""
+    from matplotlib.figure import Figure  # 0.5 s, so not before training
+
+    size = max(4.0, 0.62 * len(names) + 1.8)  # inches
+    figure = Figure(figsize=(size, size), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    shares = [[n / max(1, sum(row)) for n in row] for row in counts]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for i, row in enumerate(counts):
+        for j, n in enumerate(row):
+            colour = "white" if shares[i][j] > 0.5 else "black"
+            axes.text(j, i, f"{n}\n{shares[i][j]:.0%}", ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 9 else 45)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="predicted", ylabel="true", title=f"Confusion matrix ({title})")
+    return figure
+
+
+def _watched(counts: dict[str, Tensor]) -> tuple[str, Tensor | None]:
+    """The counts of the validation rows, or of the training rows where there are none to validate on."""
+    stage = "val" if "val" in counts else "train"
+    return stage, counts.get(stage)

@@ -1,0 +1,9 @@
+"""LightningDataModules: plain Python, usable without Hydra."""
+
+from kindling.data.base import Data, Examples
+from kindling.data.images import ImageArchive
+from kindling.data.lecture import DiabetesLecture
+from kindling.data.synthetic import Blobs
+from kindling.data.tabular import Table
+
+__all__ = ["Blobs", "Data", "DiabetesLecture", "Examples", "ImageArchive", "Table"]

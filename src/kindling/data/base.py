@@ -1,0 +1,172 @@
+"""The contract of a data set: one method, `load`. Split, scaling and loaders are the same for all."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from kindling import UserError
+from kindling.data.loader import TensorLoader
+
+
+@dataclass
+class Examples:
+    """What `load` returns.
+
+    x: (N, *input_shape), float with NaN for a missing value, or uint8 for images.
+    y: (N,) class indices for multiclass, else (N, num_outputs) float.
+    test: x and y of the set's own test rows; without them a share of the rows is split off.
+    """
+
+    x: Tensor
+    y: Tensor
+    task: str
+    class_names: list[str] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    test: tuple[Tensor, Tensor] | None = None
+
+
+class Data(pl.LightningDataModule, ABC):
+    """Loads once, splits with its own seed, scales with train statistics, and hands out loaders over whole tensors.
+
+    Args:
+        batch_size: rows of a training batch, or "full" for gradient descent on all of them.
+        scale: "standard" (mean 0, standard deviation 1), "minmax" (0 to 1) or "none"; missing values become the mean.
+        val_share, test_share: shares of the rows; test_share is ignored where the set has test rows of its own.
+        split_seed: seed of the split, apart from `seed` so that a sweep over seeds compares on the same rows.
+        seed: with the epoch's number it gives the order of the training rows.
+        chunk: mini-batches in a training step: "auto" (about a second's work), "off", or a number.
+    """
+
+    def __init__(
+        self,
+        batch_size: int | str = 32,
+        scale: str = "standard",
+        val_share: float = 0.1,
+        test_share: float = 0.1,
+        split_seed: int = 0,
+        seed: int = 0,
+        chunk: int | str = "auto",
+    ):
+        super().__init__()
+        self.batch_size, self.scale, self.chunk = batch_size, scale, chunk
+        self.val_share, self.test_share, self.split_seed, self.seed = val_share, test_share, split_seed, seed
+        self.rows: dict[str, tuple[Tensor, Tensor]] = {}  # stage -> x, y; empty until setup
+
+    @abstractmethod
+    def load(self) -> Examples:
+        """Read or make the rows; called once."""
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.rows:
+            return
+        self.examples = examples = self.load()
+        self.rows = self._split(examples)
+        if len(self.rows["train"][1]) == 0:
+            raise UserError(f"{len(examples.y)} rows leave none to train on: lower data.val_share or data.test_share.")
+        self.transform = column_transform(self.rows["train"][0], self.scale)
+        if examples.x.is_floating_point():  # images stay bytes in memory and are scaled by the loader
+            self.rows = {stage: (apply_transform(x, self.transform), y) for stage, (x, y) in self.rows.items()}
+
+    def facts(self) -> dict:
+        """What a model needs to know of the data; a model's constructor gets those it names."""
+        self.setup()
+        examples = self.examples
+        return {
+            "input_shape": list(examples.x.shape[1:]),
+            "task": examples.task,
+            "num_outputs": _num_outputs(examples),
+            "class_names": list(examples.class_names),
+        }
+
+    def state_dict(self) -> dict:
+        """Goes into every checkpoint: with it a model predicts from raw columns."""
+        return {"columns": list(self.examples.columns), **self.transform}
+
+    def train_dataloader(self) -> TensorLoader:
+        x, _ = self.rows["train"]
+        batch = len(x) if self.batch_size == "full" else self.batch_size
+        model = self.trainer.lightning_module if self.trainer else None
+        chunk = self._chunk(model, batch) if getattr(model, "chunked", False) else None
+        return self._loader("train", batch, self.seed, chunk)
+
+    def val_dataloader(self) -> TensorLoader | list:
+        return self._evaluation("val")
+
+    def test_dataloader(self) -> TensorLoader | list:
+        return self._evaluation("test")
+
+    def transfer_batch_to_device(self, batch, device, dataloader_idx):
+        return batch  # the loader's tensors are there already
+
+    def _split(self, examples: Examples) -> dict[str, tuple[Tensor, Tensor]]:
+        order = torch.randperm(len(examples.x), generator=torch.Generator().manual_seed(self.split_seed))
+        num_test = 0 if examples.test else round(self.test_share * len(order))
+        num_val = round(self.val_share * len(order))
+        test, val, train = order.split([num_test, num_val, len(order) - num_test - num_val])
+        rows = {stage: (examples.x[i], examples.y[i]) for stage, i in (("train", train), ("val", val), ("test", test))}
+        return {**rows, "test": examples.test} if examples.test else rows
+
+    def _evaluation(self, stage: str) -> TensorLoader | list:
+        return self._loader(stage, 4096) if len(self.rows[stage][1]) else []
+
+    def _loader(self, stage: str, batch_size: int, seed: int | None = None, chunk: int | None = None) -> TensorLoader:
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        x, y = (t.to(device) for t in self.rows[stage])
+        transform = None if x.is_floating_point() else self.transform
+        return TensorLoader(x, y, batch_size, seed, chunk, transform)
+
+    def _chunk(self, model: pl.LightningModule, batch_size: int) -> int:
+        """Mini-batches of about a second on one core: 2,000 steps, 4 million input values, or 5e9 multiply-adds of weights."""
+        if self.chunk != "auto":
+            return self.chunk
+        values = self.rows["train"][0][0].numel() * batch_size
+        weights = sum(p.numel() for p in model.parameters()) * batch_size
+        return max(1, min(2_000, 4_000_000 // values, 5_000_000_000 // max(1, weights)))
+
+
+def column_transform(x: Tensor, scale: str) -> dict:
+    """Fill, shift and factor of every column from the train rows x, as lists of numbers; one of each for all pixels of images.
+
+    Raises:
+        UserError: a column has no value at all.
+    """
+    if x.dtype == torch.uint8:
+        shift, spread = {"none": (0.0, 1.0), "minmax": (0.0, 255.0)}.get(scale) or _byte_statistics(x)
+        return {"fill": [0.0], "shift": [shift], "factor": [1 / spread]}
+    columns = x.double().flatten(1)
+    empty = columns.isnan().all(0).nonzero().flatten().tolist()
+    if empty:
+        raise UserError(f"Column {empty[0]} (counted from 0) has no value in any train row: leave it out.")
+    fill = columns.nanmean(0)
+    columns = torch.where(columns.isnan(), fill, columns)
+    if scale == "none":
+        shift, spread = torch.zeros_like(fill), torch.ones_like(fill)
+    elif scale == "minmax":
+        shift, spread = columns.amin(0), columns.amax(0) - columns.amin(0)
+    else:
+        shift, spread = fill, columns.std(0, correction=0)
+    spread = torch.where(spread > 0, spread, 1.0)  # a constant column becomes 0
+    return {"fill": fill.tolist(), "shift": shift.tolist(), "factor": (1 / spread).tolist()}
+
+
+def apply_transform(x: Tensor, transform: dict) -> Tensor:
+    """Scaled float32 rows from raw ones, (N, *input_shape)."""
+    kind = {"dtype": torch.float64, "device": x.device}
+    fill, shift, factor = (torch.tensor(transform[key], **kind) for key in ("fill", "shift", "factor"))
+    columns = x.double().flatten(1)
+    return ((torch.where(columns.isnan(), fill, columns) - shift) * factor).float().view_as(x)
+
+
+def _byte_statistics(x: Tensor) -> tuple[float, float]:
+    """Mean and standard deviation of all bytes, from their counts: exact, and no float copy of the images."""
+    share = torch.bincount(x.flatten(), minlength=256).double() / x.numel()
+    values = torch.arange(256, dtype=torch.float64)
+    mean = (share * values).sum()
+    return mean.item(), (share * (values - mean) ** 2).sum().sqrt().item()
+
+
+def _num_outputs(examples: Examples) -> int:
+    return len(examples.class_names) if examples.task == "multiclass" else examples.y.shape[1]

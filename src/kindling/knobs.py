@@ -1,0 +1,89 @@
+"""Checks of what was typed, before torch is imported: values of the everyday knobs, and knobs that nothing reads."""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+
+import yaml
+
+from kindling import UserError
+from kindling.activations import canonical
+
+
+def _number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _whole(value, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+# knob -> what it must be, and the test of it
+RULES: dict[str, tuple[str, Callable]] = {
+    "seed": ("a whole number from 0", lambda v: _whole(v, 0)),
+    "epochs": ("a whole number from 1", lambda v: _whole(v, 1)),
+    "batch_size": ("a whole number from 1, or full", lambda v: v == "full" or _whole(v, 1)),
+    "depth": ("a whole number from 1; depth 0 is model=linear", lambda v: _whole(v, 1)),
+    "width": ("a whole number from 1", lambda v: _whole(v, 1)),
+    "hidden_sizes": (
+        "a list of whole numbers, e.g. [6,4]",
+        lambda v: v is None or (isinstance(v, list) and len(v) > 0 and all(_whole(size, 1) for size in v)),
+    ),
+    "dropout": ("a number from 0 to under 1", lambda v: _number(v) and 0 <= v < 1),
+    "lr": ("a number from 0", lambda v: _number(v) and v >= 0),
+    "weight_decay": ("a number from 0", lambda v: _number(v) and v >= 0),
+    "patience": ("a whole number of epochs from 1, or null", lambda v: v is None or _whole(v, 1)),
+    "chunk": ("auto, off, or a whole number of mini-batches from 1", lambda v: v in ("auto", "off") or _whole(v, 1)),
+    "verbose": ("true or false", lambda v: isinstance(v, bool)),
+}
+CHOICES = {"scale": ["standard", "minmax", "none"], "mode": ["min", "max"]}
+READ_BY_TRAIN = {"seed", "resume", "verbose", "folder", "patience"}
+
+
+def check(knobs: dict) -> None:
+    """Refuse values that cannot work.
+
+    Args:
+        knobs: the top level of the composed config, as plain data.
+
+    Raises:
+        UserError: with the value, what it must be, and the nearest choice.
+    """
+    if "activation" in knobs:
+        canonical(knobs["activation"])
+    for name, choices in CHOICES.items():
+        if name in knobs and knobs[name] not in choices:
+            near = get_close_matches(str(knobs[name]), choices, 1)
+            raise UserError(f"{name}={knobs[name]} is unknown." + (f" Did you mean {near[0]}?" if near else f" Known: {choices}."))
+    for name, (wanted, fits) in RULES.items():
+        if name in knobs and not fits(knobs[name]):
+            raise UserError(f"{name}={knobs[name]} cannot be: {name} must be {wanted}.")
+
+
+def notes(typed: dict[str, str], raw: dict, config_text: str, conf: Path) -> list[str]:
+    """A line for every knob that was typed and does nothing, and every value that outlives its group.
+
+    Args:
+        typed: what stands on the command line, key -> value.
+        raw: the composed config, as plain data, interpolations resolved.
+        config_text: the composed config as yaml, interpolations as they are.
+        conf: the folder of the groups.
+    """
+    lines = []
+    sized = raw.get("hidden_sizes") is not None and "${hidden_sizes}" in config_text
+    for knob in typed:
+        if knob in raw and not isinstance(raw[knob], dict) and not (conf / knob).is_dir() and knob not in READ_BY_TRAIN:
+            if f"${{{knob}}}" not in config_text:
+                model = raw.get("model", {}).get("_target_", "")
+                lines.append(f"note: {knob}={typed[knob]} has no effect here, nothing in this run reads it ({model})")
+            elif sized and knob in ("depth", "width"):
+                lines.append(f"note: {knob}={typed[knob]} has no effect, hidden_sizes replaces depth and width")
+    for group, choice in typed.items():
+        file = conf / group / f"{choice}.yaml"
+        if group == "experiment" or not file.is_file():
+            continue
+        for key, value in (yaml.safe_load(file.read_text()) or {}).items():
+            plain = not isinstance(value, dict | list) and "$" not in str(value)
+            if plain and key in raw and key not in typed and raw[key] != value:
+                lines.append(f"note: {key}={raw[key]} is the experiment's; {group}={choice} alone would bring {key}={value}")
+    return lines

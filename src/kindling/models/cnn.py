@@ -1,0 +1,61 @@
+"""A convolutional network for images."""
+
+import torch
+from torch import Tensor, nn
+
+from kindling import UserError
+from kindling.models.activation import activation_module
+from kindling.models.base import Model
+from kindling.models.mlp import dense_layers
+
+POOLS = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
+
+
+class CNN(Model):
+    """Blocks of convolution (same padding), activation and 2 x 2 pooling, then dense layers.
+
+    Args:
+        channels: of each block's output.
+        kernel_size: of every convolution, pixels.
+        pool: "max", "avg" or "none".
+        hidden_sizes: dense layers between the blocks and the logits; None means one of 64.
+
+    Raises:
+        UserError: the inputs are no images, or too small for that many poolings.
+    """
+
+    def __init__(
+        self,
+        input_shape: list[int],
+        num_outputs: int,
+        channels: list[int] | tuple = (16, 32),
+        kernel_size: int = 3,
+        pool: str = "max",
+        hidden_sizes: list[int] | None = None,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        **model,
+    ):
+        super().__init__(**model)
+        if len(input_shape) != 3:
+            raise UserError(
+                f"model=cnn wants images (channels, height, width), this data has rows of {input_shape[0]} columns: "
+                "use model=deep, wide, wide_deep or logistic for a table."
+            )
+        if pool != "none" and min(input_shape[1:]) < 2 ** len(channels):
+            raise UserError(
+                f"{len(channels)} poolings halve {input_shape[1]} x {input_shape[2]} pixels to nothing: "
+                "shorten model.channels or say model.pool=none."
+            )
+        blocks: list[nn.Module] = []
+        for inputs, outputs in zip([input_shape[0], *channels], channels, strict=False):
+            blocks += [nn.Conv2d(inputs, outputs, kernel_size, padding="same"), activation_module(activation)]
+            blocks += [POOLS[pool](2)] if pool != "none" else []
+        blocks.append(nn.Flatten())
+        with torch.no_grad():
+            flat = nn.Sequential(*blocks)(torch.zeros(1, *input_shape)).shape[1]
+        sizes = [flat, *(hidden_sizes if hidden_sizes is not None else [64])]
+        self.net = nn.Sequential(*blocks, *dense_layers(sizes, activation, dropout), nn.Linear(sizes[-1], num_outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)  # (N, num_outputs)

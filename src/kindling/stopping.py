@@ -1,0 +1,84 @@
+"""When to stop early: no better for a while, or diverged."""
+
+import math
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping
+
+from kindling import UserError
+from kindling.records import AfterEpoch
+
+DIVERGED = 100.0  # a choice: far above the jumps of a high learning rate that still comes back
+
+
+class Patience(EarlyStopping):
+    """Lightning's early stopping, refused where there is nothing to watch.
+
+    Args:
+        patience: epochs without a better value.
+    """
+
+    def __init__(self, patience: int, monitor: str = "val/loss", mode: str = "min"):
+        super().__init__(monitor, patience=patience, mode=mode, check_finite=False)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        rows = getattr(trainer.datamodule, "rows", {})
+        if "val" in rows and not len(rows["val"][1]):
+            raise UserError(
+                f"patience={self.patience} watches {self.monitor}, and this data has no validation rows: "
+                "leave patience out, or set data.val_share above 0."
+            )
+
+
+def early_stopping(patience: int | None, monitor: str, mode: str) -> Patience | None:
+    """For conf/config.yaml: none with patience=null."""
+    return None if patience is None else Patience(patience, monitor, mode)
+
+
+class Divergence(AfterEpoch):
+    """Stops a run whose loss is not finite, or has grown beyond DIVERGED times what is plausible.
+
+    Plausible is the larger of the first epoch's loss and that of the best constant predictor. `diverged` then says where.
+    """
+
+    def __init__(self):
+        self.diverged: str | None = None
+        self.first: float | None = None  # the first epoch's loss
+        self.losses: list = []  # of the epoch's steps
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
+        if not isinstance(outputs, dict):
+            return
+        if "losses" in outputs:  # of a chunk's mini-batches
+            self.losses.append(outputs["losses"])
+            if not torch.isfinite(outputs["losses"]).all():
+                trainer.should_stop = True  # closes the epoch: its metrics are recorded
+        elif "loss" in outputs:
+            self.losses.append(outputs["loss"].detach().reshape(1))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        losses, self.losses = torch.cat(self.losses) if self.losses else torch.zeros(1), []
+        loss = float(trainer.callback_metrics.get("train/loss", losses.mean()))
+        if self.first is None and math.isfinite(loss):
+            self.first = max(loss, _constant_loss(trainer, pl_module))
+        if not math.isfinite(loss) or not torch.isfinite(losses).all():
+            step = trainer.global_step - len(losses) + int(torch.isfinite(losses).long().argmin()) + 1
+            self.diverged = f"a loss that is not finite in epoch {trainer.current_epoch + 1}, step {step}"
+        elif self.first and loss > DIVERGED * self.first:
+            where = f"in epoch {trainer.current_epoch + 1}, step {trainer.global_step}"
+            self.diverged = f"train/loss {loss:.4g} {where}, over {DIVERGED:g} times {self.first:.4g}"
+        if self.diverged:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict:
+        return {"first": self.first, "losses": self.losses}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self.first, self.losses = state_dict["first"], state_dict["losses"]
+
+
+def _constant_loss(trainer: pl.Trainer, pl_module: pl.LightningModule) -> float:
+    rows, task = getattr(trainer.datamodule, "rows", {}), getattr(pl_module, "task", None)
+    return task.constant_loss(rows["train"][1]) if rows and hasattr(task, "constant_loss") else 0.0

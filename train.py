@@ -1,0 +1,47 @@
+"""Train one variant: `python train.py model=deep activation=relu`. `python train.py --help` lists every choice."""
+
+import sys
+
+try:
+    import hydra
+
+    from kindling import cli
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"{error.name} is not installed for {sys.executable}.\n"
+        "Run `make train` once, then activate its environment: source .venv/bin/activate (Windows: .venv\\Scripts\\activate)"
+    )
+from omegaconf import DictConfig, OmegaConf
+
+
+def train(cfg: DictConfig, overrides: list[str]) -> float | None:
+    """Compose, fit, test: the whole path of a run. Returns the best value of the monitored metric."""
+    import pytorch_lightning as pl
+
+    from kindling.run import Run
+
+    cfg = cli.resumed(cfg, overrides) if cfg.resume else cfg
+    with Run(cfg.folder, cli.command(overrides), resume=bool(cfg.resume), verbose=cfg.verbose) as run:
+        cli.say_notes(cfg, overrides)
+        pl.seed_everything(cfg.seed, verbose=False)
+        data = cli.build(cfg.data)
+        model = cli.build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
+        callbacks = [callback for node in cfg.callbacks.values() if (callback := cli.build(node))]
+        loggers = [cli.build(node, purge_step=run.purge_step) for node in cfg.logger.values()]
+        trainer = cli.build(cfg.trainer, model=model, data=data, callbacks=callbacks, logger=loggers)
+        run.begin(trainer, model, data, cli.knob_values(cfg), OmegaConf.to_yaml(cfg, resolve=True))
+        trainer.fit(model, datamodule=data, ckpt_path=run.checkpoint)
+        if run.can_test():
+            trainer.test(model, datamodule=data, ckpt_path=run.best_checkpoint, verbose=False)
+    return run.score
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(cfg: DictConfig) -> float | None:
+    return train(cfg, list(hydra.core.hydra_config.HydraConfig.get().overrides.task))
+
+
+if __name__ == "__main__":
+    with cli.plain_errors():
+        sys.argv[1:] = cli.expand(sys.argv[1:])
+        main()
