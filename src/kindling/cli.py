@@ -153,7 +153,9 @@ class Check(Callback):
         self._check(config)  # of a sweep, where on_run_start is not called
 
     def _check(self, config: DictConfig) -> None:
-        job = OmegaConf.masked_copy(config, [key for key in config if key not in ("hydra", "folder")])
+        # What interpolates the run's folder cannot be resolved yet.
+        later = ("hydra", "folder", "callbacks", "logger", "trainer")
+        job = OmegaConf.masked_copy(config, [key for key in config if key not in later])
         missing = OmegaConf.missing_keys(job)
         if missing:
             _refuse(f"{', '.join(sorted(missing))} must be given, e.g. {min(missing)}=...")

@@ -118,7 +118,11 @@ class TensorBoard(TensorBoardLogger):
         """Marks the run as ended in the HPARAMS tab; its metrics are all scalars with their last value."""
         if self.session_end is not None:
             self.experiment.file_writer.add_summary(self.session_end)
-            self.experiment.flush()
+        self.experiment.close()
+
+    def finalize(self, status: str) -> None:
+        """Only flushes: Lightning calls this after fit, and the test's records come later; `end_session` closes."""
+        self.experiment.flush()
 
     def save(self) -> None:
         """No hparams.yaml: the run's folder has `.hydra/`."""

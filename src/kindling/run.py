@@ -146,9 +146,9 @@ class Run:
                 best = {f"best/{k.replace('/', '_')}": v for k, v in result["metrics"].items() if not k.startswith("test/")}
                 if best:
                     logger.log_metrics(best, result["best_epoch"])
+                logger.finalize("success" if result["status"] == "finished" else "failed")
                 if hasattr(logger, "end_session"):
                     logger.end_session()
-                logger.finalize("success" if result["status"] == "finished" else "failed")
         if result["metrics"]:
             log.info(table(result["metrics"], result["best_epoch"]))
         if result["status"] != "finished":

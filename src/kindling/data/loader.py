@@ -25,7 +25,9 @@ class TensorLoader:
     ):
         self.x, self.y, self.batch_size, self.seed, self.chunk = x, y, batch_size, seed, chunk
         self.transform = transform  # of images, kept as bytes: their one shift and factor
-        self.sampler, self.epoch, self.start, self.position = self, 0, 0, 0
+        self.epoch, self.start, self.position = 0, 0, 0
+        if seed is not None:
+            self.sampler = self.batch_sampler = self
 
     def __len__(self) -> int:
         return math.ceil(len(self.x) / (self.batch_size * (self.chunk or 1)))
