@@ -90,7 +90,9 @@ class Data(pl.LightningDataModule, ABC):
         batch = len(x) if self.batch_size == "full" else self.batch_size
         model = self.trainer.lightning_module if self.trainer else None
         chunk = self._chunk(model, batch) if getattr(model, "chunked", False) else None
-        return self._loader("train", batch, self.seed, chunk)
+        # Lightning over-fits the same first batches every epoch.
+        seed = None if self.trainer and self.trainer.overfit_batches else self.seed
+        return self._loader("train", batch, seed, chunk)
 
     def val_dataloader(self) -> TensorLoader | list:
         return self._evaluation("val")

@@ -1,0 +1,114 @@
+"""A run that was stopped, at whatever moment, goes on as if it had not been."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from conftest import PROJECT
+
+# 225 steps an epoch in chunks of 3, with dropout: a stop falls in the middle of an epoch, and random numbers must go on.
+RUN = ["data=blobs", "batch_size=4", "epochs=12", "chunk=3", "dropout=0.1", "trainer=cpu"]
+NOT_COMPARED = {"seconds", "command", "git"}
+
+
+def rows_of(folder):
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def result_of(folder):
+    return {k: v for k, v in json.loads((folder / "result.json").read_text()).items() if k not in NOT_COMPARED}
+
+
+def same_checkpoint(one, other, name):
+    states = [torch.load(folder / "checkpoints" / name, weights_only=True)["state_dict"] for folder in (one, other)]
+    return all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    command = [sys.executable, str(PROJECT / "train.py"), *RUN, f"hydra.run.dir={folder / 'run'}"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+    return folder / "run"
+
+
+def stopped(folder, number, *words):
+    """Start the run, and send it a signal when its third epoch is recorded."""
+    command = [sys.executable, str(PROJECT / "train.py"), *RUN, *words, f"hydra.run.dir={folder}"]
+    with subprocess.Popen(command, cwd=folder.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        metrics, deadline = folder / "metrics.csv", time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline and not (metrics.exists() and len(metrics.read_text().splitlines()) > 3):
+            time.sleep(0.005)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+    return process.returncode, output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to a child")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGKILL", 9)], ids=["int", "term", "kill"])
+def test_a_stopped_run_resumes_bit_for_bit(tmp_path, shell, undisturbed, number):
+    folder, killed = tmp_path / "runs" / "blobs-deep" / "stopped", number not in (signal.SIGINT, signal.SIGTERM)
+    folder.parent.mkdir(parents=True)
+    code, output = stopped(folder, number, *(["+callbacks.checkpoints.every_seconds=0"] if killed else []))
+    if not killed:
+        assert code == 130, output
+        assert result_of(folder)["status"] == "interrupted"
+        assert f"resume={folder}" in output
+    done = len(rows_of(folder))
+    assert 3 <= done < 12
+
+    again = shell("train.py", "resume=last")
+    assert again.returncode == 0, again.stderr
+    assert rows_of(folder) == rows_of(undisturbed)
+    assert result_of(folder) == result_of(undisturbed)
+    assert same_checkpoint(folder, undisturbed, "last.ckpt")
+    assert same_checkpoint(folder, undisturbed, "best.ckpt")
+    assert not list(folder.rglob("*.part"))
+
+
+def test_a_finished_run_goes_on_with_more_epochs_as_if_they_had_been_asked_for(shell, tmp_path, undisturbed):
+    short = tmp_path / "short"
+    shell("train.py", *RUN, "epochs=5", f"hydra.run.dir={short}", check=True)
+    shell("train.py", f"resume={short}", "epochs=12", check=True)
+    assert rows_of(short) == rows_of(undisturbed)
+    assert same_checkpoint(short, undisturbed, "best.ckpt")
+    events = [path for path in short.iterdir() if path.name.startswith("events")]
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    steps = [event.step for event in EventAccumulator(str(short)).Reload().Scalars("val/loss")]
+    assert len(events) == 2
+    assert steps == list(range(1, 13))
+
+
+def test_what_would_change_a_begun_run_is_refused(shell, tmp_path):
+    folder = tmp_path / "run"
+    shell("train.py", *RUN, "epochs=1", f"hydra.run.dir={folder}", check=True)
+    before = (folder / "result.json").read_text()
+    refused = shell("train.py", f"resume={folder}", "optimizer=sgd")
+    assert refused.returncode == 2
+    assert "optimizer=sgd cannot change in a resumed run" in refused.stderr
+    assert (folder / "result.json").read_text() == before
+
+
+def test_resume_without_a_run_says_so(shell):
+    for word, message in (("resume=last", "finds no run"), ("resume=nowhere", "is no run folder")):
+        refused = shell("train.py", word)
+        assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+def test_a_folder_never_takes_a_second_run(shell, tmp_path):
+    folder = tmp_path / "run"
+    shell("train.py", *RUN, "epochs=1", f"hydra.run.dir={folder}", check=True)
+    before = {path: path.read_bytes() for path in folder.glob("*.json")}
+    refused = shell("train.py", *RUN, "epochs=1", f"hydra.run.dir={folder}")
+    assert refused.returncode == 2
+    assert "has a run already" in refused.stderr
+    assert {path: path.read_bytes() for path in folder.glob("*.json")} == before
