@@ -5,11 +5,12 @@ import sys
 try:
     import hydra
 
-    from kindling import cli
+    from kindling import cli, resume
 except ModuleNotFoundError as error:
     sys.exit(
         f"{error.name} is not installed for {sys.executable}.\n"
-        "Run `make train` once, then activate its environment: source .venv/bin/activate (Windows: .venv\\Scripts\\activate)"
+        "Run `make train` once, then activate its environment:\n"
+        "  source .venv/bin/activate    (Windows: .venv\\Scripts\\activate)"
     )
 from omegaconf import DictConfig, OmegaConf
 
@@ -20,7 +21,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
 
     from kindling.run import Run
 
-    cfg = cli.resumed(cfg, overrides) if cfg.resume else cfg
+    cfg = resume.resumed(cfg, overrides) if cfg.resume else cfg
     with Run(cfg.folder, cli.command(overrides), resume=bool(cfg.resume), verbose=cfg.verbose) as run:
         cli.say_notes(cfg, overrides)
         pl.seed_everything(cfg.seed, verbose=False)
@@ -43,5 +44,5 @@ def main(cfg: DictConfig) -> float | None:
 
 if __name__ == "__main__":
     with cli.plain_errors():
-        sys.argv[1:] = cli.expand(sys.argv[1:])
+        sys.argv[1:] = resume.expand(sys.argv[1:])
         main()

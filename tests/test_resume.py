@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import PROJECT
 
-# 225 steps an epoch in chunks of 3, with dropout: a stop falls in the middle of an epoch, and random numbers must go on.
+# 225 steps an epoch in chunks of 3, with dropout: a stop falls into an epoch, and random numbers must go on.
 RUN = ["data=blobs", "batch_size=4", "epochs=12", "chunk=3", "dropout=0.1", "trainer=cpu"]
 NOT_COMPARED = {"seconds", "command", "git"}
 
@@ -42,9 +42,15 @@ def undisturbed(tmp_path_factory):
 def stopped(folder, number, *words):
     """Start the run, and send it a signal when its third epoch is recorded."""
     command = [sys.executable, str(PROJECT / "train.py"), *RUN, *words, f"hydra.run.dir={folder}"]
-    with subprocess.Popen(command, cwd=folder.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=folder.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         metrics, deadline = folder / "metrics.csv", time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline and not (metrics.exists() and len(metrics.read_text().splitlines()) > 3):
+        while (
+            process.poll() is None
+            and time.monotonic() < deadline
+            and not (metrics.exists() and len(metrics.read_text().splitlines()) > 3)
+        ):
             time.sleep(0.005)
         process.send_signal(number)
         output, _ = process.communicate(timeout=60)
@@ -52,7 +58,9 @@ def stopped(folder, number, *words):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to a child")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGKILL", 9)], ids=["int", "term", "kill"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGKILL", 9)], ids=["int", "term", "kill"]
+)
 def test_a_stopped_run_resumes_bit_for_bit(tmp_path, shell, undisturbed, number):
     folder, killed = tmp_path / "runs" / "blobs-deep" / "stopped", number not in (signal.SIGINT, signal.SIGTERM)
     folder.parent.mkdir(parents=True)

@@ -7,4 +7,4 @@ __version__ = "0.1.0"
 
 
 class UserError(ValueError):
-    """Something the user typed or supplied cannot work; the message says what was found, what was wanted, what to do."""
+    """Something the user typed or supplied cannot work; the message says what was found, wanted, and what to do."""

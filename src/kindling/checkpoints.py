@@ -1,4 +1,4 @@
-"""Best and last checkpoints. The best weights are held in memory, the disk is written every 10 s, at the end and on a signal."""
+"""Best and last checkpoints: the best weights are held in memory, the disk is written now and then."""
 
 import math
 import os
@@ -15,9 +15,10 @@ from pytorch_lightning.callbacks import Checkpoint
 class BestAndLast(Checkpoint):
     """Keeps `best.ckpt` and `last.ckpt` of a run; each is written beside its name and renamed, never half.
 
-    Lightning's ModelCheckpoint writes a file at every improvement (2-5 ms, as long as a small epoch), and its "last" is the
-    last *best*. Here last.ckpt is the last state, with the best weights inside: a resumed run has both, whenever it was killed.
-    A signal (Ctrl-C, SIGTERM) ends training at the next training step's end, exactly resumable; a second one ends it at once.
+    Lightning's ModelCheckpoint writes a file at every improvement (2-5 ms, as long as a small epoch), and its "last"
+    is the last *best*. Here last.ckpt is the last state, with the best weights inside: a resumed run has both, whenever
+    it was killed. A signal (Ctrl-C, SIGTERM) ends training after the training step, exactly resumable; a second one at
+    once.
 
     Args:
         dirpath: folder of the two files.
@@ -91,7 +92,7 @@ class BestAndLast(Checkpoint):
         self.best, self.random_state = state_dict["best"], state_dict["random_state"]
 
     def save(self, trainer: pl.Trainer) -> None:
-        """Write last.ckpt, and from it best.ckpt: the same file with the best weights and without the training state."""
+        """Write last.ckpt, and from it best.ckpt: with the best weights and without the training state."""
         part = self.dirpath / "last.ckpt.part"
         trainer.save_checkpoint(part)
         if trainer.is_global_zero:
@@ -110,7 +111,8 @@ class BestAndLast(Checkpoint):
     def _save_if_due(self, trainer: pl.Trainer) -> None:
         if self.signal is not None:
             self.save(trainer)
-            raise KeyboardInterrupt  # never trainer.should_stop: it would close the epoch, and a resumed run lose its rest
+            # Never trainer.should_stop: it closes the epoch, and a resumed run would lose the rest of it.
+            raise KeyboardInterrupt
         if time.monotonic() - self.saved_at > self.every_seconds:
             self.save(trainer)
 

@@ -1,4 +1,4 @@
-"""The command line: help, refusals before torch is imported, run folders, resume. Torch is imported by `build` at the earliest."""
+"""The command line: help, refusals, run folders. Torch is imported by `build` at the earliest."""
 
 import contextlib
 import inspect
@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, InstantiationException, MissingConfigException
 from hydra.experimental.callback import Callback
@@ -20,12 +19,11 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from kindling import UserError, knobs
+from kindling import UserError, knobs, resume
 
 log = logging.getLogger("kindling")
 CONF = Path(sys.argv[0]).resolve().parent / "conf"
 CONF = CONF if CONF.is_dir() else Path(__file__).parents[2] / "conf"
-RESUMABLE = ("epochs", "trainer", "verbose", "resume")  # what a resumed run may change
 
 
 def build(node: DictConfig, **offers):
@@ -37,7 +35,7 @@ def build(node: DictConfig, **offers):
     try:
         return instantiate(node, **chosen, _convert_="all")
     except InstantiationException as error:
-        raise error.__cause__ or error  # Hydra hides it behind the target's name
+        raise (error.__cause__ or error) from None  # Hydra hides it behind the target's name
 
 
 def knob_values(cfg: DictConfig) -> dict:
@@ -57,60 +55,8 @@ def command(overrides: list[str]) -> str:
 def say_notes(cfg: DictConfig, overrides: list[str]) -> None:
     """A line for every typed knob that does nothing."""
     raw = OmegaConf.to_container(cfg, resolve=True)
-    for line in knobs.notes(_typed(overrides), raw, OmegaConf.to_yaml(cfg), CONF):
+    for line in knobs.notes(resume.typed(overrides), raw, OmegaConf.to_yaml(cfg), CONF):
         log.info(line)
-
-
-def resumed(cfg: DictConfig, overrides: list[str]) -> DictConfig:
-    """The config that the run in `cfg.folder` was started with, and what was typed now; kept for the next time.
-
-    Raises:
-        UserError: something typed now cannot change in a run that has begun.
-    """
-    typed = _typed(overrides)
-    for key in typed:
-        if key.split(".")[0] not in RESUMABLE:
-            raise UserError(f"{key}={typed[key]} cannot change in a resumed run (only {', '.join(RESUMABLE[:-1])}): start a new one.")
-    file = Path(cfg.folder) / ".hydra" / "config.yaml"
-    old = OmegaConf.load(file)
-    for key in {key.split(".")[0] for key in typed}:
-        old[key] = cfg._get_node(key)
-    part = file.with_suffix(".part")
-    OmegaConf.save(old, part)
-    os.replace(part, file)
-    return old
-
-
-def expand(words: list[str]) -> list[str]:
-    """Command-line words with `resume=...` spelled out for Hydra, and flags before overrides, as its parser wants them.
-
-    Raises:
-        UserError: there is no such run.
-    """
-    flags = [word for word in words if word in ("-m", "--multirun")]
-    words = [*flags, *(word for word in words if word not in flags)]
-    asked = [word for word in words if word.startswith("resume=") and word != "resume=null"]
-    if not asked or "LOCAL_RANK" in os.environ:  # a DDP child gets its parent's words
-        return words
-    folder = _run_folder(asked[-1].removeprefix("resume=").strip("'\""))
-    rest = [word for word in words if not word.startswith("resume=")]
-    return [*rest, f"resume='{folder}'", f"hydra.run.dir='{folder}'", "hydra.output_subdir=null"]
-
-
-def _run_folder(name: str) -> Path:
-    if name != "last":
-        if not (Path(name) / ".hydra").is_dir():
-            raise UserError(f"resume={name} is no run folder (it has no .hydra/): give one, or resume=last.")
-        return Path(name)
-    runs = sorted(Path("runs").glob("*/*/.hydra"), key=lambda path: path.stat().st_mtime)
-    if not runs:
-        raise UserError(f"resume=last finds no run in {Path.cwd() / 'runs'}.")
-    return runs[-1].parent
-
-
-def _typed(overrides: list[str]) -> dict[str, str]:
-    pairs = (word.lstrip("+~").split("=", 1) for word in overrides)
-    return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
 
 
 def _changed(overrides) -> str:
@@ -121,15 +67,21 @@ def _changed(overrides) -> str:
     return f"_{name[:100]}" if name else ""
 
 
+def _names(group: Path) -> list[str]:
+    """The choices of a group; a file that starts with _ is for others to build on."""
+    return [file.relative_to(group).with_suffix("").as_posix() for file in sorted(group.rglob("[!_]*.yaml"))]
+
+
 def _choices() -> str:
     """For --help: every group's choices with the first line of their comment, and every knob with its own."""
     lines = []
     for folder in sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"):
         lines.append(f"{folder.name}:")
-        for file in sorted(folder.rglob("[!_]*.yaml")):
-            comments = (line[1:].strip() for line in file.read_text().splitlines() if line.startswith("#"))
+        for name in _names(folder):
+            text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
+            comments = (line[1:].strip() for line in text.splitlines() if line.startswith("#"))
             meaning = next((line for line in comments if not line.startswith("@")), "")
-            lines.append(f"  {file.relative_to(folder).with_suffix('').as_posix():22} {meaning}")
+            lines.append(f"  {name:22} {meaning}")
     lines.append("knobs:")
     for line in (CONF / "config.yaml").read_text().splitlines():
         match = re.match(r"(\w+): (\S.*?)\s+# (.*)", line)
@@ -173,8 +125,9 @@ def plain_errors() -> Iterator[None]:
     except UserError as error:
         _refuse(str(error))
     except MissingConfigException as error:
-        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-        _refuse(f"{group}={choice} is unknown." + _near(choice, error.options or []) if group else str(error))
+        group, _, choice = (error.missing_cfg_file or "").partition("/")
+        known = sorted({*_names(CONF / group), *(name for name in error.options or [] if name[0] != "_")})
+        _refuse(f"{group}={choice} is unknown." + _near(choice, known) if choice else str(error))
     except CompactHydraException as error:
         cause = error.__cause__
         if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None:

@@ -46,7 +46,9 @@ class ConfusionMatrix(AfterEpoch):
             return
         names, table = pl_module.hparams["class_names"], counts.tolist()
         with (self.folder / "confusion_matrix.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([["true", *names], *([name, *row] for name, row in zip(names, table, strict=True))])
+            csv.writer(file).writerows(
+                [["true", *names], *([name, *row] for name, row in zip(names, table, strict=True))]
+            )
         figure = draw(table, names, "test, best weights")
         figure.savefig(self.folder / "confusion_matrix.png")
         log_figure(trainer.loggers, "confusion/test", figure, trainer.current_epoch)
@@ -58,7 +60,9 @@ def text(counts: list[list[int]], names: list[str]) -> str:
     width = max(len(str(word)) for word in [*names, *(n for row in counts for n in row)]) + 2
     left = max(len(name) for name in names)
     rows = [" " * left + "".join(name.rjust(width) for name in names)]
-    rows += [name.ljust(left) + "".join(str(n).rjust(width) for n in row) for name, row in zip(names, counts, strict=True)]
+    rows += [
+        name.ljust(left) + "".join(str(n).rjust(width) for n in row) for name, row in zip(names, counts, strict=True)
+    ]
     return "confusion matrix of the test rows (rows true, columns predicted)\n  " + "\n  ".join(rows)
 
 

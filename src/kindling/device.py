@@ -12,12 +12,12 @@ SMALL = 200_000
 
 
 def auto(model: pl.LightningModule, data: pl.LightningDataModule, **trainer) -> pl.Trainer:
-    """A Trainer on the CPU for a small net on a table in memory, else on the accelerator; one line says which and why."""
+    """A Trainer on the CPU for a small net on a table in memory, else on the accelerator; a line says why."""
     parameters = sum(p.numel() for p in model.parameters())
-    facts = getattr(data, "rows", {}).get("train")
+    train_rows = getattr(data, "rows", {}).get("train")
     if not torch.accelerator.is_available():
         accelerator, why = "cpu", "no accelerator found"
-    elif facts is not None and facts[0].dim() == 2 and parameters <= SMALL:
+    elif train_rows is not None and train_rows[0].dim() == 2 and parameters <= SMALL:
         accelerator, why = "cpu", f"{parameters:,} weights on a table in memory; trainer=gpu to differ"
     else:
         accelerator, why = "auto", "images, a net of many weights, or data of your own"

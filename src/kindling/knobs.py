@@ -54,7 +54,9 @@ def check(knobs: dict) -> None:
     for name, choices in CHOICES.items():
         if name in knobs and knobs[name] not in choices:
             near = get_close_matches(str(knobs[name]), choices, 1)
-            raise UserError(f"{name}={knobs[name]} is unknown." + (f" Did you mean {near[0]}?" if near else f" Known: {choices}."))
+            raise UserError(
+                f"{name}={knobs[name]} is unknown." + (f" Did you mean {near[0]}?" if near else f" Known: {choices}.")
+            )
     for name, (wanted, fits) in RULES.items():
         if name in knobs and not fits(knobs[name]):
             raise UserError(f"{name}={knobs[name]} cannot be: {name} must be {wanted}.")
@@ -85,5 +87,7 @@ def notes(typed: dict[str, str], raw: dict, config_text: str, conf: Path) -> lis
         for key, value in (yaml.safe_load(file.read_text()) or {}).items():
             plain = not isinstance(value, dict | list) and "$" not in str(value)
             if plain and key in raw and key not in typed and raw[key] != value:
-                lines.append(f"note: {key}={raw[key]} is the experiment's; {group}={choice} alone would bring {key}={value}")
+                lines.append(
+                    f"note: {key}={raw[key]} is the experiment's; {group}={choice} alone would bring {key}={value}"
+                )
     return lines

@@ -9,7 +9,7 @@ from kindling.records import AfterEpoch
 
 
 class ProgressLine(AfterEpoch):
-    """Epoch, losses and seconds on stderr: redrawn at most 10 times a second, or a line every 10 s where it is no terminal.
+    """Epoch, losses and seconds on stderr: redrawn 10 times a second, or a line every 10 s where it is no terminal.
 
     Args:
         monitor: the value shown beside the losses.

@@ -13,7 +13,7 @@ from torch.utils.tensorboard.summary import hparams
 
 
 class AfterEpoch(Checkpoint):
-    """A callback whose `on_train_epoch_end` sees the metrics of that epoch: Lightning calls Checkpoints after the model's."""
+    """A callback whose `on_train_epoch_end` sees the epoch's metrics: Lightning calls Checkpoints after the model."""
 
     takes_chunks = True
 
@@ -95,8 +95,8 @@ class Records(AfterEpoch):
 class TensorBoard(TensorBoardLogger):
     """Lightning's logger, with one Summary an epoch, and hyperparameters that TensorBoard shows over a folder of runs.
 
-    Lightning and SummaryWriter.add_hparams also write an "experiment" summary; TensorBoard then takes the columns of its
-    HPARAMS tab from a single run. With session start and end alone it shows the union of all.
+    Lightning and SummaryWriter.add_hparams also write an "experiment" summary; TensorBoard then takes the columns of
+    its HPARAMS tab from a single run. With session start and end alone it shows the union of all.
     """
 
     def __init__(self, save_dir: str, purge_step: int | None = None):

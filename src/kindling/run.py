@@ -1,23 +1,18 @@
 """One run from its folder to its result: whatever happens in between, result.json says how it ended."""
 
-import json
 import logging
-import os
-import platform
-import subprocess
 import sys
 import time
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from kindling import UserError
 from kindling.checkpoints import BestAndLast
 from kindling.records import log_text, recorded_epochs
+from kindling.result import commit, table, versions, write_json
 from kindling.stopping import Divergence
 
 log = logging.getLogger("kindling")
@@ -51,7 +46,9 @@ class Run:
         self.folder, self.command, self.resume = Path(folder), command, resume
         self.checkpoint = self.folder / "checkpoints" / "last.ckpt" if resume else None
         if resume and not self.checkpoint.is_file():
-            raise UserError(f"{folder} has no checkpoints/last.ckpt to resume from: it ended before the first was written.")
+            raise UserError(
+                f"{folder} has no checkpoints/last.ckpt to resume from: it ended before the first was written."
+            )
         self.best_checkpoint = self.folder / "checkpoints" / "best.ckpt"
         # Records of epochs that the checkpoint does not have are written again.
         self.purge_step = recorded_epochs(self.checkpoint) + 1 if resume else None
@@ -67,7 +64,7 @@ class Run:
         return self
 
     def begin(self, trainer: pl.Trainer, model: pl.LightningModule, data, knobs: dict, config: str) -> None:
-        """Say what will be trained, and record the knobs (flat, for TensorBoard's HPARAMS tab) and the resolved config."""
+        """Say what will be trained; record the knobs (flat, for TensorBoard's HPARAMS tab) and the resolved config."""
         self.trainer, self.model, self.data = trainer, model, data
         self.params = sum(p.numel() for p in model.parameters() if p.requires_grad)
         rows = {stage: len(y) for stage, (_, y) in getattr(data, "rows", {}).items()}
@@ -80,12 +77,11 @@ class Run:
 
     def can_test(self) -> bool:
         """Whether there are test rows and weights to score on them."""
-        rows = getattr(self.data, "rows", None)
-        if rows is not None:
-            return bool(self.best) and len(rows["test"][1]) > 0
-        return bool(self.best) and is_overridden("test_dataloader", self.data, pl.LightningDataModule) and is_overridden(
-            "test_step", self.model, pl.LightningModule
+        rows = getattr(self.data, "rows", None)  # of a data set of ours, which has a loader in any case
+        has_rows = (
+            len(rows["test"][1]) > 0 if rows else is_overridden("test_dataloader", self.data, pl.LightningDataModule)
         )
+        return bool(self.best) and has_rows and is_overridden("test_step", self.model, pl.LightningModule)
 
     def _callback(self, kind: type):
         return next((c for c in self.trainer.callbacks if isinstance(c, kind)), None) if self.trainer else None
@@ -102,7 +98,9 @@ class Run:
         return self.best.get("score")
 
     def __exit__(self, kind, error, traceback) -> None:
-        interrupted = isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and self.trainer is not None)
+        interrupted = isinstance(error, KeyboardInterrupt) or (
+            isinstance(error, SystemExit) and self.trainer is not None
+        )
         diverged = getattr(self._callback(Divergence), "diverged", None)
         status = "interrupted" if interrupted else "failed" if error else "diverged" if diverged else "finished"
         if self.trainer is not None and not self.trainer.is_global_zero:
@@ -119,7 +117,9 @@ class Run:
 
     def _result(self, status: str) -> dict:
         best = self.best
-        metrics = {name: value for name, value in best.get("metrics", {}).items() if name.startswith(("val/", "train/"))}
+        metrics = {
+            name: value for name, value in best.get("metrics", {}).items() if name.startswith(("val/", "train/"))
+        }
         if self.trainer:
             tested = self.trainer.callback_metrics.items()
             metrics |= {name: float(value) for name, value in tested if name.startswith("test/")}
@@ -132,18 +132,17 @@ class Run:
             "metrics": metrics,
             "params": getattr(self, "params", None),
             "command": self.command,
-            "versions": {
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("torch", "pytorch-lightning", "torchmetrics", "hydra-core")},
-            },
-            "git": _git(),
+            "versions": versions(),
+            "git": commit(),
         }
 
     def _report(self, result: dict) -> None:
         """The end of the HPARAMS session, and the result on the console."""
         if self.trainer:
             for logger in self.trainer.loggers:
-                best = {f"best/{k.replace('/', '_')}": v for k, v in result["metrics"].items() if not k.startswith("test/")}
+                best = {
+                    f"best/{k.replace('/', '_')}": v for k, v in result["metrics"].items() if not k.startswith("test/")
+                }
                 if best:
                     logger.log_metrics(best, result["best_epoch"])
                 logger.finalize("success" if result["status"] == "finished" else "failed")
@@ -158,33 +157,15 @@ class Run:
         log.info(f"folder   {self.folder}\nagain    {self.command}")
 
 
-def table(metrics: dict[str, float], best_epoch: int) -> str:
-    """Metrics as rows, train, val and test as columns."""
-    stages = [stage for stage in ("train", "val", "test") if any(name.startswith(f"{stage}/") for name in metrics)]
-    names = dict.fromkeys(name.split("/", 1)[1] for name in metrics)
-    left = max(map(len, names)) + 2
-    lines = [f"best epoch {best_epoch}".ljust(left) + "".join(stage.rjust(10) for stage in stages)]
-    left = len(lines[0]) - 10 * len(stages)
-    for name in names:
-        cells = (metrics.get(f"{stage}/{name}") for stage in stages)
-        lines.append(name.ljust(left) + "".join(("" if v is None else f"{v:.4f}").rjust(10) for v in cells))
-    return "\n".join(lines)
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Whole or not at all."""
-    part = path.with_suffix(".json.part")
-    part.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(part, path)
-
-
 def _claim(folder: Path, new: bool):
     """An exclusive file: no second run ever writes here, and no two processes continue the same run."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         claim = (folder / ".claim").open("x" if new else "a")
     except FileExistsError as error:
-        raise UserError(f"{folder} has a run already: leave hydra.run.dir out, or continue it with resume={folder}.") from error
+        raise UserError(
+            f"{folder} has a run already: leave hydra.run.dir out, or continue it with resume={folder}."
+        ) from error
     try:
         import fcntl
     except ModuleNotFoundError:  # Windows has no flock: there two processes that resume one run are not told apart
@@ -194,12 +175,3 @@ def _claim(folder: Path, new: bool):
     except BlockingIOError as error:
         raise UserError(f"{folder} is being trained by another process: wait for it, or stop it.") from error
     return claim
-
-
-def _git() -> str | None:
-    """The commit, with "+changes" where the tree differs from it; None outside git."""
-    try:
-        args = ["git", "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"]
-        return subprocess.run(args, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None

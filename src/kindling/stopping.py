@@ -40,7 +40,7 @@ def early_stopping(patience: int | None, monitor: str, mode: str) -> Patience | 
 class Divergence(AfterEpoch):
     """Stops a run whose loss is not finite, or has grown beyond DIVERGED times what is plausible.
 
-    Plausible is the larger of the first epoch's loss and that of the best constant predictor. `diverged` then says where.
+    Plausible is the larger of the first epoch's loss and the best constant predictor's. `diverged` then says where.
     """
 
     def __init__(self):

@@ -1,7 +1,7 @@
 """The four tasks: for each its loss, its predictions, its metrics and its confusion counts, in one place.
 
-Targets `y` come as the loss wants them: class indices (N,) for multiclass, else floats (N, num_outputs) like the logits.
-Metrics are computed once per epoch over all rows, so a short last batch weighs what it should.
+Targets `y` come as the loss wants them: class indices (N,) for multiclass, else floats (N, num_outputs) like the
+logits. Metrics are computed once per epoch over all rows, so a short last batch weighs what it should.
 """
 
 from abc import ABC, abstractmethod
@@ -135,7 +135,7 @@ TASKS: dict[str, Task] = {
 
 
 def _rates(counts: Tensor) -> dict[str, Tensor]:
-    """Accuracy, precision, recall and F1 from (K, 2, 2) counts, each a mean over K; 0 / 0 counts as 0, as in scikit-learn."""
+    """Accuracy, precision, recall, F1 from (K, 2, 2) counts, each a mean over K; 0 / 0 is 0, as in scikit-learn."""
     (tn, fp), (fn, tp) = counts.permute(1, 2, 0).float()
     rates = {
         "accuracy": (tp + tn) / (tn + fp + fn + tp),

@@ -1,10 +1,12 @@
-"""What the conveniences cost: the same net trained by a raw PyTorch loop that only trains, by Kindling with every record,
-and by a stock-style Lightning module with the same records. Prints ratios to the raw, unfused loop of the same round.
+"""What the conveniences cost: the same net trained by a raw PyTorch loop that only trains, by Kindling with every
+record, and by a stock-style Lightning module with the same records. Prints ratios to the raw, unfused loop of the same
+round.
 
     python tests/benchmarks/overhead.py            # 5 rounds, about 6 minutes on two cores, most of it the stock module
     python tests/benchmarks/overhead.py --rounds 1 --no-stock
 
-A time is fit and files written: from made objects to the closed files. Before a ratio is printed the recorded rows are counted.
+A time is fit and files written: from made objects to the closed files. Before a ratio is printed the recorded rows are
+counted.
 """
 
 import argparse
@@ -78,7 +80,13 @@ def raw(sizes: list[int], optimizer) -> float:
 def kindling(sizes: list[int], optimizer, chunk: str = "auto") -> float:
     folder = tempfile.mkdtemp()
     data, model = net(sizes, chunk, optimizer)
-    callbacks = [Divergence(), Records(folder), ProgressLine(), ConfusionMatrix(folder), BestAndLast(f"{folder}/checkpoints")]
+    callbacks = [
+        Divergence(),
+        Records(folder),
+        ProgressLine(),
+        ConfusionMatrix(folder),
+        BestAndLast(f"{folder}/checkpoints"),
+    ]
     start = time.perf_counter()
     with Run(folder, "benchmark") as run:
         trainer = pl.Trainer(
@@ -116,7 +124,9 @@ class Stock(pl.LightningModule):
             "f1": BinaryF1Score(),
             "auroc": BinaryAUROC(),
         }
-        self.scores = torch.nn.ModuleDict({f"{s}_": MetricCollection(metrics).clone(prefix=f"{s}/") for s in ("train", "val")})
+        self.scores = torch.nn.ModuleDict(
+            {f"{s}_": MetricCollection(metrics).clone(prefix=f"{s}/") for s in ("train", "val")}
+        )
 
     def step(self, batch, stage: str):
         x, y = batch
@@ -174,7 +184,10 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore")
-    rows = [f"{'':10} {'':5} {'raw':>7} {'raw fused':>10} {'kindling':>10} {'chunk=off':>10} {'stock':>8}   (medians; s, then ratios)"]
+    rows = [
+        f"{'':10} {'':5} {'raw':>7} {'raw fused':>10} {'kindling':>10} {'chunk=off':>10} {'stock':>8}"
+        "   (medians; raw in s, then ratios to it)"
+    ]
     for sizes in ([8, 6, 4, 1], [2, 25, 25, 1]):
         for name, (kind, lr) in OPTIMIZERS.items():
             plain, fused = partial(kind, lr=lr), partial(kind, lr=lr, fused=True)

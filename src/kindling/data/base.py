@@ -121,7 +121,7 @@ class Data(pl.LightningDataModule, ABC):
         return TensorLoader(x, y, batch_size, seed, chunk, transform)
 
     def _chunk(self, model: pl.LightningModule, batch_size: int) -> int:
-        """Mini-batches of about a second on one core: 2,000 steps, 4 million input values, or 5e9 multiply-adds of weights."""
+        """Mini-batches of about a second on a core: 2,000 steps, 4e6 input values, or 5e9 multiply-adds of weights."""
         if self.chunk != "auto":
             return self.chunk
         values = self.rows["train"][0][0].numel() * batch_size
@@ -130,7 +130,7 @@ class Data(pl.LightningDataModule, ABC):
 
 
 def column_transform(x: Tensor, scale: str) -> dict:
-    """Fill, shift and factor of every column from the train rows x, as lists of numbers; one of each for all pixels of images.
+    """Fill, shift and factor of every column, from the train rows x; of images one of each for all pixels.
 
     Raises:
         UserError: a column has no value at all.

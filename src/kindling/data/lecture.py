@@ -11,7 +11,7 @@ LEFT_OUT = [14, 24, 236, 259, 285, 401, 458, 517, 658]
 
 
 class DiabetesLecture(Data):
-    """Columns scaled to [-1, 1] by minimum and maximum over all 768 rows, -1 set to 0, label inverted (1 = negative)."""
+    """Columns scaled to [-1, 1] by their range over all 768 rows, -1 set to 0, label inverted (1 = negative)."""
 
     def __init__(self, path: str = "data/diabetes.csv", target: str = "diabetes", **data):
         super().__init__(**data)

@@ -10,8 +10,9 @@ from torch import Tensor
 class TensorLoader:
     """Yields mini-batches `(x, y)`, or, with `chunk=n`, lists of up to n of them for a step that takes several.
 
-    The order of epoch e depends on (seed, e) alone; without a seed rows come in order. Lightning calls `set_epoch` because
-    the loader names itself as its sampler, and keeps `state_dict` in its checkpoints, so that a run resumes at its batch.
+    The order of epoch e depends on (seed, e) alone; without a seed rows come in order. Lightning calls `set_epoch`
+    because the loader names itself as its sampler, and keeps `state_dict` in its checkpoints, so that a run resumes at
+    its batch.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class TensorLoader:
         self.start = state["position"]
 
     def __iter__(self) -> Iterator:
-        # A generator: on resume Lightning calls iter() before set_epoch, and nothing may happen before the first next().
+        # A generator: on resume Lightning calls iter() before set_epoch, so nothing may happen before the first next().
         rows = self.batch_size * (self.chunk or 1)
         order = None if self.seed is None else self._order()
         start, self.start = self.start, 0

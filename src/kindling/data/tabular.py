@@ -56,10 +56,14 @@ class Table(Data):
         columns = [name for name in frame.columns if name not in targets]
         classes = sorted(frame[targets[0]].unique()) if self.task in ("binary", "multiclass") else targets
         if self.task == "binary" and len(classes) != 2:
-            raise UserError(f"task=binary needs 2 classes in {self.target}, {self.path} has {len(classes)}: {classes[:9]}.")
+            raise UserError(
+                f"task=binary needs 2 classes in {self.target}, {self.path} has {len(classes)}: {classes[:9]}."
+            )
         names = self.class_names or [str(name) for name in classes]
         if self.task != "regression" and len(names) != len(classes):
-            raise UserError(f"data.class_names has {len(names)} names, {self.target} has {len(classes)} values: {classes[:9]}.")
+            raise UserError(
+                f"data.class_names has {len(names)} names, {self.target} has {len(classes)} values: {classes[:9]}."
+            )
         test = None
         if self.test_path:
             rows = self._read(self.test_path)
@@ -75,7 +79,9 @@ class Table(Data):
             raise UserError(f"{path} has no column {absent[0]!r}; its columns: {', '.join(frame.columns)}.")
         text = [name for name in frame.columns if frame[name].dtype.kind not in "fiub" and name not in wanted]
         if text:
-            raise UserError(f"{path} has text in column {text[0]!r} (first: {frame[text[0]][0]!r}); inputs must be numbers.")
+            raise UserError(
+                f"{path} has text in column {text[0]!r} (first: {frame[text[0]][0]!r}); inputs must be numbers."
+            )
         return frame
 
     def _x(self, frame: pd.DataFrame, columns: list[str]) -> Tensor:

@@ -1,4 +1,4 @@
-"""The contract of a model: `forward` gives logits. Loss, metrics, optimizer and the training step are the same for all."""
+"""The contract of a model: `forward` gives logits. Loss, metrics, optimizer and training step are the same for all."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -58,7 +58,9 @@ class Model(pl.LightningModule, ABC):
 
     def configure_optimizers(self) -> Optimizer:
         if self.optimizer is None:
-            raise UserError("This model has no optimizer: build it with optimizer=functools.partial(torch.optim.Adam, lr=...).")
+            raise UserError(
+                "This model has no optimizer: build it with optimizer=functools.partial(torch.optim.Adam, lr=...)."
+            )
         return self.optimizer(self.parameters())
 
     def setup(self, stage: str) -> None:
@@ -128,11 +130,13 @@ class Model(pl.LightningModule, ABC):
         self.trainer.callback_metrics.update({f"{stage}/{name}": value for name, value in metrics.items()})
 
     def _nobody_listens(self) -> bool:
-        """Whether `manual_backward` would do nothing but `loss.backward()`, and cost a small net a fifth of its step."""
+        """Whether `manual_backward` would only call `loss.backward()`, and cost a small net a fifth of its step."""
         plain = type(self.trainer.strategy) is SingleDeviceStrategy and type(self.trainer.precision_plugin) is Precision
         hooks = ("on_before_backward", "on_after_backward", "backward")
-        return plain and not any(_overrides(self, hook) for hook in hooks) and not any(
-            _overrides(callback, hook) for callback in self.trainer.callbacks for hook in hooks[:2]
+        return (
+            plain
+            and not any(_overrides(self, hook) for hook in hooks)
+            and not any(_overrides(callback, hook) for callback in self.trainer.callbacks for hook in hooks[:2])
         )
 
     def _why_single_batches(self) -> str | None:

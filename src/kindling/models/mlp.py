@@ -1,6 +1,7 @@
 """Multi-layer perceptrons: wide, deep, and both beside each other."""
 
 import math
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -11,7 +12,7 @@ from kindling.models.base import Model
 def dense_layers(sizes: list[int], activation: str, dropout: float) -> list[nn.Module]:
     """Linear, activation and dropout for every step from sizes[0] to sizes[-1]."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), activation_module(activation)]
         if dropout:
             layers.append(nn.Dropout(dropout))

@@ -1,0 +1,43 @@
+"""The parts of result.json and of the table on the console."""
+
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+
+def table(metrics: dict[str, float], best_epoch: int) -> str:
+    """Metrics as rows, train, val and test as columns."""
+    stages = [stage for stage in ("train", "val", "test") if any(name.startswith(f"{stage}/") for name in metrics)]
+    names = dict.fromkeys(name.split("/", 1)[1] for name in metrics)
+    left = max(map(len, names)) + 2
+    lines = [f"best epoch {best_epoch}".ljust(left) + "".join(stage.rjust(10) for stage in stages)]
+    left = len(lines[0]) - 10 * len(stages)
+    for name in names:
+        cells = (metrics.get(f"{stage}/{name}") for stage in stages)
+        lines.append(name.ljust(left) + "".join(("" if v is None else f"{v:.4f}").rjust(10) for v in cells))
+    return "\n".join(lines)
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Whole or not at all."""
+    part = path.with_suffix(".json.part")
+    part.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(part, path)
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries that a number depends on."""
+    libraries = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core")
+    return {"python": platform.python_version(), **{name: version(name) for name in libraries}}
+
+
+def commit() -> str | None:
+    """The commit, with "+changes" where the tree differs from it; None outside git."""
+    try:
+        args = ["git", "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"]
+        return subprocess.run(args, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

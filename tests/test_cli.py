@@ -1,0 +1,157 @@
+"""The command line before torch is imported: help, refusals, notes."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import PROJECT
+
+# Runs train.py's command line, then says whether torch was imported, whatever SystemExit came.
+WATCH = """
+import runpy, sys
+sys.argv = ["{script}", *{words}]
+try:
+    runpy.run_path("{script}", run_name="__main__")
+finally:
+    print("torch imported:", "torch" in sys.modules)
+"""
+
+
+@pytest.fixture
+def watched(tmp_path):
+    def call(*words: str) -> subprocess.CompletedProcess:
+        code = WATCH.format(script=(PROJECT / "train.py").as_posix(), words=list(words))
+        return subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    return call
+
+
+def test_help_lists_what_stands_in_conf_with_a_meaning_and_without_torch(watched):
+    shown = watched("--help")
+    assert (shown.returncode, "torch imported: False" in shown.stdout) == (0, True), shown.stderr
+    for folder in (path for path in (PROJECT / "conf").iterdir() if path.is_dir() and path.name != "hydra"):
+        section = re.search(rf"^{folder.name}:\n((?:  .*\n)+)", shown.stdout, re.M).group(1)
+        listed = {line.split()[0]: line.split()[1:] for line in section.splitlines()}
+        files = {f.relative_to(folder).with_suffix("").as_posix() for f in folder.rglob("*.yaml") if f.name[0] != "_"}
+        assert listed.keys() == files
+        assert all(listed.values())
+    for knob in ("activation", "depth", "width", "hidden_sizes", "dropout", "seed", "chunk", "patience"):
+        assert re.search(rf"^  {knob} +\S.*\(default .*\)$", shown.stdout, re.M)
+
+
+def test_cfg_job_prints_the_config_without_torch(watched):
+    shown = watched("--cfg", "job", "model=wide", "optimizer=sgd")
+    assert (shown.returncode, "torch imported: False" in shown.stdout) == (0, True)
+    assert "lr: 0.1" in shown.stdout
+    assert "width: 256" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model=deap"], "model=deap is unknown. Did you mean deep?"),
+        (["data=diabetis"], "data=diabetis is unknown. Did you mean diabetes?"),
+        (["experiment=lectures/diabets"], "experiment=lectures/diabets is unknown. Did you mean lectures/diabetes?"),
+        (["epocs=3"], "epocs is unknown. Did you mean epochs?"),
+        (["model.dept=3"], "model.dept is unknown. Did you mean depth?"),
+        (["activation=rellu"], "activation=rellu is unknown. Did you mean relu?"),
+        (["activation=softmax"], "mixes the units of a layer"),
+        (["scale=standart"], "scale=standart is unknown. Did you mean standard?"),
+        (["epochs=0"], "epochs must be a whole number from 1"),
+        (["lr=-0.1"], "lr must be a number from 0"),
+        (["lr=fast"], "lr must be a number from 0"),
+        (["batch_size=half"], "batch_size must be a whole number from 1, or full"),
+        (["dropout=1.0"], "dropout must be a number from 0 to under 1"),
+        (["hidden_sizes=6"], "hidden_sizes must be a list"),
+        (["seed=-1"], "seed must be a whole number from 0"),
+        (["data.path=???"], "data.path must be given"),
+        (["experiment=null"], "write ~experiment"),
+        (["model=deep", "lr=[1"], "at input '[1'"),
+        (["-m", "activation=rellu"], "activation=rellu is unknown. Did you mean relu?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_work_stops_before_torch_with_a_plain_sentence(watched, tmp_path, words, message):
+    refused = watched(*words)
+    assert refused.returncode == 2, refused.stderr
+    assert message in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "torch imported: False" in refused.stdout
+    assert "-m" in words or not (tmp_path / "runs").exists()
+
+
+def test_outside_the_environment_it_says_how_to_activate_it(tmp_path):
+    # -S leaves the packages out, as another Python would.
+    bare = subprocess.run(
+        [sys.executable, "-S", str(PROJECT / "train.py")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={},
+        timeout=60,
+    )
+    assert bare.returncode == 1
+    assert "source .venv/bin/activate" in bare.stderr
+    assert "Traceback" not in bare.stderr
+
+
+def notes(*words):
+    from conftest import compose_config
+    from omegaconf import OmegaConf
+
+    from kindling import knobs, resume
+
+    cfg = compose_config(*words, "folder=here")
+    typed = resume.typed(list(words))
+    return knobs.notes(typed, OmegaConf.to_container(cfg, resolve=True), OmegaConf.to_yaml(cfg), PROJECT / "conf")
+
+
+@pytest.mark.parametrize("word", ["depth=8", "activation=tanh", "dropout=0.1", "width=3", "hidden_sizes=[3]"])
+def test_a_knob_that_the_model_does_not_read_is_named(word):
+    (line,) = notes("model=logistic", word)
+    assert line.startswith(f"note: {word} has no effect here")
+
+
+def test_hidden_sizes_replaces_depth_and_says_so():
+    assert notes("hidden_sizes=[6,4]", "depth=8") == [
+        "note: depth=8 has no effect, hidden_sizes replaces depth and width"
+    ]
+
+
+def test_an_experiments_value_that_outlives_its_group_is_named():
+    (line,) = notes("experiment=lectures/diabetes", "optimizer=adam")
+    assert line == "note: lr=0.1 is the experiment's; optimizer=adam alone would bring lr=0.003"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model=deep", "depth=4", "width=8", "activation=tanh", "dropout=0.1", "lr=0.5", "optimizer=sgd", "seed=3"],
+        ["model=wide", "width=9", "epochs=3", "batch_size=full", "scale=none", "patience=3", "monitor=val/accuracy"],
+        ["experiment=lectures/diabetes", "optimizer=adam", "lr=0.01", "resume=null", "verbose=true", "chunk=off"],
+    ],
+)
+def test_knobs_that_are_read_are_not_named(words):
+    assert notes(*words) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "lr"),
+    [
+        (["optimizer=sgd"], 0.1),
+        (["optimizer=adam", "lr=0.01"], 0.01),
+        (["lr=0.02", "optimizer=sgd"], 0.02),
+        ([], 0.003),
+    ],
+)
+def test_naming_an_optimizer_brings_its_rate_unless_lr_is_named_too(words, lr):
+    from conftest import compose_config
+
+    assert compose_config(*words).optimizer.lr == lr
+
+
+def test_flags_may_stand_anywhere():
+    from kindling import resume
+
+    assert resume.expand(["data=ring", "-m", "seed=0,1"]) == ["-m", "data=ring", "seed=0,1"]

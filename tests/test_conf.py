@@ -1,0 +1,69 @@
+"""Every yaml composes and is what its constructor takes; every choice trains."""
+
+import pytest
+import torch
+from conftest import PROJECT, compose_config
+
+from kindling import cli
+
+
+def choices(group):
+    folder = PROJECT / "conf" / group
+    files = sorted(file for file in folder.rglob("*.yaml") if not file.name.startswith("_"))
+    return [file.relative_to(folder).with_suffix("").as_posix() for file in files]
+
+
+@pytest.mark.parametrize("data", choices("data"))
+@pytest.mark.parametrize("model", choices("model"))
+def test_every_pair_of_data_and_model_fits_or_refuses(data, model):
+    cfg = compose_config(f"data={data}", f"model={model}", "folder=unused")
+    loaded = cli.build(cfg.data)
+    if model == "cnn" and data != "mnist_sample":
+        with pytest.raises(ValueError, match="model=cnn wants images"):
+            cli.build(cfg.model, **loaded.facts())
+        return
+    module = cli.build(cfg.model, **loaded.facts())
+    x, y = next(iter(loaded.train_dataloader()))
+    loss = module.task.loss(module(x), y)
+    assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize("optimizer", choices("optimizer"))
+def test_every_optimizer_lowers_the_loss(run, optimizer):
+    result = run("data=blobs", f"optimizer={optimizer}", "epochs=3")
+    assert result["metrics"]["val/accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_every_experiment_states_its_command_time_and_score(experiment):
+    text = (PROJECT / "conf/experiment" / f"{experiment}.yaml").read_text()
+    comment = " ".join(line for line in text.splitlines() if line.startswith("#"))
+    assert f"python train.py experiment={experiment}" in comment
+    assert " s" in comment
+    compose_config(f"experiment={experiment}")
+
+
+@pytest.mark.parametrize("trainer", choices("trainer"))
+def test_every_trainer_is_built_where_its_device_is_there(trainer, tmp_path):
+    there = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(trainer, True):
+        pytest.skip(f"this machine has no {trainer}")
+    cfg = compose_config(f"trainer={trainer}", "data=blobs", f"folder={tmp_path}")
+    data = cli.build(cfg.data)
+    model = cli.build(cfg.model, **data.facts())
+    assert cli.build(cfg.trainer, model=model, data=data, logger=[]).max_epochs == 30
+
+
+@pytest.mark.parametrize("logger", choices("logger"))
+def test_every_logger_gets_the_epochs_metrics(run, tmp_path, logger):
+    run("data=blobs", "epochs=2", f"logger={logger}")
+    if logger == "csv":
+        assert (tmp_path / "run/csv/metrics.csv").read_text().count("\n") >= 3
+    else:
+        assert list((tmp_path / "run").glob("events.*"))
+
+
+def test_two_loggers_at_once(run, tmp_path):
+    run("data=blobs", "epochs=1", "logger=[tensorboard,csv]")
+    assert list((tmp_path / "run").glob("events.*"))
+    assert (tmp_path / "run/csv/metrics.csv").exists()

@@ -1,0 +1,185 @@
+"""Data sets: what is loaded, how it is split and scaled, in which order it comes."""
+
+import pandas as pd
+import pytest
+import torch
+from conftest import PROJECT, compose_config
+
+from kindling import UserError, cli
+from kindling.data import Blobs, ImageArchive, Table
+from kindling.data.base import apply_transform
+from kindling.data.loader import TensorLoader
+
+BAYES = {"ring": 0.956, "xor": 0.964, "spiral": 0.980}
+
+
+def made(*overrides):
+    data = cli.build(compose_config(*overrides).data)
+    data.setup()
+    return data
+
+
+def test_diabetes_has_768_rows_split_80_10_10():
+    data = made("data=diabetes")
+    assert {stage: len(y) for stage, (_, y) in data.rows.items()} == {"train": 614, "val": 77, "test": 77}
+    assert sum(y.sum().item() for _, y in data.rows.values()) == 268  # positives in the table as distributed
+
+
+def test_zeros_that_mean_missing_become_the_mean_of_the_train_rows():
+    data, raw = made("data=diabetes"), pd.read_csv(PROJECT / "data/diabetes.csv")
+    assert (raw["insulin"] == 0).sum() == 374
+    x = torch.cat([x for x, _ in data.rows.values()])
+    assert (x[:, list(raw.columns).index("insulin")].abs() < 1e-6).sum() == 374
+
+
+def test_scaling_uses_train_rows_only():
+    data = made("data=diabetes")
+    train = data.rows["train"][0]
+    torch.testing.assert_close(train.mean(0), torch.zeros(8), atol=1e-5, rtol=0)
+    whole = torch.cat([x for x, _ in data.rows.values()])
+    assert whole.mean(0).abs().max() > 1e-3
+
+    low = made("data=diabetes", "scale=minmax").rows["train"][0]
+    assert (low.amin(0).tolist(), low.amax(0).tolist()) == ([0.0] * 8, pytest.approx([1.0] * 8))
+
+
+def test_the_transform_in_a_checkpoint_scales_raw_rows():
+    data = made("data=ring")
+    raw = pd.read_csv(PROJECT / "data/ring_test.csv")[["x", "y"]]
+    x = apply_transform(torch.tensor(raw.to_numpy("float32")), data.state_dict())
+    assert data.state_dict()["columns"] == ["x", "y"]
+    torch.testing.assert_close(x, data.rows["test"][0])
+
+
+def test_the_lecture_table_has_its_759_rows_and_share():
+    data = made("data=diabetes_lecture")
+    x, y = data.rows["train"]
+    assert (tuple(x.shape), round(y.mean().item(), 4)) == ((759, 8), 0.6535)
+    assert (x.abs().max() <= 1, len(data.rows["val"][1]), len(data.rows["test"][1])) == (True, 0, 0)
+    # The first row of the lecture's file.
+    first = [-0.294118, 0.487437, 0.180328, -0.292929, 0.0, 0.00149028, -0.53117, -0.0333333]
+    nearest = (x - torch.tensor(first)).abs().sum(1).min()
+    assert nearest < 1e-4
+
+
+@pytest.mark.parametrize("name", BAYES)
+def test_label_noise_leaves_the_stated_bayes_rate(name):
+    table = pd.read_csv(PROJECT / f"data/{name}_test.csv")
+    assert list(table.columns) == ["x", "y", "class"]
+    assert len(table) == 10_000
+    if name == "ring":
+        true = (table.x**2 + table.y**2) < 1
+    elif name == "xor":
+        true = table.x * table.y > 0
+    else:
+        arm = torch.tensor((table.x**2 + table.y**2).to_numpy()).sqrt() * 3 * torch.pi
+        angle = torch.atan2(torch.tensor(table.y.to_numpy()), torch.tensor(table.x.to_numpy()))
+        true = torch.cos(angle - arm).numpy() < 0
+    standard_error = (BAYES[name] * (1 - BAYES[name]) / 10_000) ** 0.5
+    assert (true == (table["class"] == 1)).mean() == pytest.approx(BAYES[name], abs=3 * standard_error)
+
+
+def test_the_generated_files_are_made_again_the_same(tmp_path, shell):
+    script = tmp_path / "make.py"
+    script.write_text((PROJECT / "data/make.py").read_text())
+    shell(str(script), check=True)
+    for name in BAYES:
+        for file in (f"{name}.csv", f"{name}_test.csv"):
+            assert (tmp_path / file).read_bytes() == (PROJECT / "data" / file).read_bytes()
+
+
+def test_blobs_have_the_centres_and_variance_of_the_config():
+    data = Blobs(
+        centres=[[0.0, 0.0, 9.0], [5.0, 0.0, 0.0], [0.0, 7.0, 0.0]], variance=4.0, num_examples=30_000, scale="none"
+    )
+    data.setup()
+    x, y = data.rows["train"]
+    assert data.facts()["num_outputs"] == 3
+    torch.testing.assert_close(x[y == 1].mean(0), torch.tensor([5.0, 0.0, 0.0]), atol=0.1, rtol=0)
+    torch.testing.assert_close(x[y == 2].var(0), torch.full((3,), 4.0), atol=0.2, rtol=0)
+
+
+def test_drawn_centres_have_the_number_and_dimensions_asked_for():
+    data = Blobs(centres=5, dimensions=7)
+    assert (data.facts()["num_outputs"], data.facts()["input_shape"]) == (5, [7])
+
+
+def test_digits_stay_bytes_in_memory_and_come_scaled():
+    data = ImageArchive("data/mnist_sample.npz")
+    data.setup()
+    assert (data.rows["train"][0].dtype, len(data.rows["test"][1])) == (torch.uint8, 500)
+    x = torch.cat([x for x, _ in data.train_dataloader()])
+    assert (x.mean().item(), x.std().item()) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))
+    assert torch.bincount(data.rows["test"][1]).tolist() == [50] * 10
+
+
+def test_setup_twice_splits_once_and_the_split_has_its_own_seed():
+    data = made("data=diabetes", "seed=7")
+    before = data.rows["val"][0].clone()
+    data.setup("fit")
+    assert torch.equal(before, data.rows["val"][0])
+    assert torch.equal(before, made("data=diabetes", "seed=8").rows["val"][0])
+    assert not torch.equal(before, made("data=diabetes", "data.split_seed=1").rows["val"][0])
+
+
+def test_the_order_depends_on_seed_and_epoch_alone():
+    def order(seed, epoch):
+        loader = TensorLoader(torch.arange(100), torch.arange(100), 7, seed=seed)
+        loader.set_epoch(epoch)
+        return torch.cat([x for x, _ in loader])
+
+    assert torch.equal(order(0, 3), order(0, 3))
+    assert not torch.equal(order(0, 3), order(0, 4))
+    assert not torch.equal(order(0, 3), order(1, 3))
+    assert torch.equal(order(5, 5).sort().values, torch.arange(100))
+
+
+def test_chunks_hold_the_same_mini_batches_and_a_loader_goes_on_where_it_was():
+    one = list(TensorLoader(torch.arange(100), torch.arange(100), 7, seed=0))
+    loader = TensorLoader(torch.arange(100), torch.arange(100), 7, seed=0, chunk=4)
+    chunks = list(loader)
+    flat = [batch for chunk in chunks for batch in chunk]
+    assert [len(chunk) for chunk in chunks] == [4, 4, 4, 3]
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(one, flat, strict=True))
+    assert loader.state_dict() == {"position": 0}
+
+    loader.load_state_dict({"position": 2})
+    assert [torch.equal(a[0][0], b[0][0]) for a, b in zip(loader, chunks[2:], strict=True)] == [True, True]
+    assert len(list(loader)) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        ("a,b\n1,2\n", {"target": "c"}, "has no column 'c'; its columns: a, b"),
+        ("a,b\nred,0\nblue,1\n", {"target": "b"}, "text in column 'a'"),
+        ("a,b\n1,0\n2,1\n3,2\n", {"target": "b"}, "needs 2 classes in b"),
+        ("a,b\n1,0\n2,1\n", {"target": "b", "class_names": ["x"]}, "has 1 names, b has 2 values"),
+        ("a,b\n,0\n,1\n", {"target": "b", "val_share": 0.0, "test_share": 0.0}, "has no value in any train row"),
+    ],
+)
+def test_a_table_that_cannot_work_is_refused(tmp_path, text, arguments, message):
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        Table(str(path), task="binary", **arguments).setup()
+
+
+def test_a_missing_file_names_where_it_was_looked_for():
+    with pytest.raises(UserError, match=r"nowhere\.csv is no file, neither in"):
+        Table("nowhere.csv", "y", "binary").setup()
+
+
+def test_a_table_serves_every_task(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,c,d\n" + "\n".join(f"{i},{i % 2},{i % 3},{i * i}" for i in range(30)) + "\n")
+    shapes = {}
+    for task, target in (("binary", "b"), ("multiclass", "c"), ("multilabel", ["b"]), ("regression", ["a", "d"])):
+        data = Table(str(path), target, task, test_share=0.0, val_share=0.0)
+        shapes[task] = (data.facts()["num_outputs"], tuple(data.rows["train"][1].shape), data.facts()["input_shape"])
+    assert shapes == {
+        "binary": (1, (30, 1), [3]),
+        "multiclass": (3, (30,), [3]),
+        "multilabel": (1, (30, 1), [3]),
+        "regression": (2, (30, 2), [2]),
+    }
