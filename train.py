@@ -43,6 +43,8 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
+    if {"--help", "-h"} & set(sys.argv):
+        sys.exit(print(cli.help_text()))
     with cli.plain_errors():
         sys.argv[1:] = resume.expand(sys.argv[1:])
         main()

@@ -43,7 +43,7 @@ def stopped(folder, number, *words):
     """Start the run, and send it a signal when its third epoch is recorded."""
     command = [sys.executable, str(PROJECT / "train.py"), *RUN, *words, f"hydra.run.dir={folder}"]
     with subprocess.Popen(
-        command, cwd=folder.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=folder.parents[2], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         metrics, deadline = folder / "metrics.csv", time.monotonic() + 60
         while (
@@ -68,7 +68,7 @@ def test_a_stopped_run_resumes_bit_for_bit(tmp_path, shell, undisturbed, number)
     if not killed:
         assert code == 130, output
         assert result_of(folder)["status"] == "interrupted"
-        assert f"resume={folder}" in output
+        assert "resume=runs/blobs-deep/stopped" in output
     done = len(rows_of(folder))
     assert 3 <= done < 12
 

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -16,9 +19,6 @@ NAMES = {"loss", "accuracy", "precision", "recall", "f1", "auroc"}
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """One run through the command line: its process and its folder."""
-    import subprocess
-    import sys
-
     cwd = tmp_path_factory.mktemp("user")
     command = [sys.executable, str(PROJECT / "train.py"), "activation=tanh", "epochs=4", "lr=0.01"]
     process = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
@@ -33,9 +33,10 @@ def test_the_folder_is_complete_and_its_name_carries_the_knobs(finished):
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     events = {name for name in names if name.startswith("events.out.tfevents")}
     assert len(events) == 1
-    assert names - events == {
+    extras = {name for name in names if name.startswith("confusion_matrix.")}
+    assert names - events - extras == {
         *(".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", ".claim", "train.log"),
-        *("metrics.csv", "result.json", "confusion_matrix.csv", "confusion_matrix.png"),
+        *("metrics.csv", "result.json"),
         *("checkpoints/best.ckpt", "checkpoints/last.ckpt"),
     }
 
@@ -46,9 +47,7 @@ def test_the_console_shows_progress_table_matrix_folder_and_command(finished):
     for part in (
         "best epoch",
         "accuracy",
-        "confusion matrix",
-        "negative",
-        str(folder),
+        f"folder   runs/diabetes-deep/{folder.name}",
         "python train.py activation=tanh epochs=4",
     ):
         assert part in process.stdout
@@ -69,7 +68,7 @@ def test_result_json_says_what_happened(finished):
     assert result["metrics"]["val/auroc"] == pytest.approx(float(best["val/auroc"]))
 
 
-def test_tensorboard_has_scalars_text_figures_and_hyperparameters(finished):
+def test_tensorboard_has_scalars_config_and_hyperparameters(finished):
     _, folder = finished
     events = EventAccumulator(str(folder)).Reload()
     scalars = set(events.Tags()["scalars"])
@@ -78,8 +77,6 @@ def test_tensorboard_has_scalars_text_figures_and_hyperparameters(finished):
         "best/val_loss",
     } <= scalars
     assert [event.step for event in events.Scalars("val/loss")] == [1, 2, 3, 4]
-    assert {"confusion/val", "confusion/test"} <= set(events.Tags()["images"])
-    assert len(events.Tensors("confusion/val/text_summary")) == 4
     config = events.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
     assert "activation: tanh" in config
     assert "${" not in config
@@ -113,7 +110,6 @@ def test_without_validation_rows_best_is_last_and_no_test_score_is_made_up(run, 
     result = run("experiment=lectures/diabetes", "epochs=3")
     assert (result["best_epoch"], result["score"]) == (3, result["metrics"]["train/loss"])
     assert {name.split("/")[0] for name in result["metrics"]} == {"train"}
-    assert not (tmp_path / "run/confusion_matrix.png").exists()
     weights = [
         torch.load(tmp_path / f"run/checkpoints/{n}.ckpt", weights_only=True)["state_dict"] for n in ("best", "last")
     ]
@@ -185,15 +181,13 @@ class Net(BoringModel):
 
 def boring(tmp_path, shell, *words):
     """A user's file and their two one-call yamls, through train.py."""
-    import os
-
     (tmp_path / "mine.py").write_text(BORING)
     for name, text in (("data", "_target_: mine.Rows\nworkers: 0"), ("model", "_target_: mine.Net")):
         (tmp_path / "conf" / name).mkdir(parents=True)
         (tmp_path / "conf" / name / "mine.yaml").write_text(text + "\n")
     process = shell(
         "train.py", "--config-dir", str(tmp_path / "conf"), "trainer=cpu", "epochs=2", *words,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     return next((tmp_path / "runs").glob("*/*"))
@@ -224,11 +218,9 @@ class Net(pl.LightningModule):
 """)
     (tmp_path / "conf/model").mkdir(parents=True)
     (tmp_path / "conf/model/plain.yaml").write_text("_target_: plain.Net\n")
-    import os
-
     process = shell(
         "train.py", "--config-dir", str(tmp_path / "conf"), "data=blobs", "model=plain", "epochs=2",
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     folder = next((tmp_path / "runs").glob("*/*"))

@@ -36,7 +36,7 @@ class ConfusionMatrix(AfterEpoch):
         best = next((c.best for c in trainer.callbacks if isinstance(c, BestAndLast)), {})
         stage, counts = _watched(best.get("counts", {}))
         if counts is not None:
-            title = f"{stage}, best epoch {best['epoch']}"
+            title = f"{stage} rows, best epoch ({best['epoch']})"
             figure = draw(counts.tolist(), pl_module.hparams["class_names"], title)
             log_figure(trainer.loggers, f"confusion/{stage}", figure, best["epoch"])
 
@@ -49,7 +49,7 @@ class ConfusionMatrix(AfterEpoch):
             csv.writer(file).writerows(
                 [["true", *names], *([name, *row] for name, row in zip(names, table, strict=True))]
             )
-        figure = draw(table, names, "test, best weights")
+        figure = draw(table, names, "test rows, best weights")
         figure.savefig(self.folder / "confusion_matrix.png")
         log_figure(trainer.loggers, "confusion/test", figure, trainer.current_epoch)
         log.info(text(table, names))
@@ -88,7 +88,8 @@ def draw(counts: list[list[int]] | Tensor, names: list[str], title: str):
             axes.text(j, i, f"{n}\n{shares[i][j]:.0%}", ha="center", va="center", color=colour, fontsize=9)
     axes.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 9 else 45)
     axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="predicted", ylabel="true", title=f"Confusion matrix ({title})")
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_title(title, fontsize=11)
     return figure
 
 

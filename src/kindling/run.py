@@ -7,10 +7,12 @@ import warnings
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from kindling import UserError
 from kindling.checkpoints import BestAndLast
+from kindling.device import choose_threads
 from kindling.records import log_text, recorded_epochs
 from kindling.result import commit, table, versions, write_json
 from kindling.stopping import Divergence
@@ -54,6 +56,7 @@ class Run:
         self.purge_step = recorded_epochs(self.checkpoint) + 1 if resume else None
         self.claim = _claim(self.folder, new=not resume)
         self.trainer: pl.Trainer | None = None
+        self.threads = torch.get_num_threads()
         logging.getLogger("pytorch_lightning").setLevel(logging.INFO if verbose else logging.ERROR)
         if not verbose:
             for message in HARMLESS:
@@ -67,6 +70,7 @@ class Run:
         """Say what will be trained; record the knobs (flat, for TensorBoard's HPARAMS tab) and the resolved config."""
         self.trainer, self.model, self.data = trainer, model, data
         self.params = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        self.threads = choose_threads(trainer, model, data)
         rows = {stage: len(y) for stage, (_, y) in getattr(data, "rows", {}).items()}
         of = "  ".join(f"{n:,} {stage}" for stage, n in rows.items()) + " rows" if rows else type(data).__name__
         log.info(f"{of}  {type(model).__name__} with {self.params:,} parameters  on {trainer.strategy.root_device}")
@@ -105,6 +109,7 @@ class Run:
         status = "interrupted" if interrupted else "failed" if error else "diverged" if diverged else "finished"
         if self.trainer is not None and not self.trainer.is_global_zero:
             return
+        torch.set_num_threads(self.threads)
         result = self._result(status)
         if diverged:
             result["diverged"] = diverged
@@ -140,21 +145,22 @@ class Run:
         """The end of the HPARAMS session, and the result on the console."""
         if self.trainer:
             for logger in self.trainer.loggers:
-                best = {
-                    f"best/{k.replace('/', '_')}": v for k, v in result["metrics"].items() if not k.startswith("test/")
-                }
+                stage = "val/" if any(name.startswith("val/") for name in result["metrics"]) else "train/"
+                best = {f"best/{k.replace('/', '_')}": v for k, v in result["metrics"].items() if k.startswith(stage)}
                 if best:
                     logger.log_metrics(best, result["best_epoch"])
                 logger.finalize("success" if result["status"] == "finished" else "failed")
                 if hasattr(logger, "end_session"):
                     logger.end_session()
+        here = Path.cwd()
+        shown = self.folder.relative_to(here) if self.folder.is_relative_to(here) else self.folder
         if result["metrics"]:
             log.info(table(result["metrics"], result["best_epoch"]))
         if result["status"] != "finished":
             log.info(f"{result['status']}: {result.get('diverged') or result.get('error') or 'the last state is kept'}")
         if result["status"] == "interrupted":
-            log.info(f"resume   python train.py resume={self.folder}")
-        log.info(f"folder   {self.folder}\nagain    {self.command}")
+            log.info(f"resume   python train.py resume={shown}")
+        log.info(f"folder   {shown}\nagain    {self.command}")
 
 
 def _claim(folder: Path, new: bool):

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from hydra import compose, initialize_config_dir
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -30,15 +31,13 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryAccuracy, BinaryAUROC, BinaryF1Score, BinaryPrecision, BinaryRecall
 
-from kindling.checkpoints import BestAndLast
-from kindling.confusion import ConfusionMatrix
+from kindling import cli
 from kindling.data import Data, Examples
 from kindling.models import Deep
-from kindling.progress import ProgressLine
-from kindling.records import Records, TensorBoard
+from kindling.records import TensorBoard
 from kindling.run import Run
-from kindling.stopping import Divergence
 
+PROJECT = Path(__file__).parents[2]
 TRAIN, VAL, BATCH, EPOCHS = 607, 161, 32, 100
 NAMES = ("loss", "accuracy", "precision", "recall", "f1", "auroc")
 OPTIMIZERS = {"SGD": (torch.optim.SGD, 0.1), "Adam": (torch.optim.Adam, 0.003)}
@@ -80,13 +79,9 @@ def raw(sizes: list[int], optimizer) -> float:
 def kindling(sizes: list[int], optimizer, chunk: str = "auto") -> float:
     folder = tempfile.mkdtemp()
     data, model = net(sizes, chunk, optimizer)
-    callbacks = [
-        Divergence(),
-        Records(folder),
-        ProgressLine(),
-        ConfusionMatrix(folder),
-        BestAndLast(f"{folder}/checkpoints"),
-    ]
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        cfg = compose("config", overrides=[f"folder={folder}"])
+    callbacks = [callback for node in cfg.callbacks.values() if (callback := cli.build(node))]
     start = time.perf_counter()
     with Run(folder, "benchmark") as run:
         trainer = pl.Trainer(
@@ -183,6 +178,7 @@ def main() -> None:
     parser.add_argument("--no-stock", action="store_true")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
+    torch.set_num_threads(1)  # for all: Kindling chooses one thread for such nets, and the others gain nothing by two
     warnings.filterwarnings("ignore")
     rows = [
         f"{'':10} {'':5} {'raw':>7} {'raw fused':>10} {'kindling':>10} {'chunk=off':>10} {'stock':>8}"

@@ -1,5 +1,6 @@
 """The contract of a model: `forward` gives logits. Loss, metrics, optimizer and training step are the same for all."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
@@ -12,6 +13,8 @@ from torch.optim import Optimizer
 
 from kindling import UserError
 from kindling.tasks import TASKS
+
+log = logging.getLogger("kindling")
 
 # Called by Lightning for every batch of automatic optimization, and not, or once a chunk, with chunks.
 PER_BATCH = (
@@ -67,6 +70,8 @@ class Model(pl.LightningModule, ABC):
         if stage == "fit":
             self.chunk_refusal = self._why_single_batches()
             self.automatic_optimization = self.chunk_refusal is not None
+            if self.chunk_refusal not in (None, "chunk=off"):
+                log.info(f"one mini-batch a training step: {self.chunk_refusal}")
             self._backward = torch.Tensor.backward if self._nobody_listens() else self.manual_backward
 
     @property

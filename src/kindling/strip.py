@@ -1,0 +1,122 @@
+"""An extra: deletes an extra. `python -m kindling.strip confusion`, in the project's folder; without a name: lists.
+
+An extra is a module or folder of the package whose docstring starts with "An extra:". Takes neither hydra nor torch.
+"""
+
+import argparse
+import ast
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from kindling import UserError
+
+PACKAGE = Path(__file__).parent.name
+
+
+def extras(project: Path) -> dict[str, str]:
+    """Name -> what it is, from its docstring."""
+    package = project / "src" / PACKAGE
+    if not package.is_dir():
+        raise UserError(f"There is no src/{PACKAGE} in {project}: go to the project's folder first.")
+    found = {}
+    for file in sorted([*package.glob("*.py"), *package.glob("*/__init__.py")]):
+        meaning = (ast.get_docstring(_parsed(file)) or "").partition("\n")[0]
+        if meaning.startswith("An extra:"):
+            name = file.parent.name if file.name == "__init__.py" else file.stem
+            found[name] = meaning.removeprefix("An extra:").strip()
+    return found
+
+
+def strip(project: Path, extra: str) -> list[str]:
+    """Delete an extra, its test and its lines in conf/; what was deleted, in words.
+
+    Raises:
+        UserError: it is no extra, or something else needs it.
+    """
+    known = extras(project)
+    if extra not in known:
+        raise UserError(f"{extra} is no extra. Extras: {', '.join(known)}.")
+    package = project / "src" / PACKAGE
+    doomed = [path for path in (package / extra, package / f"{extra}.py") if path.exists()]
+    for file in [*(project / "src").rglob("*.py"), *project.glob("*.py")]:
+        if not any(file.is_relative_to(path) for path in doomed) and f"{PACKAGE}.{extra}" in _imports(file):
+            raise UserError(
+                f"{file.relative_to(project).as_posix()} imports {PACKAGE}.{extra}: strip or edit that first."
+            )
+    edits = {file: _without(file, extra) for file in sorted((project / "conf").rglob("*.yaml"))}
+    doomed += [path for path in [project / "tests" / f"test_{extra}.py"] if path.exists()]
+    done = [f"deleted {path.relative_to(project).as_posix()}" for path in doomed]
+    for path in doomed:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for file, (text, lines) in edits.items():
+        if lines:
+            file.write_text(text, encoding="utf-8", newline="\n") if text else file.unlink()
+            name = file.relative_to(project).as_posix()
+            done.append(f"took {lines} line{'s' * (lines > 1)} out of {name}" if text else f"deleted {name}")
+    return done
+
+
+def mentions(project: Path, extra: str) -> list[str]:
+    """Files for people to look at: those that still name the extra's module."""
+    places = [project.glob("*.md"), *((project / name).rglob("*.*") for name in ("src", "tests", "notebooks"))]
+    found = [file for place in places for file in place if file.suffix in (".py", ".md", ".ipynb")]
+    named = re.compile(rf"\b{PACKAGE}\.{extra}\b")
+    return [file.relative_to(project).as_posix() for file in found if named.search(file.read_text(encoding="utf-8"))]
+
+
+def _parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+def _imports(file: Path) -> Iterator[str]:
+    """Every module, and every name of a module, that the file imports."""
+    for node in ast.walk(_parsed(file)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[: i + 1]) for i in range(len(parts)))
+
+
+def _without(file: Path, extra: str) -> tuple[str, int]:
+    """The yaml's text without the extra's lines, "" where the whole file is a call of it; and how many lines those are.
+
+    Raises:
+        UserError: the extra is called in a form of several lines, of which one cannot be taken out.
+    """
+    text = file.read_text(encoding="utf-8")
+    named = re.compile(rf"^[^#]*\b{PACKAGE}\.{extra}\.")
+    lines = text.splitlines(keepends=True)
+    hits = [line for line in lines if named.match(line)]
+    if any(line.startswith("_target_:") for line in hits):
+        return "", len(lines)
+    if any(line.lstrip().startswith("_target_:") for line in hits):
+        raise UserError(f"{file} calls {PACKAGE}.{extra} in several lines: delete that block by hand first.")
+    return "".join(line for line in lines if line not in hits), len(hits)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(f"python -m {__package__}.strip", description="Delete an extra.")
+    parser.add_argument("extra", nargs="?", help="its name; without one the extras are listed")
+    extra, project = parser.parse_args().extra, Path.cwd()
+    try:
+        if extra is None:
+            print("\n".join(f"{name:14} {meaning}" for name, meaning in extras(project).items()))
+            return
+        print("\n".join(strip(project, extra)))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    if left := mentions(project, extra):
+        print(f"Still named in {', '.join(left)}: edit by hand.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""`make rename` and `make strip`, on a copy of the project."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT
+
+# As it is today: these tests go on working in a renamed project, and in one from which an extra is gone.
+NAME = next((PROJECT / "src").glob("*/__init__.py")).parent.name
+NEW = "lantern" if NAME != "lantern" else "candle"
+PACKAGE = PROJECT / "src" / NAME
+needs_rename = pytest.mark.skipif(not (PACKAGE / "rename.py").exists(), reason="rename is stripped")
+needs_strip = pytest.mark.skipif(
+    not (PACKAGE / "strip.py").exists() or not (PACKAGE / "confusion.py").exists(),
+    reason="strip or confusion is stripped",
+)
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """The project without what git ignores."""
+    command = ["git", "ls-files", "-co", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True) if shutil.which("git") else None
+    target = tmp_path / "copy"
+    if listed is None or listed.returncode != 0:
+        ignore = shutil.ignore_patterns(".git", ".venv", "runs", "build", "__pycache__", "*.egg-info", ".*_cache")
+        return Path(shutil.copytree(PROJECT, target, ignore=ignore))
+    for name in filter(lambda name: (PROJECT / name).is_file(), listed.stdout.splitlines()):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(PROJECT / name, target / name)
+    return target
+
+
+def python(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    """The finished process of `python <words>` in the copy, with the copy's package."""
+    env = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, *words]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=900)
+
+
+def texts(folder: Path) -> dict[str, str]:
+    """Path -> content of every file that is text."""
+    found = {}
+    for file in (path for path in folder.rglob("*") if path.is_file() and ".git" not in path.relative_to(folder).parts):
+        raw = file.read_bytes()
+        if b"\0" not in raw:
+            found[file.relative_to(folder).as_posix()] = raw.decode()
+    return found
+
+
+def own_fast_tests(folder: Path) -> subprocess.CompletedProcess:
+    """The copy's tests but these ones, and but the notebooks', which may draw a stripped picture."""
+    left_out = ["--ignore=tests/test_project.py", "--ignore=tests/test_notebooks.py"]
+    return python(folder, "-m", "pytest", "-q", "-m", "not slow", "-x", "-p", "no:cacheprovider", *left_out)
+
+
+@needs_rename
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("My-Project", "My-Project cannot be a package's name: take a lower-case Python identifier"),
+        ("lambda", "lambda cannot be a package's name"),
+        ("json", "json is the name of a module that Python already finds"),
+        ("torch", "torch is the name of a module that Python already finds"),
+        (NAME, f"src/{NAME} exists already"),
+    ],
+)
+def test_rename_refuses_a_name_that_cannot_be_a_package_s(copy, name, message):
+    before = texts(copy)
+    refused = python(copy, "-m", f"{NAME}.rename", name)
+    assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
+    assert texts(copy) == before
+
+
+@needs_rename
+def test_rename_refuses_a_folder_that_is_not_the_project_s(copy):
+    (copy / "src" / NAME).rename(copy / "elsewhere")
+    command = f"import sys; sys.path.insert(0, {str(PROJECT / 'src')!r}); sys.argv = ['rename', {NEW!r}]; "
+    refused = python(copy, "-c", command + f"from {NAME}.rename import main; main()")
+    assert (refused.returncode, f"There is no src/{NAME} in" in refused.stderr) == (2, True), refused.stderr
+
+
+@needs_rename
+def test_a_renamed_project_composes_its_config_and_names_its_old_name_nowhere(copy):
+    (copy / "src" / "hydra_plugins" / f"{NAME}_plugin").mkdir(parents=True)
+    renamed = python(copy, "-m", f"{NAME}.rename", NEW)
+    assert (renamed.returncode, "make env" in renamed.stdout) == (0, True), renamed.stderr
+    assert (copy / "src" / "hydra_plugins" / f"{NEW}_plugin").is_dir()
+    left = {path for path, text in texts(copy).items() if re.search(NAME, path + text, re.IGNORECASE)}
+    assert left == {"LICENSE"}  # MIT wants its notice kept
+    shown = python(copy, "train.py", "--cfg", "job")
+    assert (shown.returncode, f"{NEW}.models.Deep" in shown.stdout) == (0, True), shown.stderr
+
+
+@needs_rename
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_rename_leaves_what_git_ignores_and_what_is_no_text_as_it_is(copy):
+    subprocess.run(["git", "init", "-q", str(copy)], check=True)
+    (copy / "runs").mkdir()
+    (copy / "runs" / "train.log").write_text(NAME)
+    (copy / "picture.png").write_bytes(b"\xff\x00" + NAME.encode())
+    (copy / "windows.txt").write_bytes(f"{NAME}\r\n{NAME.capitalize()}\r\n".encode())
+    assert python(copy, "-m", f"{NAME}.rename", "two_words").returncode == 0
+    assert (copy / "runs" / "train.log").read_text() == NAME
+    assert (copy / "picture.png").read_bytes() == b"\xff\x00" + NAME.encode()
+    assert (copy / "windows.txt").read_bytes() == b"two_words\r\nTwoWords\r\n"
+
+
+@needs_strip
+def test_strip_lists_the_extras_and_refuses_everything_else(copy):
+    listed = python(copy, "-m", f"{NAME}.strip")
+    assert listed.returncode == 0, listed.stderr
+    known = [line.split()[0] for line in listed.stdout.splitlines()]
+    assert {"confusion", "strip"} <= set(known)
+    refused = python(copy, "-m", f"{NAME}.strip", "tasks")
+    assert (refused.returncode, refused.stderr.strip()) == (2, f"tasks is no extra. Extras: {', '.join(known)}.")
+    assert (copy / "src" / NAME / "tasks.py").exists()
+
+
+@needs_strip
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        ("src/{name}/report.py", "from {name} import confusion\n", "src/{name}/report.py imports {name}.confusion"),
+        ("src/{name}/report.py", "import {name}.confusion as c\n", "src/{name}/report.py imports {name}.confusion"),
+        ("conf/more.yaml", "a:\n  _target_: {name}.confusion.text\n", "calls {name}.confusion in several lines"),
+    ],
+    ids=["import from", "import", "a call of several lines"],
+)
+def test_strip_refuses_an_extra_that_something_needs_and_says_what(copy, path, text, message):
+    file = copy / path.format(name=NAME)
+    file.write_text(text.format(name=NAME))
+    before = texts(copy)
+    refused = python(copy, "-m", f"{NAME}.strip", "confusion")
+    assert (refused.returncode, message.format(name=NAME) in refused.stderr) == (2, True), refused.stderr
+    assert texts(copy) == before
+
+
+@needs_strip
+def test_a_stripped_project_trains_without_the_extra(copy):
+    (copy / "tests" / "test_confusion.py").write_text("")
+    (copy / "conf" / "model" / "matrix.yaml").write_text(f"# a call\n_target_: {NAME}.confusion.text\nnames: []\n")
+    stripped = python(copy, "-m", f"{NAME}.strip", "confusion")
+    assert stripped.returncode == 0, stripped.stderr
+    for path in (f"src/{NAME}/confusion.py", "tests/test_confusion.py", "conf/model/matrix.yaml"):
+        assert not (copy / path).exists()
+    assert f"{NAME}.confusion" not in (copy / "conf" / "config.yaml").read_text()
+    trained = python(copy, "train.py", "epochs=1", "trainer=cpu")
+    assert trained.returncode == 0, trained.stderr
+    (result,) = (copy / "runs").glob("*/*/result.json")
+    assert json.loads(result.read_text())["status"] == "finished"
+    assert not (result.parent / "confusion_matrix.png").exists()
+
+
+@pytest.mark.slow
+@needs_rename
+@needs_strip
+def test_a_renamed_and_stripped_project_passes_its_own_tests(copy):
+    assert python(copy, "-m", f"{NAME}.rename", NEW).returncode == 0
+    assert python(copy, "-m", f"{NEW}.strip", "confusion").returncode == 0
+    tested = own_fast_tests(copy)
+    assert tested.returncode == 0, tested.stdout[-3000:] + tested.stderr
