@@ -39,8 +39,8 @@ train: env  ## train; ARGS="model=wide epochs=20" says what
 test: lint  ## lint and the fast tests
 	$(RUN) -m pytest -m "not slow"
 
-test-all: lint  ## lint and all tests: what CI runs
-	$(RUN) -m pytest
+test-all: test  ## lint and all tests: what CI runs
+	$(RUN) -m pytest -m slow
 
 lint: env  ## ruff: rules and format, nothing is changed
 	$(RUN) -m ruff check

@@ -33,6 +33,7 @@ def same_checkpoint(one, other, name):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
+    """The run's folder, without any stop."""
     folder = tmp_path_factory.mktemp("undisturbed")
     command = [sys.executable, str(PROJECT / "train.py"), *RUN, f"hydra.run.dir={folder / 'run'}"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
@@ -59,10 +60,11 @@ def stopped(folder, number, *words):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to a child")
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGKILL", 9)], ids=["int", "term", "kill"]
+    "name", ["SIGINT", *(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGTERM", "SIGKILL"))]
 )
-def test_a_stopped_run_resumes_bit_for_bit(tmp_path, shell, undisturbed, number):
-    folder, killed = tmp_path / "runs" / "blobs-deep" / "stopped", number not in (signal.SIGINT, signal.SIGTERM)
+def test_a_stopped_run_resumes_bit_for_bit(tmp_path, shell, undisturbed, name):
+    number = getattr(signal, name)
+    folder, killed = tmp_path / "runs" / "blobs-deep" / "stopped", name == "SIGKILL"
     folder.parent.mkdir(parents=True)
     code, output = stopped(folder, number, *(["+callbacks.checkpoints.every_seconds=0"] if killed else []))
     if not killed:
@@ -79,6 +81,21 @@ def test_a_stopped_run_resumes_bit_for_bit(tmp_path, shell, undisturbed, number)
     assert same_checkpoint(folder, undisturbed, "last.ckpt")
     assert same_checkpoint(folder, undisturbed, "best.ckpt")
     assert not list(folder.rglob("*.part"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to a child")
+def test_a_run_whose_epoch_is_one_chunk_stops_at_its_end_and_resumes_bit_for_bit(tmp_path, shell):
+    words = ["chunk=auto", "epochs=60"]
+    whole, folder = tmp_path / "whole", tmp_path / "runs" / "blobs-deep" / "stopped"
+    shell("train.py", *RUN, *words, f"hydra.run.dir={whole}", check=True)
+    folder.parent.mkdir(parents=True)
+    assert stopped(folder, signal.SIGINT, *words)[0] == 130
+    assert 3 <= len(rows_of(folder)) < 60
+    shell("train.py", "resume=last", check=True)
+    assert rows_of(folder) == rows_of(whole)
+    assert same_checkpoint(folder, whole, "last.ckpt")
+    assert same_checkpoint(folder, whole, "best.ckpt")
 
 
 def test_a_finished_run_goes_on_with_more_epochs_as_if_they_had_been_asked_for(shell, tmp_path, undisturbed):

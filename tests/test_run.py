@@ -193,7 +193,7 @@ def boring(tmp_path, shell, *words):
     return next((tmp_path / "runs").glob("*/*"))
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_lightnings_boring_model_and_data_run_with_one_yaml_each(tmp_path, shell, workers):
     folder = boring(tmp_path, shell, "data=mine", "model=mine", f"data.workers={workers}")
     result = json.loads((folder / "result.json").read_text())

@@ -9,6 +9,11 @@ from kindling.models.activation import activation_module
 from kindling.models.base import Model
 
 
+def flatten(input_shape: list[int]) -> list[nn.Module]:
+    """A Flatten where rows are not flat already: it would be a tenth of a small net's forward pass."""
+    return [nn.Flatten()] if len(input_shape) > 1 else []
+
+
 def dense_layers(sizes: list[int], activation: str, dropout: float) -> list[nn.Module]:
     """Linear, activation and dropout for every step from sizes[0] to sizes[-1]."""
     layers: list[nn.Module] = []
@@ -36,7 +41,7 @@ class Deep(Model):
         super().__init__(**model)
         sizes = [math.prod(input_shape), *(hidden_sizes or [width] * depth)]
         self.net = nn.Sequential(
-            nn.Flatten(), *dense_layers(sizes, activation, dropout), nn.Linear(sizes[-1], num_outputs)
+            *flatten(input_shape), *dense_layers(sizes, activation, dropout), nn.Linear(sizes[-1], num_outputs)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,10 +64,9 @@ class WideDeep(Model):
     ):
         super().__init__(**model)
         sizes = [math.prod(input_shape), *(hidden_sizes or [width] * depth)]
-        self.flatten = nn.Flatten()
         self.wide = nn.Linear(sizes[0], num_outputs)
         self.deep = nn.Sequential(*dense_layers(sizes, activation, dropout), nn.Linear(sizes[-1], num_outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.flatten(x)
+        x = x.flatten(1)
         return self.wide(x) + self.deep(x)  # (N, num_outputs)
