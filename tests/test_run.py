@@ -152,6 +152,30 @@ def test_a_failure_is_recorded_with_its_reason(run, tmp_path):
     assert "model=cnn wants images" in result["error"]
 
 
+def test_a_crash_in_the_middle_keeps_the_best_weights_so_far(tmp_path):
+    import pytorch_lightning as pl
+
+    from kindling.checkpoints import BestAndLast
+    from kindling.data import Blobs
+
+    class CrashesLate(Deep):
+        def on_train_epoch_start(self):
+            if self.current_epoch == 3:
+                raise RuntimeError("planted")
+
+    data, keep = Blobs(), BestAndLast(str(tmp_path))
+    model = CrashesLate(**data.facts(), optimizer=lambda parameters: torch.optim.Adam(parameters, 0.01))
+    trainer = pl.Trainer(
+        max_epochs=9, accelerator="cpu", callbacks=[keep], logger=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0,
+    )  # fmt: skip
+    with pytest.raises(RuntimeError, match="planted"):
+        trainer.fit(model, datamodule=data)
+    best = torch.load(tmp_path / "best.ckpt", weights_only=True)
+    assert best["epoch"] + 1 == keep.best["epoch"] <= 3
+    assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
+
+
 def test_a_refusal_on_the_command_line_has_no_traceback(shell):
     refused = shell("train.py", "data=ring", "model=cnn")
     assert refused.returncode == 2

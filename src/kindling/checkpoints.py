@@ -82,6 +82,11 @@ class BestAndLast(Checkpoint):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.save(trainer)
 
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        # The weights of now may be those of a half taken step: last.ckpt stays as it was.
+        if self.best:
+            self._write_best(trainer).unlink(missing_ok=True)
+
     def state_dict(self) -> dict:
         random_state = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available() and torch.cuda.is_initialized():
@@ -92,21 +97,26 @@ class BestAndLast(Checkpoint):
         self.best, self.random_state = state_dict["best"], state_dict["random_state"]
 
     def save(self, trainer: pl.Trainer) -> None:
-        """Write last.ckpt, and from it best.ckpt: with the best weights and without the training state."""
-        part = self.dirpath / "last.ckpt.part"
-        trainer.save_checkpoint(part)
+        """Write best.ckpt, then last.ckpt."""
+        part = self._write_best(trainer)
         if trainer.is_global_zero:
             os.replace(part, self.last_path)
-            if self.best:
-                # Written by this process a moment ago, so whatever a user's module keeps in it may be loaded.
-                checkpoint = torch.load(self.last_path, map_location="cpu", weights_only=False)
-                for key in ("optimizer_states", "lr_schedulers", "callbacks", "loops", "kept"):
-                    checkpoint.pop(key, None)
-                weights = {name: tensor.cpu() for name, tensor in self.best["weights"].items()}
-                checkpoint |= {"state_dict": weights, "epoch": self.best["epoch"] - 1, "global_step": self.best["step"]}
-                torch.save(checkpoint, self.dirpath / "best.ckpt.part")
-                os.replace(self.dirpath / "best.ckpt.part", self.best_path)
         self.saved_at = time.monotonic()
+
+    def _write_best(self, trainer: pl.Trainer) -> Path:
+        """From a checkpoint of now, which it returns, best.ckpt: with the best weights, without the training state."""
+        part = self.dirpath / "last.ckpt.part"
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero and self.best:
+            # Written by this process a moment ago, so whatever a user's module keeps in it may be loaded.
+            checkpoint = torch.load(part, map_location="cpu", weights_only=False)
+            for key in ("optimizer_states", "lr_schedulers", "callbacks", "loops", "kept"):
+                checkpoint.pop(key, None)
+            weights = {name: tensor.cpu() for name, tensor in self.best["weights"].items()}
+            checkpoint |= {"state_dict": weights, "epoch": self.best["epoch"] - 1, "global_step": self.best["step"]}
+            torch.save(checkpoint, self.dirpath / "best.ckpt.part")
+            os.replace(self.dirpath / "best.ckpt.part", self.best_path)
+        return part
 
     def _save_if_due(self, trainer: pl.Trainer) -> None:
         if self.signal is not None:

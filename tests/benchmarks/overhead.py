@@ -12,6 +12,7 @@ counted.
 import argparse
 import contextlib
 import csv
+import gc
 import io
 import logging
 import statistics
@@ -165,6 +166,13 @@ def stock(sizes: list[int], optimizer) -> float:
     return seconds
 
 
+def alone(way, sizes: list[int], optimizer) -> float:
+    """As in a process of its own: the garbage collector does not walk through what earlier runs left."""
+    gc.collect()
+    gc.freeze()
+    return way(sizes, optimizer)
+
+
 def count_scalars(folder: str, tags: set[str]) -> None:
     """Epochs x tags in the event files, else no ratio."""
     events = EventAccumulator(folder, size_guidance={"scalars": 0}).Reload()
@@ -191,7 +199,7 @@ def main() -> None:
             ways += [] if options.no_stock else [(stock, fused)]
             kindling(sizes, fused)  # warm: imports matplotlib
             with contextlib.redirect_stderr(io.StringIO()):
-                times = [[way(sizes, optimizer) for way, optimizer in ways] for _ in range(options.rounds)]
+                times = [[alone(way, sizes, optimizer) for way, optimizer in ways] for _ in range(options.rounds)]
             ratios = [statistics.median(t[i] / t[0] for t in times) for i in range(1, len(ways))]
             first = statistics.median(t[0] for t in times)
             cells = "".join(f"{r:>{w}.2f}" for r, w in zip(ratios, (11, 11, 11, 9), strict=False))
