@@ -21,7 +21,8 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
 
     from kindling.run import Run
 
-    cfg = resume.resumed(cfg, overrides) if cfg.resume else cfg
+    if cfg.resume:
+        cfg, overrides = resume.resumed(cfg, overrides)
     with Run(cfg.folder, cli.command(overrides), resume=bool(cfg.resume), verbose=cfg.verbose) as run:
         cli.say_notes(cfg, overrides)
         pl.seed_everything(cfg.seed, verbose=False)

@@ -103,6 +103,8 @@ def test_a_finished_run_goes_on_with_more_epochs_as_if_they_had_been_asked_for(s
     shell("train.py", *RUN, "epochs=5", f"hydra.run.dir={short}", check=True)
     shell("train.py", f"resume={short}", "epochs=12", check=True)
     assert rows_of(short) == rows_of(undisturbed)
+    command = json.loads((short / "result.json").read_text())["command"]
+    assert command == f"python train.py {' '.join(word for word in RUN if 'epochs' not in word)} epochs=12"
     assert same_checkpoint(short, undisturbed, "best.ckpt")
     events = [path for path in short.iterdir() if path.name.startswith("events")]
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 
-def table(metrics: dict[str, float], best_epoch: int) -> str:
+def table(metrics: dict[str, float | None], best_epoch: int) -> str:
     """Metrics as rows, train, val and test as columns."""
     stages = [stage for stage in ("train", "val", "test") if any(name.startswith(f"{stage}/") for name in metrics)]
     names = dict.fromkeys(name.split("/", 1)[1] for name in metrics)

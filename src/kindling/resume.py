@@ -26,8 +26,8 @@ def expand(words: list[str]) -> list[str]:
     return [*rest, f"resume='{folder}'", f"hydra.run.dir='{folder}'", "hydra.output_subdir=null"]
 
 
-def resumed(cfg: DictConfig, overrides: list[str]) -> DictConfig:
-    """The config that the run in `cfg.folder` was started with, and what was typed now; kept for the next time.
+def resumed(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[str]]:
+    """The config and the words that the run in `cfg.folder` was started with, and what was typed now; both are kept.
 
     Raises:
         UserError: something typed now cannot change in a run that has begun.
@@ -38,14 +38,16 @@ def resumed(cfg: DictConfig, overrides: list[str]) -> DictConfig:
             raise UserError(
                 f"{key}={value} cannot change in a resumed run (only {', '.join(RESUMABLE[:-1])}): start a new one"
             )
-    file = Path(cfg.folder) / ".hydra" / "config.yaml"
-    old = OmegaConf.load(file)
+    hydra = Path(cfg.folder) / ".hydra"
+    old, new = OmegaConf.load(hydra / "config.yaml"), OmegaConf.to_container(cfg, resolve=False)
     for key in {key.split(".")[0] for key in words}:
-        old[key] = cfg._get_node(key)
-    part = file.with_suffix(".part")
-    OmegaConf.save(old, part)
-    os.replace(part, file)
-    return old
+        old[key] = new[key]
+    kept = [word for word in OmegaConf.load(hydra / "overrides.yaml") if not typed([word]).keys() & words.keys()]
+    overrides = [*kept, *(word for word in overrides if not word.startswith("resume="))]
+    for file, content in ((hydra / "config.yaml", old), (hydra / "overrides.yaml", OmegaConf.create(overrides))):
+        OmegaConf.save(content, file.with_suffix(".part"))
+        os.replace(file.with_suffix(".part"), file)
+    return old, overrides
 
 
 def _run_folder(name: str) -> Path:

@@ -1,6 +1,7 @@
 """One run from its folder to its result: whatever happens in between, result.json says how it ended."""
 
 import logging
+import math
 import sys
 import time
 import warnings
@@ -128,6 +129,7 @@ class Run:
         if self.trainer:
             tested = self.trainer.callback_metrics.items()
             metrics |= {name: float(value) for name, value in tested if name.startswith("test/")}
+        metrics = {name: value if math.isfinite(value) else None for name, value in metrics.items()}  # JSON has no NaN
         return {
             "status": status,
             "seconds": round(time.monotonic() - self.started, 3),
@@ -146,7 +148,11 @@ class Run:
         if self.trainer:
             for logger in self.trainer.loggers:
                 stage = "val/" if any(name.startswith("val/") for name in result["metrics"]) else "train/"
-                best = {f"best/{k.replace('/', '_')}": v for k, v in result["metrics"].items() if k.startswith(stage)}
+                best = {
+                    f"best/{k.replace('/', '_')}": v
+                    for k, v in result["metrics"].items()
+                    if k.startswith(stage) and v is not None
+                }
                 if best:
                     logger.log_metrics(best, result["best_epoch"])
                 logger.finalize("success" if result["status"] == "finished" else "failed")
