@@ -33,6 +33,7 @@ class BestAndLast(Checkpoint):
         self.dirpath, self.monitor, self.mode, self.every_seconds = Path(dirpath), monitor, mode, every_seconds
         self.best: dict = {}  # score, epoch (counted from 1), step, metrics, confusion counts, weights
         self.signal: int | None = None
+        self.handlers: dict = {}
 
     @property
     def last_path(self) -> Path:
@@ -42,16 +43,12 @@ class BestAndLast(Checkpoint):
     def best_path(self) -> Path:
         return self.dirpath / "best.ckpt"
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self.saved_at, self.handlers = time.monotonic(), {}
-        if stage == "fit" and threading.current_thread() is threading.main_thread():
-            self.handlers = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)
-
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.saved_at = time.monotonic()
+        # Not before: Lightning's handler, set after `setup`, would end the epoch on SIGTERM without a checkpoint.
+        # Where training ends by an exception, Lightning puts the earlier handlers back.
+        if threading.current_thread() is threading.main_thread():
+            self.handlers = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         if "random_state" in self.__dict__:  # resumed: dropout goes on where it was
             torch.set_rng_state(self.random_state["cpu"].cpu())
             if "cuda" in self.random_state:
@@ -81,6 +78,8 @@ class BestAndLast(Checkpoint):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.save(trainer)
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         # The weights of now may be those of a half taken step: last.ckpt stays as it was.
