@@ -18,7 +18,7 @@ PLACES = [
     "validation_start",
     "validation_end",
     "train_epoch_end",
-    "train_start",
+    "train_epoch_start",
 ]
 
 
