@@ -28,7 +28,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
         pl.seed_everything(cfg.seed, verbose=False)
         data = cli.build(cfg.data)
         model = cli.build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
-        callbacks = [callback for node in cfg.callbacks.values() if (callback := cli.build(node))]
+        callbacks = [callback for node in cfg.callbacks.values() if node and (callback := cli.build(node))]
         loggers = [cli.build(node, purge_step=run.purge_step) for node in cfg.logger.values()]
         trainer = cli.build(cfg.trainer, model=model, data=data, callbacks=callbacks, logger=loggers)
         run.begin(trainer, model, data, cli.knob_values(cfg), OmegaConf.to_yaml(cfg, resolve=True))

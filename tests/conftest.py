@@ -1,23 +1,112 @@
 """A tiny data set, and a run in this process: what `python train.py ...` does after Hydra has composed."""
 
+import csv
 import json
+import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from kindling import cli
+from kindling.checkpoints import BestAndLast
+from kindling.data import Blobs
+from kindling.models import Deep
+
 torch.set_num_threads(1)  # small nets; two threads on busy cores wait for each other (kindling/device.py)
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT))
+FLOAT = 1e-6  # how far float32 weights may lie apart after a few epochs
 
 
 def compose_config(*overrides: str) -> DictConfig:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         return compose("config", overrides=list(overrides))
+
+
+def choices(group):
+    folder = PROJECT / "conf" / group
+    files = sorted(file for file in folder.rglob("*.yaml") if not file.name.startswith("_"))
+    return [file.relative_to(folder).with_suffix("").as_posix() for file in files]
+
+
+def rows_of(folder):
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def weights_of(folder, name="last"):
+    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
+
+
+def built(*overrides):
+    cfg = compose_config(*overrides)
+    data = cli.build(cfg.data)
+    torch.manual_seed(cfg.seed)
+    return data, cli.build(cfg.model, **data.facts())
+
+
+def plain_loop(*overrides, optimizer, loss=None, before_step=None, after_step=None, after_epoch=None):
+    """The model of these words after a hand-written loop over its mini-batches: the oracle of what trains it.
+
+    The callables: loss(logits, y), before_step(model), after_step(model, optimizer), after_epoch(model, optimizer).
+    """
+    data, model = built(*overrides)
+    loader, opt = data.train_dataloader(), optimizer(model.parameters())
+    for epoch in range(compose_config(*overrides).epochs):
+        loader.set_epoch(epoch)
+        for x, y in loader:
+            opt.zero_grad()
+            (loss or torch.nn.functional.binary_cross_entropy_with_logits)(model(x), y).backward()
+            if before_step:
+                before_step(model)
+            opt.step()
+            if after_step:
+                after_step(model, opt)
+        if after_epoch:
+            after_epoch(model, opt)
+    return model
+
+
+def assert_weights(folder, model, name="last"):
+    for key, tensor in weights_of(folder, name).items():
+        torch.testing.assert_close(tensor, model.state_dict()[key], atol=FLOAT, rtol=0, msg=key)
+
+
+class Sends(pl.Callback):
+    """Sends its own process a signal when `place` comes for the second time."""
+
+    takes_chunks = True
+
+    def __init__(self, number: int, place: str):
+        self.left = 2
+
+        def fire(*_) -> None:
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), number)
+
+        setattr(self, f"on_{place}", fire)
+
+
+def fitted(folder, *callbacks, chunk="auto", ckpt_path=None) -> dict:
+    """Weights after six epochs of a net with dropout and checkpoints in `folder`, without Hydra."""
+    torch.manual_seed(0)
+    data = Blobs(chunk=chunk)
+    model = Deep(**data.facts(), dropout=0.1, optimizer=partial(torch.optim.Adam, lr=0.01))
+    trainer = pl.Trainer(
+        max_epochs=6, accelerator="cpu", callbacks=[*callbacks, BestAndLast(folder)],
+        logger=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+    )  # fmt: skip
+    trainer.fit(model, datamodule=data, ckpt_path=ckpt_path)
+    assert trainer.global_step == 6 * 29
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
 @pytest.fixture

@@ -2,15 +2,9 @@
 
 import pytest
 import torch
-from conftest import PROJECT, compose_config
+from conftest import PROJECT, choices, compose_config
 
 from kindling import cli
-
-
-def choices(group):
-    folder = PROJECT / "conf" / group
-    files = sorted(file for file in folder.rglob("*.yaml") if not file.name.startswith("_"))
-    return [file.relative_to(folder).with_suffix("").as_posix() for file in files]
 
 
 @pytest.mark.parametrize("data", choices("data"))
@@ -25,14 +19,14 @@ def test_every_pair_of_data_and_model_learns_eight_rows_or_refuses(data, model):
     module = cli.build(cfg.model, **loaded.facts())
     x, y = (part[:8] for part in next(iter(loaded.train_dataloader())))
     optimizer = torch.optim.Adam(module.parameters(), lr=0.003 if model == "cnn" else 0.02)
-    first = loss = module.task.loss(module(x), y)
+    first = loss = module.loss(module(x), y)
     for _ in range(2_000):
         if loss.item() < 0.05:
             break
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        loss = module.task.loss(module(x), y)
+        loss = module.loss(module(x), y)
     two_inputs_and_a_line = model in ("linear", "logistic") and x.shape[1:] == (2,)
     assert loss.item() < (first if two_inputs_and_a_line else 0.05)
 

@@ -99,6 +99,18 @@ def test_usual_other_names_and_near_ones():
         canonical("rellu")
 
 
+def test_batch_norm_stands_before_every_hidden_activation():
+    for model in (Deep([8], 1, task="binary", batch_norm=True), CNN([1, 8, 8], 10, task="multiclass", batch_norm=True)):
+        kinds = [type(layer) for layer in model.net]
+        norms = [i for i, kind in enumerate(kinds) if kind in (nn.BatchNorm1d, nn.BatchNorm2d)]
+        assert [i + 1 for i in norms] == [i for i, kind in enumerate(kinds) if kind is nn.ReLU]
+
+
+def test_batch_norm_refuses_a_batch_of_one_row_before_training(run):
+    with pytest.raises(UserError, match=r"batch_size=613 leaves a batch of one row \(614 rows\)"):
+        run("batch_norm=true", "batch_size=613")
+
+
 def test_a_model_is_abstract_until_it_has_forward():
     with pytest.raises(TypeError, match="abstract"):
         Model(task="binary")
@@ -131,7 +143,7 @@ def test_every_pair_learns_a_tiny_set_to_near_zero_loss(kind, shape, task):
     optimizer = model.configure_optimizers()
     for _ in range(400):
         optimizer.zero_grad()
-        loss = model.task.loss(model(x), y)
+        loss = model.loss(model(x), y)
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.02

@@ -1,6 +1,5 @@
 """A run that was stopped, at whatever moment, goes on as if it had not been."""
 
-import csv
 import json
 import os
 import signal
@@ -10,16 +9,11 @@ import time
 
 import pytest
 import torch
-from conftest import PROJECT
+from conftest import PROJECT, rows_of
 
 # 225 steps an epoch in chunks of 3, with dropout: a stop falls into an epoch, and random numbers must go on.
 RUN = ["data=blobs", "batch_size=4", "epochs=12", "chunk=3", "dropout=0.1", "trainer=cpu"]
 NOT_COMPARED = {"seconds", "command", "git"}
-
-
-def rows_of(folder):
-    with (folder / "metrics.csv").open() as file:
-        return list(csv.DictReader(file))
 
 
 def result_of(folder):

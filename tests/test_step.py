@@ -1,32 +1,12 @@
 """The training step against a plain PyTorch loop, in chunks and one batch at a time."""
 
-import csv
 import json
+from functools import partial
 
 import pytest
 import torch
-from conftest import compose_config
+from conftest import FLOAT, assert_weights, built, choices, plain_loop, rows_of, weights_of
 from pytorch_lightning.callbacks import Callback
-
-from kindling import cli
-
-FLOAT = 1e-6
-
-
-def rows_of(folder):
-    with (folder / "metrics.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-def weights_of(folder, name="last"):
-    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
-
-
-def built(*overrides):
-    cfg = compose_config(*overrides)
-    data = cli.build(cfg.data)
-    torch.manual_seed(cfg.seed)
-    return data, cli.build(cfg.model, **data.facts())
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -54,21 +34,27 @@ def test_the_lecture_run_equals_a_plain_loop_in_every_epoch(run, tmp_path, seed)
     assert all((tensor != start[name]).any() for name, tensor in weights_of(tmp_path / "run").items())
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
+OPTIMIZERS = {
+    "sgd": partial(torch.optim.SGD, lr=0.1),
+    "momentum": partial(torch.optim.SGD, lr=0.02, momentum=0.9),
+    "nesterov": partial(torch.optim.SGD, lr=0.02, momentum=0.9, nesterov=True),
+    "adam": partial(torch.optim.Adam, lr=0.003),
+    "adamw": partial(torch.optim.AdamW, lr=0.003),
+    "nadam": partial(torch.optim.NAdam, lr=0.003),
+    "radam": partial(torch.optim.RAdam, lr=0.003),
+    "rmsprop": partial(torch.optim.RMSprop, lr=0.001),
+    "adagrad": partial(torch.optim.Adagrad, lr=0.03),
+    "adadelta": partial(torch.optim.Adadelta, lr=1.0),
+}
+
+
+@pytest.mark.parametrize("optimizer", choices("optimizer"))
 def test_mini_batches_equal_a_plain_loop(run, tmp_path, optimizer):
     words = ["data=ring", f"optimizer={optimizer}", "epochs=3", "weight_decay=0.01", "batch_size=64"]
     run(*words)
 
-    data, model = built(*words)
-    loader, opt = data.train_dataloader(), model.configure_optimizers()
-    for epoch in range(3):
-        loader.set_epoch(epoch)
-        for x, y in loader:
-            opt.zero_grad()
-            torch.nn.functional.binary_cross_entropy_with_logits(model(x), y).backward()
-            opt.step()
-    for name, tensor in weights_of(tmp_path / "run").items():
-        torch.testing.assert_close(tensor, model.state_dict()[name], atol=FLOAT, rtol=0)
+    model = plain_loop(*words, optimizer=partial(OPTIMIZERS[optimizer], weight_decay=0.01, foreach=False))
+    assert_weights(tmp_path / "run", model)
 
 
 @pytest.mark.parametrize("chunk", ["off", "3", "1"])
@@ -85,7 +71,7 @@ def test_every_chunk_size_gives_the_same_numbers(run, tmp_path, chunk):
     ("flag", "steps"),
     [
         ("+trainer.limit_train_batches=4", 8),
-        ("+trainer.max_steps=33", 33),
+        ("max_steps=33", 33),
         ("+trainer.overfit_batches=2", 4),
         ("+trainer.accumulate_grad_batches=2", 30),
         ("+trainer.gradient_clip_val=0.1", 58),
@@ -112,8 +98,7 @@ def test_gradient_clipping_is_the_same_as_by_hand(run, tmp_path):
         torch.nn.functional.binary_cross_entropy_with_logits(model(x), y).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
         opt.step()
-    for name, tensor in weights_of(tmp_path / "run").items():
-        torch.testing.assert_close(tensor, model.state_dict()[name], atol=FLOAT, rtol=0)
+    assert_weights(tmp_path / "run", model)
 
 
 class CountsBatches(Callback):

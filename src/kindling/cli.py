@@ -31,7 +31,7 @@ Sweep over several:  python train.py -m activation=relu,tanh depth=1,2,4
 
 {choices}
 
---cfg job prints the composed config; all in it can be overridden, e.g. +trainer.precision=bf16-mixed.
+--cfg job prints the composed config; all in it can be overridden, e.g. +trainer.deterministic=true.
 --hydra-help lists Hydra's own flags."""
 
 

@@ -30,13 +30,27 @@ RULES: dict[str, tuple[str, Callable]] = {
         lambda v: v is None or (isinstance(v, list) and len(v) > 0 and all(_whole(size, 1) for size in v)),
     ),
     "dropout": ("a number from 0 to under 1", lambda v: _number(v) and 0 <= v < 1),
+    "label_smoothing": ("a number from 0 to under 1", lambda v: _number(v) and 0 <= v < 1),
     "lr": ("a number from 0", lambda v: _number(v) and v >= 0),
     "weight_decay": ("a number from 0", lambda v: _number(v) and v >= 0),
+    "l1": ("a number from 0", lambda v: _number(v) and v >= 0),
+    "clip": ("a number above 0, or null", lambda v: v is None or (_number(v) and v > 0)),
+    "max_steps": ("a whole number from 1, or -1 for no limit", lambda v: v == -1 or _whole(v, 1)),
+    "batch_norm": ("true or false", lambda v: isinstance(v, bool)),
+    "compile": ("true or false", lambda v: isinstance(v, bool)),
+    "init": (
+        "default, xavier, kaiming, zeros, normal, or a .json file",
+        lambda v: v in ("default", "xavier", "kaiming", "zeros", "normal") or str(v).endswith(".json"),
+    ),
     "patience": ("a whole number of epochs from 1, or null", lambda v: v is None or _whole(v, 1)),
     "chunk": ("auto, off, or a whole number of mini-batches from 1", lambda v: v in ("auto", "off") or _whole(v, 1)),
     "verbose": ("true or false", lambda v: isinstance(v, bool)),
 }
-CHOICES = {"scale": ["standard", "minmax", "none"], "mode": ["min", "max"]}
+CHOICES = {
+    "scale": ["standard", "minmax", "none"],
+    "mode": ["min", "max"],
+    "loss": ["auto", "bce", "cross_entropy", "mse", "hinge", "perceptron"],
+}
 READ_BY_TRAIN = {"seed", "resume", "verbose", "folder", "patience"}
 
 
@@ -71,7 +85,7 @@ def notes(typed: dict[str, str], raw: dict, config_text: str, conf: Path) -> lis
         config_text: the composed config as yaml, interpolations as they are.
         conf: the folder of the groups.
     """
-    lines = []
+    lines = ["note: lr=0, so no weight will move"] if raw.get("lr") == 0 else []
     sized = raw.get("hidden_sizes") is not None and "${hidden_sizes}" in config_text
     for knob in typed:
         if knob in raw and not isinstance(raw[knob], dict) and not (conf / knob).is_dir() and knob not in READ_BY_TRAIN:

@@ -7,6 +7,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
 from kindling import UserError
+from kindling.models import Model
 from kindling.records import AfterEpoch
 
 DIVERGED = 100.0  # a choice: far above the jumps of a high learning rate that still comes back
@@ -35,6 +36,16 @@ class Patience(EarlyStopping):
 def early_stopping(patience: int | None, monitor: str, mode: str) -> Patience | None:
     """For conf/config.yaml: none with patience=null."""
     return None if patience is None else Patience(patience, monitor, mode)
+
+
+class LastStep(pl.Callback):
+    """Has Lightning validate where max_steps ends training in the middle of an epoch: else the last values are old."""
+
+    takes_chunks = True  # which max_steps rules out
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_) -> None:
+        if trainer.global_step == trainer.max_steps:
+            trainer.should_stop = True
 
 
 class Divergence(AfterEpoch):
@@ -80,5 +91,9 @@ class Divergence(AfterEpoch):
 
 
 def _constant_loss(trainer: pl.Trainer, pl_module: pl.LightningModule) -> float:
-    rows, task = getattr(trainer.datamodule, "rows", {}), getattr(pl_module, "task", None)
-    return task.constant_loss(rows["train"][1]) if rows and hasattr(task, "constant_loss") else 0.0
+    """Of the best predictor that ignores its input; 0 for data or a model that is not ours."""
+    rows = getattr(trainer.datamodule, "rows", {})
+    if not rows or not isinstance(pl_module, Model):
+        return 0.0
+    y = rows["train"][1]
+    return pl_module.loss(pl_module.task.constant_logits(y).expand(len(y), -1), y).item()

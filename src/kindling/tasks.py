@@ -1,10 +1,11 @@
-"""The four tasks: for each its loss, its predictions, its metrics and its confusion counts, in one place.
+"""The four tasks: for each its losses, its predictions, its metrics and its confusion counts, in one place.
 
 Targets `y` come as the loss wants them: class indices (N,) for multiclass, else floats (N, num_outputs) like the
 logits. Metrics are computed once per epoch over all rows, so a short last batch weighs what it should.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -19,13 +20,13 @@ from torchmetrics.functional.classification import (
     multilabel_confusion_matrix,
 )
 
+from kindling import UserError, losses
+
 
 class Task(ABC):
     """What a task means. Shapes: logits (N, num_outputs), counts (C, C) with rows true and columns predicted."""
 
-    @abstractmethod
-    def loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Mean over the rows, a scalar."""
+    losses: dict[str, Callable[[Tensor, Tensor], Tensor]]  # by name; the first is the one of loss=auto
 
     @abstractmethod
     def preds(self, logits: Tensor) -> Tensor:
@@ -39,17 +40,33 @@ class Task(ABC):
     def metrics(self, logits: Tensor, y: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
         """Scalars by name, and the confusion counts where the task has classes."""
 
-    def constant_loss(self, y: Tensor) -> float:
-        """The loss of the best predictor that ignores its input."""
-        logits = self.constant_logits(y)
-        return self.loss(logits.expand(len(y), -1), y).item()
+    def loss(self, name: str = "auto") -> Callable[[Tensor, Tensor], Tensor]:
+        """The loss of that name, (logits, y) -> scalar.
+
+        Raises:
+            UserError: the task has none of that name.
+        """
+        if name == "auto":
+            return next(iter(self.losses.values()))
+        if name not in self.losses:
+            raise UserError(
+                f"loss={name} does not fit task={type(self).__name__.lower()}: choose {', '.join(self.losses)}."
+            )
+        return self.losses[name]
+
+
+YES_OR_NO = {
+    "bce": losses.bce,
+    "mse": losses.probability_mse,
+    "hinge": losses.hinge,
+    "perceptron": losses.perceptron,
+}
 
 
 class Binary(Task):
     """One logit per row; the positive class is 1."""
 
-    def loss(self, logits, y):
-        return F.binary_cross_entropy_with_logits(logits, y)
+    losses = YES_OR_NO
 
     def preds(self, logits):
         return (logits[:, 0] > 0).long()
@@ -68,8 +85,12 @@ class Binary(Task):
 class Multiclass(Task):
     """num_classes logits per row; precision, recall, F1 and AUROC are means over the classes (macro)."""
 
-    def loss(self, logits, y):
-        return F.cross_entropy(logits, y)
+    losses = {
+        "cross_entropy": losses.cross_entropy,
+        "mse": losses.class_mse,
+        "hinge": losses.class_hinge,
+        "perceptron": losses.class_perceptron,
+    }
 
     def preds(self, logits):
         return logits.argmax(1)
@@ -91,8 +112,7 @@ class Multiclass(Task):
 class Multilabel(Task):
     """One logit per label, each a yes or no of its own; metrics are means over the labels (macro)."""
 
-    def loss(self, logits, y):
-        return F.binary_cross_entropy_with_logits(logits, y)
+    losses = YES_OR_NO
 
     def preds(self, logits):
         return (logits > 0).long()
@@ -108,10 +128,9 @@ class Multilabel(Task):
 
 
 class Regression(Task):
-    """num_outputs numbers per row, squared error."""
+    """num_outputs numbers per row."""
 
-    def loss(self, logits, y):
-        return F.mse_loss(logits, y)
+    losses = {"mse": losses.mse}
 
     def preds(self, logits):
         return logits

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -59,3 +60,11 @@ class TensorLoader:
         """A permutation of the rows, drawn on the CPU so that every device trains in the same order."""
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         return torch.randperm(len(self.x), generator=generator).to(self.x.device)
+
+
+def steps_per_epoch(trainer: pl.Trainer) -> int:
+    """Optimizer steps of an epoch: with chunks Lightning counts a chunk as one batch."""
+    loader = trainer.train_dataloader
+    if getattr(loader, "chunk", None):
+        return math.ceil(len(loader.x) / loader.batch_size)
+    return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)

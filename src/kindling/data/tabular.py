@@ -12,7 +12,7 @@ from kindling.data.base import Data, Examples
 PROJECT = Path(__file__).parents[3]
 
 
-def find(path: str) -> Path:
+def find(path: str, knob: str = "data.path") -> Path:
     """The file at `path`, relative to the working folder or else to the project.
 
     Raises:
@@ -21,7 +21,7 @@ def find(path: str) -> Path:
     for candidate in (Path(path), PROJECT / path):
         if candidate.is_file():
             return candidate
-    raise UserError(f"data.path={path} is no file, neither in {Path.cwd()} nor in {PROJECT}. Give the CSV's path.")
+    raise UserError(f"{knob}={path} is no file, neither in {Path.cwd()} nor in {PROJECT}. Give a file's path.")
 
 
 class Table(Data):

@@ -1,8 +1,10 @@
 """The contract of a model: `forward` gives logits. Loss, metrics, optimizer and training step are the same for all."""
 
+import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import pytorch_lightning as pl
 import torch
@@ -40,6 +42,11 @@ class Model(pl.LightningModule, ABC):
         task: "binary", "multiclass", "multilabel" or "regression".
         class_names: kept in the checkpoint for whoever predicts with it.
         optimizer: builds the optimizer from the parameters, e.g. `functools.partial(torch.optim.Adam, lr=0.01)`.
+        loss: "auto" (the task's own), "bce", "cross_entropy", "mse", "hinge" or "perceptron".
+        label_smoothing: 0 to 1; it acts on the training step only, recorded losses are without it.
+
+    Raises:
+        UserError: the task has no such loss, or the loss no label smoothing.
     """
 
     def __init__(
@@ -47,11 +54,18 @@ class Model(pl.LightningModule, ABC):
         task: str,
         class_names: list[str] | tuple = (),
         optimizer: Callable[[Iterable], Optimizer] | None = None,
+        loss: str = "auto",
+        label_smoothing: float = 0.0,
     ):
         super().__init__()
         # Also the subclass's arguments; plain data only, so that checkpoints load with weights_only=True.
         self.save_hyperparameters(ignore=["optimizer"], logger=False)
         self.task, self.optimizer = TASKS[task], optimizer
+        self.loss = self.training_loss = self.task.loss(loss)
+        if label_smoothing:
+            if "smoothing" not in inspect.signature(self.loss).parameters:
+                raise UserError(f"label_smoothing={label_smoothing} is for loss=bce and cross_entropy: leave it out.")
+            self.training_loss = partial(self.loss, smoothing=label_smoothing)
         self.counts: dict[str, Tensor] = {}  # stage -> the last epoch's confusion counts (C, C)
         self._kept: dict[str, list] = {"train": [], "val": [], "test": []}
 
@@ -68,6 +82,7 @@ class Model(pl.LightningModule, ABC):
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
+            self._refuse_batch_of_one()
             self.chunk_refusal = self._why_single_batches()
             self.automatic_optimization = self.chunk_refusal is not None
             if self.chunk_refusal not in (None, "chunk=off"):
@@ -119,7 +134,7 @@ class Model(pl.LightningModule, ABC):
         x, y = batch
         logits = self(x)
         self._kept[stage].append((logits.detach(), y))
-        return self.task.loss(logits, y)
+        return (self.training_loss if stage == "train" else self.loss)(logits, y)
 
     def _score(self, stage: str) -> None:
         """Compute the epoch's metrics over all its rows, and hand them to the callbacks.
@@ -130,10 +145,21 @@ class Model(pl.LightningModule, ABC):
         self._kept[stage] = []
         with torch.no_grad():
             metrics, counts = self.task.metrics(logits, y)
-            metrics = {"loss": self.task.loss(logits, y), **metrics}
+            metrics = {"loss": self.loss(logits, y), **metrics}
         if counts is not None:
             self.counts[stage] = counts
         self.trainer.callback_metrics.update({f"{stage}/{name}": value for name, value in metrics.items()})
+
+    def _refuse_batch_of_one(self) -> None:
+        data = self.trainer.datamodule
+        if not getattr(data, "rows", None) or not any(isinstance(m, torch.nn.BatchNorm1d) for m in self.modules()):
+            return
+        rows, size = len(data.rows["train"][1]), data.batch_size
+        if size == 1 or (size != "full" and rows % size == 1):
+            raise UserError(
+                f"batch_norm=true needs two rows a batch, and batch_size={size} leaves a batch of one row "
+                f"({rows} rows): choose another batch_size."
+            )
 
     def _nobody_listens(self) -> bool:
         """Whether `manual_backward` would only call `loss.backward()`, and cost a small net a fifth of its step."""

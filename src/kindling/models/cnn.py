@@ -34,6 +34,7 @@ class CNN(Model):
         hidden_sizes: list[int] | None = None,
         activation: str = "relu",
         dropout: float = 0.0,
+        batch_norm: bool = False,
         **model,
     ):
         super().__init__(**model)
@@ -49,13 +50,15 @@ class CNN(Model):
             )
         blocks: list[nn.Module] = []
         for inputs, outputs in zip([input_shape[0], *channels], channels, strict=False):
-            blocks += [nn.Conv2d(inputs, outputs, kernel_size, padding="same"), activation_module(activation)]
+            blocks.append(nn.Conv2d(inputs, outputs, kernel_size, padding="same", bias=not batch_norm))
+            blocks += [nn.BatchNorm2d(outputs)] if batch_norm else []
+            blocks.append(activation_module(activation))
             blocks += [POOLS[pool](2)] if pool != "none" else []
         blocks.append(nn.Flatten())
         with torch.no_grad():
             flat = nn.Sequential(*blocks)(torch.zeros(1, *input_shape)).shape[1]
-        sizes = [flat, *(hidden_sizes if hidden_sizes is not None else [64])]
-        self.net = nn.Sequential(*blocks, *dense_layers(sizes, activation, dropout), nn.Linear(sizes[-1], num_outputs))
+        sizes = [flat, *(hidden_sizes if hidden_sizes is not None else [64]), num_outputs]
+        self.net = nn.Sequential(*blocks, *dense_layers(sizes, activation, dropout, batch_norm))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)  # (N, num_outputs)

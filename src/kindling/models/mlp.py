@@ -14,14 +14,16 @@ def flatten(input_shape: list[int]) -> list[nn.Module]:
     return [nn.Flatten()] if len(input_shape) > 1 else []
 
 
-def dense_layers(sizes: list[int], activation: str, dropout: float) -> list[nn.Module]:
-    """Linear, activation and dropout for every step from sizes[0] to sizes[-1]."""
+def dense_layers(sizes: list[int], activation: str, dropout: float, batch_norm: bool) -> list[nn.Module]:
+    """Linear layers from sizes[0] to sizes[-1], after all but the last batch norm, activation and dropout."""
     layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(sizes):
-        layers += [nn.Linear(inputs, outputs), activation_module(activation)]
-        if dropout:
-            layers.append(nn.Dropout(dropout))
-    return layers
+    *hidden, last = pairwise(sizes)
+    for inputs, outputs in hidden:
+        layers.append(nn.Linear(inputs, outputs, bias=not batch_norm))  # batch norm has a shift of its own
+        layers += [nn.BatchNorm1d(outputs)] if batch_norm else []
+        layers.append(activation_module(activation))
+        layers += [nn.Dropout(dropout)] if dropout else []
+    return [*layers, nn.Linear(*last)]
 
 
 class Deep(Model):
@@ -36,13 +38,12 @@ class Deep(Model):
         hidden_sizes: list[int] | None = None,
         activation: str = "relu",
         dropout: float = 0.0,
+        batch_norm: bool = False,
         **model,
     ):
         super().__init__(**model)
-        sizes = [math.prod(input_shape), *(hidden_sizes or [width] * depth)]
-        self.net = nn.Sequential(
-            *flatten(input_shape), *dense_layers(sizes, activation, dropout), nn.Linear(sizes[-1], num_outputs)
-        )
+        sizes = [math.prod(input_shape), *(hidden_sizes or [width] * depth), num_outputs]
+        self.net = nn.Sequential(*flatten(input_shape), *dense_layers(sizes, activation, dropout, batch_norm))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)  # (N, num_outputs)
@@ -60,12 +61,13 @@ class WideDeep(Model):
         hidden_sizes: list[int] | None = None,
         activation: str = "relu",
         dropout: float = 0.0,
+        batch_norm: bool = False,
         **model,
     ):
         super().__init__(**model)
-        sizes = [math.prod(input_shape), *(hidden_sizes or [width] * depth)]
+        sizes = [math.prod(input_shape), *(hidden_sizes or [width] * depth), num_outputs]
         self.wide = nn.Linear(sizes[0], num_outputs)
-        self.deep = nn.Sequential(*dense_layers(sizes, activation, dropout), nn.Linear(sizes[-1], num_outputs))
+        self.deep = nn.Sequential(*dense_layers(sizes, activation, dropout, batch_norm))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.flatten(1)

@@ -1,0 +1,78 @@
+"""An extra: start weights, `init=xavier` and the like, or a JSON file of weights."""
+
+import json
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from kindling import UserError
+from kindling.data.tabular import find
+
+SCHEMES = {  # of the weights of linear and convolution layers; biases become 0
+    "xavier": nn.init.xavier_uniform_,  # Glorot and Bengio 2010
+    "kaiming": lambda weight: nn.init.kaiming_uniform_(weight, nonlinearity="relu"),  # He et al. 2015
+    "zeros": nn.init.zeros_,
+    "normal": lambda weight: nn.init.normal_(weight, std=0.1),
+}
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+class Init(pl.Callback):
+    """Sets the start weights before training; a resumed run then takes its checkpoint's.
+
+    Args:
+        init: "xavier", "kaiming", "zeros", "normal" (standard deviation 0.1), or a JSON file.
+    """
+
+    def __init__(self, init: str):
+        self.init = init
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage == "fit":
+            initialise(pl_module, self.init)
+
+
+def init(init: str) -> Init | None:
+    """For conf/config.yaml: none with init=default, torch's own start weights."""
+    return None if init == "default" else Init(init)
+
+
+def initialise(model: nn.Module, init: str) -> None:
+    """Set the weights of `model`.
+
+    Args:
+        init: a name of SCHEMES, or a file of JSON: {"net.0.weight": [[...], ...], "net.0.bias": [...], ...}.
+
+    Raises:
+        UserError: the file is not there, is no such JSON, or does not fit the model.
+    """
+    if init not in SCHEMES:
+        _load(model, init)
+        return
+    with torch.no_grad():
+        for layer in model.modules():
+            if isinstance(layer, LAYERS):
+                SCHEMES[init](layer.weight)
+                if layer.bias is not None:
+                    layer.bias.zero_()
+
+
+def _load(model: nn.Module, path: str) -> None:
+    wanted = {name: list(p.shape) for name, p in model.named_parameters()}
+    shapes = ", ".join(f"{name} {shape}" for name, shape in wanted.items())
+    try:
+        content = json.loads(find(path, "init").read_text(encoding="utf-8"))
+        weights = {name: torch.tensor(values, dtype=torch.float32) for name, values in content.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"init={path} is no JSON object of names and numbers ({error}). Wanted: {shapes}.") from error
+    found = {name: list(tensor.shape) for name, tensor in weights.items()}
+    for name in [*wanted, *found]:
+        if found.get(name) != wanted.get(name):
+            raise UserError(
+                f"init={path} has {name} {found.get(name, 'not at all')}, the model wants "
+                f"{wanted.get(name, 'no such thing')}. Its weights: {shapes}."
+            )
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.copy_(weights[name])
