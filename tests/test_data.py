@@ -148,26 +148,10 @@ def test_chunks_hold_the_same_mini_batches_and_a_loader_goes_on_where_it_was():
     assert len(list(loader)) == 4
 
 
-@pytest.mark.parametrize(
-    ("text", "arguments", "message"),
-    [
-        ("a,b\n1,2\n", {"target": "c"}, "has no column 'c'; its columns: a, b"),
-        ("a,b\nred,0\nblue,1\n", {"target": "b"}, "text in column 'a'"),
-        ("a,b\n1,0\n2,1\n3,2\n", {"target": "b"}, "needs 2 classes in b"),
-        ("a,b\n1,0\n2,1\n", {"target": "b", "class_names": ["x"]}, "has 1 names, b has 2 values"),
-        ("a,b\n,0\n,1\n", {"target": "b", "val_share": 0.0, "test_share": 0.0}, "has no value in any train row"),
-    ],
-)
-def test_a_table_that_cannot_work_is_refused(tmp_path, text, arguments, message):
-    path = tmp_path / "table.csv"
-    path.write_text(text)
-    with pytest.raises(UserError, match=message):
-        Table(str(path), task="binary", **arguments).setup()
-
-
-def test_a_missing_file_names_where_it_was_looked_for():
-    with pytest.raises(UserError, match=r"nowhere\.csv is no file, neither in"):
-        Table("nowhere.csv", "y", "binary").setup()
+def test_class_names_must_be_as_many_as_the_classes(tmp_path):
+    (tmp_path / "table.csv").write_text("a,b\n1,0\n2,1\n")
+    with pytest.raises(UserError, match="has 1 names, b has 2 values: 0, 1"):
+        Table(str(tmp_path / "table.csv"), "b", "binary", class_names=["x"]).setup()
 
 
 def test_a_table_serves_every_task(tmp_path):
@@ -183,3 +167,33 @@ def test_a_table_serves_every_task(tmp_path):
         "multilabel": (1, (30, 1), [3]),
         "regression": (2, (30, 2), [2]),
     }
+
+
+def test_points_lie_on_their_formula():
+    x, y = made("data=line", "scale=none", "data.scale_target=none").rows["test"]
+    assert ((y - 0.9 * x - 0.2).abs().max().item(), len(x)) == (pytest.approx(0.05, abs=1e-3), 1000)
+    x, y = made("data=polynomial", "features=none", "scale=none", "data.scale_target=none").rows["train"]
+    torch.testing.assert_close(y, x + 2 * x**2 + 3 * x**3 + 4 * x**4)
+    x, y = made("data=linear9", "scale=none", "data.scale_target=none").rows["train"]
+    torch.testing.assert_close(y, x @ torch.arange(9.0)[:, None] + 9)
+
+
+def test_dates_have_their_formula_and_relative_noise():
+    x, y = made("data=dates", "scale=none", "data.scale_target=none", "data.noise=0.15").rows["test"]
+    factor = y / (0.8 * x[:, :1] + 0.003 * x[:, 1:] + 2)
+    assert (factor.mean().item(), factor.std().item()) == (pytest.approx(1, abs=0.02), pytest.approx(0.15, abs=0.01))
+    assert (x.amin(0).tolist()[0], x.amax(0).tolist()[0], (x % 1 == 0).all()) == (0.0, 25.0, True)
+
+
+def test_a_regression_s_targets_are_scaled_and_its_metrics_are_in_their_own_unit(run, tmp_path):
+    result = run("data=dates", "model=linear", "epochs=2")
+    data = made("data=dates")
+    y = data.rows["train"][1]
+    assert (y.mean().item(), y.std(correction=0).item()) == (pytest.approx(0, abs=1e-5), pytest.approx(1, abs=1e-5))
+    saved = torch.load(tmp_path / "run/checkpoints/best.ckpt", weights_only=True)
+    weights, state = saved["state_dict"], saved["Dates"]
+    raw_x, raw_y = made("data=dates", "scale=none", "data.scale_target=none").rows["test"]
+    z = apply_transform(raw_x, state) @ weights["net.0.weight"].T + weights["net.0.bias"]
+    preds = z * torch.tensor(state["target_std"]) + torch.tensor(state["target_shift"])
+    assert result["metrics"]["test/mse"] == pytest.approx((preds - raw_y).square().mean().item(), rel=1e-4)
+    assert result["metrics"]["test/mae"] == pytest.approx((preds - raw_y).abs().mean().item(), rel=1e-4)

@@ -29,6 +29,7 @@ RULES: dict[str, tuple[str, Callable]] = {
         "a list of whole numbers, e.g. [6,4]",
         lambda v: v is None or (isinstance(v, list) and len(v) > 0 and all(_whole(size, 1) for size in v)),
     ),
+    "degree": ("a whole number from 1", lambda v: _whole(v, 1)),
     "dropout": ("a number from 0 to under 1", lambda v: _number(v) and 0 <= v < 1),
     "label_smoothing": ("a number from 0 to under 1", lambda v: _number(v) and 0 <= v < 1),
     "lr": ("a number from 0", lambda v: _number(v) and v >= 0),
@@ -47,6 +48,7 @@ RULES: dict[str, tuple[str, Callable]] = {
     "verbose": ("true or false", lambda v: isinstance(v, bool)),
 }
 CHOICES = {
+    "features": ["none", "radius", "product", "polynomial"],
     "scale": ["standard", "minmax", "none"],
     "mode": ["min", "max"],
     "loss": ["auto", "bce", "cross_entropy", "mse", "hinge", "perceptron"],

@@ -17,8 +17,14 @@ def table(metrics: dict[str, float | None], best_epoch: int) -> str:
     left = len(lines[0]) - 10 * len(stages)
     for name in names:
         cells = (metrics.get(f"{stage}/{name}") for stage in stages)
-        lines.append(name.ljust(left) + "".join(("" if v is None else f"{v:.4f}").rjust(10) for v in cells))
+        lines.append(name.ljust(left) + "".join(_cell(v).rjust(10) for v in cells))
     return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.3g}"
 
 
 def write_json(path: Path, content: dict) -> None:

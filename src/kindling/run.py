@@ -117,7 +117,7 @@ class Run:
         if status == "failed":
             result["error"] = f"{kind.__name__}: {error}"
         write_json(self.folder / "result.json", result)
-        self._report(result)
+        self._report(result, error)
         if interrupted:
             sys.exit(130)  # as a shell reports Ctrl-C
 
@@ -143,7 +143,7 @@ class Run:
             "git": commit(),
         }
 
-    def _report(self, result: dict) -> None:
+    def _report(self, result: dict, error: BaseException | None) -> None:
         """The end of the HPARAMS session, and the result on the console."""
         if self.trainer:
             for logger in self.trainer.loggers:
@@ -162,7 +162,7 @@ class Run:
         shown = self.folder.relative_to(here) if self.folder.is_relative_to(here) else self.folder
         if result["metrics"]:
             log.info(table(result["metrics"], result["best_epoch"]))
-        if result["status"] != "finished":
+        if result["status"] != "finished" and not isinstance(error, UserError):  # that one is printed at the end
             log.info(f"{result['status']}: {result.get('diverged') or result.get('error') or 'the last state is kept'}")
         if result["status"] == "interrupted":
             log.info(f"resume   python train.py resume={shown}")

@@ -3,7 +3,7 @@
 from kindling.data.base import Data, Examples
 from kindling.data.images import ImageArchive
 from kindling.data.lecture import DiabetesLecture
-from kindling.data.synthetic import Blobs
+from kindling.data.synthetic import Blobs, Dates, Polynomial
 from kindling.data.tabular import Table
 
-__all__ = ["Blobs", "Data", "DiabetesLecture", "Examples", "ImageArchive", "Table"]
+__all__ = ["Blobs", "Data", "Dates", "DiabetesLecture", "Examples", "ImageArchive", "Polynomial", "Table"]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kindling import UserError
+from kindling.data.features import add_features
 from kindling.data.loader import TensorLoader
 
 
@@ -33,7 +34,9 @@ class Data(pl.LightningDataModule, ABC):
 
     Args:
         batch_size: rows of a training batch, or "full" for gradient descent on all of them.
+        features: "none", "radius", "product" or "polynomial" (of `degree`), in place of a table's columns.
         scale: "standard" (mean 0, standard deviation 1), "minmax" (0 to 1) or "none"; missing values become the mean.
+        scale_target: of a regression: "standard" (metrics stay in the target's own unit) or "none".
         val_share, test_share: shares of the rows; test_share is ignored where the set has test rows of its own.
         split_seed: seed of the split, apart from `seed` so that a sweep over seeds compares on the same rows.
         seed: with the epoch's number it gives the order of the training rows.
@@ -43,7 +46,10 @@ class Data(pl.LightningDataModule, ABC):
     def __init__(
         self,
         batch_size: int | str = 32,
+        features: str = "none",
+        degree: int = 2,
         scale: str = "standard",
+        scale_target: str = "standard",
         val_share: float = 0.1,
         test_share: float = 0.1,
         split_seed: int = 0,
@@ -51,7 +57,8 @@ class Data(pl.LightningDataModule, ABC):
         chunk: int | str = "auto",
     ):
         super().__init__()
-        self.batch_size, self.scale, self.chunk = batch_size, scale, chunk
+        self.batch_size, self.chunk = batch_size, chunk
+        self.features, self.degree, self.scale, self.scale_target = features, degree, scale, scale_target
         self.val_share, self.test_share, self.split_seed, self.seed = val_share, test_share, split_seed, seed
         self.rows: dict[str, tuple[Tensor, Tensor]] = {}  # stage -> x, y; empty until setup
 
@@ -66,19 +73,24 @@ class Data(pl.LightningDataModule, ABC):
         self.rows = self._split(examples)
         if len(self.rows["train"][1]) == 0:
             raise UserError(f"{len(examples.y)} rows leave none to train on: lower data.val_share or data.test_share.")
-        self.transform = column_transform(self.rows["train"][0], self.scale)
+        self.transform = column_transform(self.rows["train"][0], self.scale, self.features, self.degree)
         if examples.x.is_floating_point():  # images stay bytes in memory and are scaled by the loader
             self.rows = {stage: (apply_transform(x, self.transform), y) for stage, (x, y) in self.rows.items()}
+        if examples.task == "regression" and self.scale_target != "none":
+            mean, std = _statistics(self.rows["train"][1])
+            self.rows = {stage: (x, (y - mean) / std) for stage, (x, y) in self.rows.items()}
+            self.transform |= {"target_shift": mean.tolist(), "target_std": std.tolist()}
 
     def facts(self) -> dict:
         """What a model needs to know of the data; a model's constructor gets those it names."""
         self.setup()
         examples = self.examples
         return {
-            "input_shape": list(examples.x.shape[1:]),
+            "input_shape": list(self.rows["train"][0].shape[1:]),
             "task": examples.task,
             "num_outputs": _num_outputs(examples),
             "class_names": list(examples.class_names),
+            "target_std": self.transform.get("target_std"),
         }
 
     def state_dict(self) -> dict:
@@ -129,16 +141,17 @@ class Data(pl.LightningDataModule, ABC):
         return max(1, min(2_000, 4_000_000 // values, 5_000_000_000 // max(1, weights)))
 
 
-def column_transform(x: Tensor, scale: str) -> dict:
-    """Fill, shift and factor of every column, from the train rows x; of images one of each for all pixels.
+def column_transform(x: Tensor, scale: str, features: str = "none", degree: int = 2) -> dict:
+    """Features, and fill, shift and factor of each, from the train rows x; of images one of each for all pixels.
 
     Raises:
-        UserError: a column has no value at all.
+        UserError: a column has no value at all, or the features cannot be computed.
     """
     if x.dtype == torch.uint8:
+        add_features(x, features, degree)  # refuses
         shift, spread = {"none": (0.0, 1.0), "minmax": (0.0, 255.0)}.get(scale) or _byte_statistics(x)
         return {"fill": [0.0], "shift": [shift], "factor": [1 / spread]}
-    columns = x.double().flatten(1)
+    columns = add_features(x.double(), features, degree).flatten(1)
     empty = columns.isnan().all(0).nonzero().flatten().tolist()
     if empty:
         raise UserError(f"Column {empty[0]} (counted from 0) has no value in any train row: leave it out.")
@@ -151,15 +164,17 @@ def column_transform(x: Tensor, scale: str) -> dict:
     else:
         shift, spread = fill, columns.std(0, correction=0)
     spread = torch.where(spread > 0, spread, 1.0)  # a constant column becomes 0
-    return {"fill": fill.tolist(), "shift": shift.tolist(), "factor": (1 / spread).tolist()}
+    kept = {"features": features, "degree": degree}
+    return {**kept, "fill": fill.tolist(), "shift": shift.tolist(), "factor": (1 / spread).tolist()}
 
 
 def apply_transform(x: Tensor, transform: dict) -> Tensor:
-    """Scaled float32 rows from raw ones, (N, *input_shape)."""
+    """Scaled float32 rows (N, *input_shape) from raw ones, (N, columns) or images."""
     kind = {"dtype": torch.float64, "device": x.device}
     fill, shift, factor = (torch.tensor(transform[key], **kind) for key in ("fill", "shift", "factor"))
-    columns = x.double().flatten(1)
-    return ((torch.where(columns.isnan(), fill, columns) - shift) * factor).float().view_as(x)
+    features = add_features(x.double(), transform.get("features", "none"), transform.get("degree", 1))
+    columns = features.flatten(1)
+    return ((torch.where(columns.isnan(), fill, columns) - shift) * factor).float().view_as(features)
 
 
 def _byte_statistics(x: Tensor) -> tuple[float, float]:
@@ -168,6 +183,12 @@ def _byte_statistics(x: Tensor) -> tuple[float, float]:
     values = torch.arange(256, dtype=torch.float64)
     mean = (share * values).sum()
     return mean.item(), (share * (values - mean) ** 2).sum().sqrt().item()
+
+
+def _statistics(y: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (num_outputs,); 1 for a constant target."""
+    std = y.std(0, correction=0)
+    return y.mean(0), torch.where(std > 0, std, 1.0)
 
 
 def _num_outputs(examples: Examples) -> int:

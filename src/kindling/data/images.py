@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from kindling.data.base import Data, Examples
-from kindling.data.tabular import find
+from kindling.data.read import find
 
 
 class ImageArchive(Data):

@@ -4,7 +4,7 @@ import pandas as pd
 import torch
 
 from kindling.data.base import Data, Examples
-from kindling.data.tabular import find
+from kindling.data.read import find
 
 # Rows (counted from 0) of the 768 that the lecture's file lacks.
 LEFT_OUT = [14, 24, 236, 259, 285, 401, 458, 517, 658]

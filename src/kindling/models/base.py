@@ -43,6 +43,7 @@ class Model(pl.LightningModule, ABC):
         class_names: kept in the checkpoint for whoever predicts with it.
         optimizer: builds the optimizer from the parameters, e.g. `functools.partial(torch.optim.Adam, lr=0.01)`.
         loss: "auto" (the task's own), "bce", "cross_entropy", "mse", "hinge" or "perceptron".
+        target_std: standard deviations by which the data has divided a regression's targets; metrics undo it.
         label_smoothing: 0 to 1; it acts on the training step only, recorded losses are without it.
 
     Raises:
@@ -56,11 +57,12 @@ class Model(pl.LightningModule, ABC):
         optimizer: Callable[[Iterable], Optimizer] | None = None,
         loss: str = "auto",
         label_smoothing: float = 0.0,
+        target_std: list[float] | None = None,
     ):
         super().__init__()
         # Also the subclass's arguments; plain data only, so that checkpoints load with weights_only=True.
         self.save_hyperparameters(ignore=["optimizer"], logger=False)
-        self.task, self.optimizer = TASKS[task], optimizer
+        self.task, self.optimizer, self.target_std = TASKS[task], optimizer, target_std
         self.loss = self.training_loss = self.task.loss(loss)
         if label_smoothing:
             if "smoothing" not in inspect.signature(self.loss).parameters:
@@ -144,7 +146,8 @@ class Model(pl.LightningModule, ABC):
         logits, y = (torch.cat(part) for part in zip(*self._kept[stage], strict=True))
         self._kept[stage] = []
         with torch.no_grad():
-            metrics, counts = self.task.metrics(logits, y)
+            unit = 1 if self.target_std is None else torch.tensor(self.target_std, device=y.device)
+            metrics, counts = self.task.metrics(logits * unit, y * unit)
             metrics = {"loss": self.loss(logits, y), **metrics}
         if counts is not None:
             self.counts[stage] = counts
