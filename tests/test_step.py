@@ -144,3 +144,11 @@ def test_equal_seeds_give_equal_results_and_other_seeds_keep_the_split(run, tmp_
     split = [built(f"seed={seed}")[0].rows["test"][1] for seed in (0, 1)]
     assert torch.equal(*split)
     assert json.loads((tmp_path / "0/result.json").read_text())["best_epoch"] == first["best_epoch"]
+
+
+def test_chunks_in_mixed_precision_take_the_same_steps(run, tmp_path):
+    """Autocast may keep a weight's bfloat16 copy: in a chunk it must not outlive the step."""
+    for chunk in ("auto", "off"):
+        run("data=blobs", "epochs=3", "optimizer=sgd", "precision=bf16-mixed", f"chunk={chunk}", folder=chunk)
+    auto, off = weights_of(tmp_path / "auto"), weights_of(tmp_path / "off")
+    assert all(torch.equal(auto[key], off[key]) for key in auto)

@@ -11,18 +11,29 @@ log = logging.getLogger("kindling")
 SMALL = 200_000
 
 
-def auto(model: pl.LightningModule, data: pl.LightningDataModule, **trainer) -> pl.Trainer:
-    """A Trainer on the CPU for a small net on a table in memory, else on the accelerator; a line says why."""
+def auto(model: pl.LightningModule, data: pl.LightningDataModule, precision=None, **trainer) -> pl.Trainer:
+    """A Trainer on the CPU for a small net on a table in memory, else on the accelerator; a line says why.
+
+    Without a precision, images of ours are computed in bfloat16 on a CPU that has instructions for it.
+    """
     parameters = sum(p.numel() for p in model.parameters())
-    train_rows = getattr(data, "rows", {}).get("train")
+    x = getattr(data, "rows", {}).get("train", (None,))[0]
     if not torch.accelerator.is_available():
         accelerator, why = "cpu", "no accelerator found"
-    elif train_rows is not None and train_rows[0].dim() == 2 and parameters <= SMALL:
+    elif x is not None and x.dim() == 2 and parameters <= SMALL:
         accelerator, why = "cpu", f"{parameters:,} weights on a table in memory; trainer=gpu to differ"
     else:
         accelerator, why = "auto", "images, a net of many weights, or data of your own"
     log.info(f"trainer=auto takes {'the CPU' if accelerator == 'cpu' else 'the accelerator'}: {why}")
-    return pl.Trainer(accelerator=accelerator, **trainer)
+    if precision is None and accelerator == "cpu" and x is not None and x.dim() == 4 and _has_bfloat16():
+        precision = "bf16-mixed"
+        log.info("images are computed in bfloat16, which this CPU has; precision=32-true to differ")
+    return pl.Trainer(accelerator=accelerator, precision=precision, **trainer)
+
+
+def _has_bfloat16() -> bool:
+    has = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}  # torch 2.11
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
 
 
 # Multiply-adds of a forward pass over a batch, up to which sharing a step among threads costs more than it brings. On

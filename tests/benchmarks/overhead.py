@@ -82,7 +82,7 @@ def kindling(sizes: list[int], optimizer, chunk: str = "auto") -> float:
     data, model = net(sizes, chunk, optimizer)
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         cfg = compose("config", overrides=[f"folder={folder}"])
-    callbacks = [callback for node in cfg.callbacks.values() if (callback := cli.build(node))]
+    callbacks = [callback for node in cfg.callbacks.values() if node and (callback := cli.build(node))]
     start = time.perf_counter()
     with Run(folder, "benchmark") as run:
         trainer = pl.Trainer(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kindling import UserError
 from kindling.data.features import add_features
-from kindling.data.loader import TensorLoader
+from kindling.data.loader import Pixels, TensorLoader
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Examples:
     x: (N, *input_shape), float with NaN for a missing value, or uint8 for images.
     y: (N,) class indices for multiclass, else (N, num_outputs) float.
     test: x and y of the set's own test rows; without them a share of the rows is split off.
+    shift: pixels by which training images are moved at random.
     """
 
     x: Tensor
@@ -27,6 +28,7 @@ class Examples:
     class_names: list[str] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
     test: tuple[Tensor, Tensor] | None = None
+    shift: int = 0
 
 
 class Data(pl.LightningDataModule, ABC):
@@ -124,13 +126,16 @@ class Data(pl.LightningDataModule, ABC):
         return {**rows, "test": examples.test} if examples.test else rows
 
     def _evaluation(self, stage: str) -> TensorLoader | list:
-        return self._loader(stage, 4096) if len(self.rows[stage][1]) else []
+        x, y = self.rows[stage]
+        # About 4 MB of inputs: of images more would leave the cache with the first layer's output.
+        return self._loader(stage, max(1, min(4096, 1_000_000 // x[0].numel()))) if len(y) else []
 
     def _loader(self, stage: str, batch_size: int, seed: int | None = None, chunk: int | None = None) -> TensorLoader:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         x, y = (t.to(device) for t in self.rows[stage])
-        transform = None if x.is_floating_point() else self.transform
-        return TensorLoader(x, y, batch_size, seed, chunk, transform)
+        shift = self.examples.shift if seed is not None else 0
+        pixels = None if x.is_floating_point() else Pixels(self.transform, shift)
+        return TensorLoader(x, y, batch_size, seed, chunk, pixels)
 
     def _chunk(self, model: pl.LightningModule, batch_size: int) -> int:
         """Mini-batches of about a second on a core: 2,000 steps, 4e6 input values, or 5e9 multiply-adds of weights."""

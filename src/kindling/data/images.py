@@ -1,22 +1,79 @@
 """Images, kept in memory as bytes (N, channels, height, width)."""
 
+import math
+from pathlib import Path
+
 import numpy as np
 import torch
 
+from kindling import UserError
 from kindling.data.base import Data, Examples
-from kindling.data.read import find
+from kindling.data.download import fetch, read_checked
+from kindling.data.read import PROJECT, find
 
 
 class ImageArchive(Data):
-    """A NumPy archive with `x_train`, `x_test` (N, height, width) bytes and `y_train`, `y_test` (N,) class indices."""
+    """A NumPy archive with `x_train`, `x_test` (N, height, width) bytes and `y_train`, `y_test` (N,) class indices.
 
-    def __init__(self, path: str, **data):
+    Args:
+        shift: pixels by which training images are moved at random, anew in every epoch.
+    """
+
+    def __init__(self, path: str, shift: int = 0, **data):
         super().__init__(**data)
-        self.path = path
+        self.path, self.shift = path, shift
 
     def load(self) -> Examples:
         with np.load(find(self.path)) as archive:
             x, x_test = (torch.from_numpy(archive[f"x_{part}"])[:, None] for part in ("train", "test"))
             y, y_test = (torch.from_numpy(archive[f"y_{part}"]).long() for part in ("train", "test"))
         names = [str(k) for k in range(int(y.max()) + 1)]
-        return Examples(x, y, "multiclass", names, test=(x_test, y_test))
+        return Examples(x, y, "multiclass", names, test=(x_test, y_test), shift=self.shift)
+
+
+class Idx(Data):
+    """The four IDX files of MNIST and its like (http://yann.lecun.com/exdb/mnist); the test set is the official one.
+
+    Args:
+        folder: where the files are, plain or as .gz, or are put; relative to the working folder, else to the project.
+        sources: where to fetch them from if they are not there, tried in order (kindling.data.download.fetch).
+        md5: checksums of the unpacked files, by name: train-images-idx3-ubyte, train-labels-idx1-ubyte and the same
+            with t10k; null for a file that is not checked.
+        class_names: of the labels 0, 1, ...
+        shift: pixels by which training images are moved at random, anew in every epoch.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        md5: dict[str, str | None],
+        class_names: list[str],
+        sources: list[str] | tuple = (),
+        shift: int = 0,
+        **data,
+    ):
+        super().__init__(**data)
+        self.folder, self.md5, self.class_names = folder, md5, class_names
+        self.sources, self.shift = sources, shift
+
+    def load(self) -> Examples:
+        folder = Path(self.folder) if Path(self.folder).is_dir() else PROJECT / self.folder
+        fetch(folder, self.md5, list(self.sources))
+        x, y, x_test, y_test = (
+            _idx(folder, f"{part}-{kind}-ubyte", self.md5.get(f"{part}-{kind}-ubyte"))
+            for part in ("train", "t10k")
+            for kind in ("images-idx3", "labels-idx1")
+        )
+        test = (x_test[:, None], y_test.long())
+        return Examples(x[:, None], y.long(), "multiclass", list(self.class_names), test=test, shift=self.shift)
+
+
+def _idx(folder: Path, name: str, md5: str | None) -> torch.Tensor:
+    """Bytes in the shape that an IDX file states: two zeros, 8 for bytes, the number of dimensions, the dimensions."""
+    content = read_checked(folder, name, md5)
+    dimensions = content[3] if len(content) > 3 and content[:3] == b"\0\0\x08" else 0
+    start = 4 + 4 * dimensions
+    shape = [int.from_bytes(content[i : i + 4]) for i in range(4, start, 4)]
+    if not dimensions or len(content) - start != math.prod(shape):
+        raise UserError(f"{folder / name} is no IDX file of bytes, or is cut off: delete it to fetch it again.")
+    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy())

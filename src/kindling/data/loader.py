@@ -5,15 +5,41 @@ from collections.abc import Iterator
 
 import pytorch_lightning as pl
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
+class Pixels:
+    """Bytes to scaled floats; where `moves` are given, every image is moved by its own, pixels from outside being 0."""
+
+    def __init__(self, transform: dict, shift: int = 0):
+        self.mean, self.factor, self.shift = transform["shift"][0], transform["factor"][0], shift
+
+    def moves(self, num_examples: int, generator: torch.Generator) -> Tensor | None:
+        """Rows and columns (N, 2) from 0 to 2 * shift; the middle is where the image was."""
+        size = (num_examples, 2)
+        return torch.randint(2 * self.shift + 1, size, generator=generator) if self.shift else None
+
+    def __call__(self, x: Tensor, moves: Tensor | None = None) -> Tensor:
+        if moves is not None:
+            n, _, height, width = x.shape
+            padded = F.pad(x, [self.shift] * 4)
+            rows = moves[:, 0, None] + torch.arange(height, device=x.device)  # (N, height)
+            columns = moves[:, 1, None] + torch.arange(width, device=x.device)  # (N, width)
+            image = torch.arange(n, device=x.device)[:, None, None]
+            x = padded[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)  # (N, C, height, width)
+        return x.float().sub_(self.mean).mul_(self.factor)
+
+
 class TensorLoader:
-    """Yields mini-batches `(x, y)`, or, with `chunk=n`, lists of up to n of them for a step that takes several.
+    """Yields mini-batches `(x, y)`, or, with `chunk=n`, up to n of them at a time for a step that takes several.
 
     The order of epoch e depends on (seed, e) alone; without a seed rows come in order. Lightning calls `set_epoch`
     because the loader names itself as its sampler, and keeps `state_dict` in its checkpoints, so that a run resumes at
     its batch.
+
+    Args:
+        pixels: for images, kept as bytes: what a batch goes through when its turn comes, while it is in the cache.
     """
 
     def __init__(
@@ -23,10 +49,9 @@ class TensorLoader:
         batch_size: int,
         seed: int | None = None,
         chunk: int | None = None,
-        transform: dict | None = None,
+        pixels: Pixels | None = None,
     ):
-        self.x, self.y, self.batch_size, self.seed, self.chunk = x, y, batch_size, seed, chunk
-        self.transform = transform  # of images, kept as bytes: their one shift and factor
+        self.x, self.y, self.batch_size, self.seed, self.chunk, self.pixels = x, y, batch_size, seed, chunk, pixels
         self.epoch, self.start, self.position = 0, 0, 0
         if seed is not None:
             self.sampler = self.batch_sampler = self
@@ -46,20 +71,27 @@ class TensorLoader:
     def __iter__(self) -> Iterator:
         # A generator: on resume Lightning calls iter() before set_epoch, so nothing may happen before the first next().
         rows = self.batch_size * (self.chunk or 1)
-        order = None if self.seed is None else self._order()
+        order, moves = (None, None) if self.seed is None else self._draw()
         start, self.start = self.start, 0
         for item in range(start, len(self)):
             self.position = (item + 1) % len(self)
             part = slice(item * rows, (item + 1) * rows)
             x, y = (t[part] if order is None else t.index_select(0, order[part]) for t in (self.x, self.y))
-            if self.transform:
-                x = x.float().sub_(self.transform["shift"][0]).mul_(self.transform["factor"][0])
-            yield list(zip(x.split(self.batch_size), y.split(self.batch_size), strict=True)) if self.chunk else (x, y)
+            batches = zip(x.split(self.batch_size), y.split(self.batch_size), strict=True)
+            if self.pixels:
+                batches = self._prepared(batches, None if moves is None else iter(moves[part].split(self.batch_size)))
+            yield (batches if self.pixels else list(batches)) if self.chunk else next(iter(batches))
 
-    def _order(self) -> Tensor:
-        """A permutation of the rows, drawn on the CPU so that every device trains in the same order."""
+    def _prepared(self, batches: Iterator, moves: Iterator | None) -> Iterator:
+        for x, y in batches:
+            yield self.pixels(x, moves and next(moves)), y
+
+    def _draw(self) -> tuple[Tensor, Tensor | None]:
+        """A permutation of the rows, and moves of images, drawn on the CPU so that every device trains on the same."""
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
-        return torch.randperm(len(self.x), generator=generator).to(self.x.device)
+        order = torch.randperm(len(self.x), generator=generator).to(self.x.device)
+        moves = self.pixels.moves(len(self.x), generator) if self.pixels else None
+        return order, None if moves is None else moves.to(self.x.device)
 
 
 def steps_per_epoch(trainer: pl.Trainer) -> int:

