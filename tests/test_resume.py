@@ -92,6 +92,7 @@ def test_a_run_whose_epoch_is_one_chunk_stops_at_its_end_and_resumes_bit_for_bit
     assert same_checkpoint(folder, whole, "best.ckpt")
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_with_more_epochs_as_if_they_had_been_asked_for(shell, tmp_path, undisturbed):
     short = tmp_path / "short"
     shell("train.py", *RUN, "epochs=5", f"hydra.run.dir={short}", check=True)
@@ -125,6 +126,7 @@ def test_resume_without_a_run_says_so(shell):
         assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_folder_never_takes_a_second_run(shell, tmp_path):
     folder = tmp_path / "run"
     shell("train.py", *RUN, "epochs=1", f"hydra.run.dir={folder}", check=True)

@@ -83,7 +83,8 @@ class BestAndLast(Checkpoint):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         # The weights of now may be those of a half taken step: last.ckpt stays as it was.
-        if self.best:
+        # Of several processes the others may be gone, and a checkpoint waits for all of them.
+        if self.best and trainer.world_size == 1:
             self._write_best(trainer).unlink(missing_ok=True)
 
     def state_dict(self) -> dict:
@@ -118,11 +119,12 @@ class BestAndLast(Checkpoint):
         return part
 
     def _save_if_due(self, trainer: pl.Trainer) -> None:
-        if self.signal is not None:
+        # All processes do the same, whichever got the signal.
+        if trainer.strategy.reduce_boolean_decision(self.signal is not None, all=False):
             self.save(trainer)
             # Never trainer.should_stop: it closes the epoch, and a resumed run would lose the rest of it.
             raise KeyboardInterrupt
-        if time.monotonic() - self.saved_at > self.every_seconds:
+        if trainer.strategy.reduce_boolean_decision(time.monotonic() - self.saved_at > self.every_seconds, all=False):
             self.save(trainer)
 
     def _note(self, number: int, frame) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, InstantiationException, MissingConfigException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -121,6 +122,8 @@ class Check(Callback):
         missing = OmegaConf.missing_keys(job)
         if missing:
             _refuse(f"{', '.join(sorted(missing))} must be given, e.g. {min(missing)}=...")
+        if config.trainer.get("strategy") == "ddp" and config.hydra.mode == RunMode.MULTIRUN:
+            _refuse("trainer=ddp would start the whole sweep again in every process: start its runs one by one.")
         flat = {key: job[key] for key in job if not OmegaConf.is_dict(job[key])}
         with plain_errors():
             knobs.check(OmegaConf.to_container(OmegaConf.create(flat)))

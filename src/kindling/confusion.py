@@ -35,14 +35,14 @@ class ConfusionMatrix(AfterEpoch):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         best = next((c.best for c in trainer.callbacks if isinstance(c, BestAndLast)), {})
         stage, counts = _watched(best.get("counts", {}))
-        if counts is not None:
+        if counts is not None and trainer.is_global_zero:
             title = f"{stage} rows, best epoch ({best['epoch']})"
             figure = draw(counts.tolist(), pl_module.hparams["class_names"], title)
             log_figure(trainer.loggers, f"confusion/{stage}", figure, best["epoch"])
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         counts = getattr(pl_module, "counts", {}).get("test")
-        if counts is None:
+        if counts is None or not trainer.is_global_zero:
             return
         names, table = pl_module.hparams["class_names"], counts.tolist()
         with (self.folder / "confusion_matrix.csv").open("w", newline="") as file:

@@ -28,7 +28,7 @@ def auto(model: pl.LightningModule, data: pl.LightningDataModule, precision=None
     if precision is None and accelerator == "cpu" and x is not None and x.dim() == 4 and _has_bfloat16():
         precision = "bf16-mixed"
         log.info("images are computed in bfloat16, which this CPU has; precision=32-true to differ")
-    return pl.Trainer(accelerator=accelerator, precision=precision, **trainer)
+    return pl.Trainer(accelerator=accelerator, devices=1, precision=precision, **trainer)
 
 
 def _has_bfloat16() -> bool:

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard.summary import hparams
 
@@ -33,7 +34,7 @@ class Records(AfterEpoch):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Of a resumed run, keep the rows up to the checkpoint: the epochs after it are trained and written again."""
         self.file = None
-        if self.path.exists():
+        if self.path.exists() and trainer.is_global_zero:
             with self.path.open(newline="") as file:
                 rows = [row for row in csv.DictReader(file) if row["epoch"].isdigit() and None not in row.values()]
             self.rows = [row for row in rows if int(row["epoch"]) <= self.epoch]
@@ -59,6 +60,8 @@ class Records(AfterEpoch):
         self._log(trainer, {name: value for name, value in metrics.items() if name not in logged_by_model}, epoch)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
         metrics = {k: v for k, v in plain(trainer.callback_metrics).items() if k not in trainer.logged_metrics}
         self._log(trainer, metrics, self.epoch)
 
@@ -103,10 +106,12 @@ class TensorBoard(TensorBoardLogger):
         super().__init__(save_dir, name="", version="", default_hp_metric=False, purge_step=purge_step)
         self.session_end = None
 
+    @rank_zero_only
     def log_metrics(self, metrics: dict, step: int | None = None) -> None:
         values = [Summary.Value(tag=name, simple_value=float(value)) for name, value in metrics.items()]
         self.experiment.file_writer.add_summary(Summary(value=values), step)
 
+    @rank_zero_only
     def log_hyperparams(self, params: dict, metrics: dict | None = None, step: int | None = None) -> None:
         """The first call writes; Lightning calls again with a model's own."""
         if self.session_end is None:

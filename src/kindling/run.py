@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import sys
 import time
 import warnings
@@ -55,10 +56,15 @@ class Run:
         self.best_checkpoint = self.folder / "checkpoints" / "best.ckpt"
         # Records of epochs that the checkpoint does not have are written again.
         self.purge_step = recorded_epochs(self.checkpoint) + 1 if resume else None
-        self.claim = _claim(self.folder, new=not resume)
+        # With several processes Lightning starts this program again for each further one, in the first one's folder.
+        self.first = os.environ.get("LOCAL_RANK", "0") == "0"
+        self.claim = _claim(self.folder, new=not resume) if self.first else None
+        if not self.first:
+            log.setLevel(logging.WARNING)
         self.trainer: pl.Trainer | None = None
         self.threads = torch.get_num_threads()
-        logging.getLogger("pytorch_lightning").setLevel(logging.INFO if verbose else logging.ERROR)
+        for library in ("pytorch_lightning", "lightning_fabric", "lightning.fabric", "lightning.pytorch"):
+            logging.getLogger(library).setLevel(logging.INFO if verbose else logging.ERROR)
         if not verbose:
             for message in HARMLESS:
                 warnings.filterwarnings("ignore", message=message)
@@ -108,7 +114,7 @@ class Run:
         )
         diverged = getattr(self._callback(Divergence), "diverged", None)
         status = "interrupted" if interrupted else "failed" if error else "diverged" if diverged else "finished"
-        if self.trainer is not None and not self.trainer.is_global_zero:
+        if not self.first:
             return
         torch.set_num_threads(self.threads)
         result = self._result(status)

@@ -64,7 +64,7 @@ class Divergence(AfterEpoch):
             return
         if "losses" in outputs:  # of a chunk's mini-batches
             self.losses.append(outputs["losses"])
-            if not torch.isfinite(outputs["losses"]).all():
+            if _anywhere(trainer, not torch.isfinite(outputs["losses"]).all()):
                 trainer.should_stop = True  # closes the epoch: its metrics are recorded
         elif "loss" in outputs:
             self.losses.append(outputs["loss"].detach().reshape(1))
@@ -74,7 +74,7 @@ class Divergence(AfterEpoch):
         loss = float(trainer.callback_metrics.get("train/loss", losses.mean()))
         if self.first is None and math.isfinite(loss):
             self.first = max(loss, _constant_loss(trainer, pl_module))
-        if not math.isfinite(loss) or not torch.isfinite(losses).all():
+        if not math.isfinite(loss) or _anywhere(trainer, not torch.isfinite(losses).all()):
             step = trainer.global_step - len(losses) + int(torch.isfinite(losses).long().argmin()) + 1
             self.diverged = f"a loss that is not finite in epoch {trainer.current_epoch + 1}, step {step}"
         elif self.first and loss > DIVERGED * self.first:
@@ -88,6 +88,11 @@ class Divergence(AfterEpoch):
 
     def load_state_dict(self, state_dict: dict) -> None:
         self.first, self.losses = state_dict["first"], state_dict["losses"]
+
+
+def _anywhere(trainer: pl.Trainer, found: bool) -> bool:
+    """Whether any process has found it: all must stop together."""
+    return trainer.strategy.reduce_boolean_decision(bool(found), all=False)
 
 
 def _constant_loss(trainer: pl.Trainer, pl_module: pl.LightningModule) -> float:

@@ -135,7 +135,8 @@ class Data(pl.LightningDataModule, ABC):
         x, y = (t.to(device) for t in self.rows[stage])
         shift = self.examples.shift if seed is not None else 0
         pixels = None if x.is_floating_point() else Pixels(self.transform, shift)
-        return TensorLoader(x, y, batch_size, seed, chunk, pixels)
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return TensorLoader(x, y, batch_size, seed, chunk, pixels, rank, world_size)
 
     def _chunk(self, model: pl.LightningModule, batch_size: int) -> int:
         """Mini-batches of about a second on a core: 2,000 steps, 4e6 input values, or 5e9 multiply-adds of weights."""

@@ -1,7 +1,7 @@
 """The loader: whole tensors, sliced. No worker processes, no per-row Python."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -39,6 +39,8 @@ class TensorLoader:
     its batch.
 
     Args:
+        batch_size: rows of a mini-batch, of all processes together.
+        rank, world_size: this process and how many there are; each gets its share of every mini-batch.
         pixels: for images, kept as bytes: what a batch goes through when its turn comes, while it is in the cache.
     """
 
@@ -50,8 +52,11 @@ class TensorLoader:
         seed: int | None = None,
         chunk: int | None = None,
         pixels: Pixels | None = None,
+        rank: int = 0,
+        world_size: int = 1,
     ):
         self.x, self.y, self.batch_size, self.seed, self.chunk, self.pixels = x, y, batch_size, seed, chunk, pixels
+        self.rank, self.world_size = rank, world_size
         self.epoch, self.start, self.position = 0, 0, 0
         if seed is not None:
             self.sampler = self.batch_sampler = self
@@ -77,10 +82,20 @@ class TensorLoader:
             self.position = (item + 1) % len(self)
             part = slice(item * rows, (item + 1) * rows)
             x, y = (t[part] if order is None else t.index_select(0, order[part]) for t in (self.x, self.y))
-            batches = zip(x.split(self.batch_size), y.split(self.batch_size), strict=True)
+            batches = zip(self._split(x), self._split(y), strict=True)
             if self.pixels:
-                batches = self._prepared(batches, None if moves is None else iter(moves[part].split(self.batch_size)))
+                batches = self._prepared(batches, None if moves is None else iter(self._split(moves[part])))
             yield (batches if self.pixels else list(batches)) if self.chunk else next(iter(batches))
+
+    def _split(self, rows: Tensor) -> Sequence[Tensor]:
+        batches = rows.split(self.batch_size)
+        if self.world_size == 1:
+            return batches
+        return [batch.tensor_split(self.world_size)[self.rank] for batch in batches]
+
+    def weight(self, batch_idx: int, rows: int) -> float:
+        """What makes the mean over processes of their mean losses the mean over the rows, where shares are uneven."""
+        return rows * self.world_size / min(self.batch_size, len(self.x) - batch_idx * self.batch_size)
 
     def _prepared(self, batches: Iterator, moves: Iterator | None) -> Iterator:
         for x, y in batches:

@@ -8,12 +8,15 @@ from functools import partial
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from pytorch_lightning.plugins.precision import Precision
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
 from torch.optim import Optimizer
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from kindling import UserError
+from kindling.data.loader import TensorLoader
 from kindling.tasks import TASKS
 
 log = logging.getLogger("kindling")
@@ -98,12 +101,12 @@ class Model(pl.LightningModule, ABC):
 
     def training_step(self, batch, batch_idx: int):
         if self.automatic_optimization:
-            return self._loss(batch, "train")
+            return self._loss(batch, "train", batch_idx)
         optimizer, losses = self.optimizers(), []
-        zero_grad = _zero_grad(optimizer.optimizer)
-        for mini_batch in batch:
+        zero_grad, first = _zero_grad(optimizer.optimizer), batch_idx * self.trainer.train_dataloader.chunk
+        for i, mini_batch in enumerate(batch, first):
             zero_grad()
-            loss = self._loss(mini_batch, "train")
+            loss = self._loss(mini_batch, "train", i)
             self._backward(loss)
             optimizer.step()
             losses.append(loss.detach())
@@ -127,23 +130,36 @@ class Model(pl.LightningModule, ABC):
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         # In mid-epoch: what the epoch's metrics are computed from, so that a resumed epoch's are whole.
         if self._kept["train"]:
-            checkpoint["kept"] = [torch.cat(part) for part in zip(*self._kept["train"], strict=True)]
+            checkpoint["kept"] = self._gathered("train")
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        self._kept["train"] = [tuple(checkpoint["kept"])] if "kept" in checkpoint else []
+        kept = checkpoint.get("kept")
+        rank, size = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self._kept["train"] = [tuple(part.tensor_split(size)[rank] for part in kept)] if kept else []
 
-    def _loss(self, batch: tuple[Tensor, Tensor], stage: str) -> Tensor:
+    def _loss(self, batch: tuple[Tensor, Tensor], stage: str, batch_idx: int = 0) -> Tensor:
         x, y = batch
         logits = self(x)
         self._kept[stage].append((logits.detach(), y))
-        return (self.training_loss if stage == "train" else self.loss)(logits, y)
+        if stage != "train":
+            return self.loss(logits, y)
+        if self.trainer.world_size == 1 or not isinstance(self.trainer.train_dataloader, TensorLoader):
+            return self.training_loss(logits, y)
+        # A process without rows has to take part in the exchange of gradients all the same.
+        loss = self.training_loss(logits, y) if len(y) else logits.sum()
+        return loss * self.trainer.train_dataloader.weight(batch_idx, len(y))
+
+    def _gathered(self, stage: str) -> list[Tensor]:
+        """Logits and targets of the epoch's rows so far, of all processes."""
+        parts = [torch.cat(part) for part in zip(*self._kept[stage], strict=True)]
+        return parts if self.trainer.world_size == 1 else [torch.cat(gather_all_tensors(part)) for part in parts]
 
     def _score(self, stage: str) -> None:
         """Compute the epoch's metrics over all its rows, and hand them to the callbacks.
 
         Not by `self.log`: each call takes 0.46 ms, and there are six values twice an epoch.
         """
-        logits, y = (torch.cat(part) for part in zip(*self._kept[stage], strict=True))
+        logits, y = self._gathered(stage)
         self._kept[stage] = []
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # from mixed precision's half
         with torch.no_grad():

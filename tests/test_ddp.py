@@ -1,0 +1,73 @@
+"""Two processes take the steps of one, on every row once, and leave one run folder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from conftest import FLOAT, PROJECT, rows_of, weights_of
+
+# 900 rows in batches of 33: shares of 17 and 16, and a last batch of 9; 37 + 1,001 rows to validate and test on.
+WORDS = ["data=blobs", "batch_size=33", "optimizer=sgd", "epochs=3", "data.num_test=1001", "data.val_share=0.037"]
+
+
+def trained(folder, *words):
+    command = [sys.executable, str(PROJECT / "train.py"), *WORDS, *words, f"hydra.run.dir={folder}"]
+    done = subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["chunk=4"], ["chunk=off"], ["average=ema", "clip=0.5", "schedule=cosine"]], ids=str)
+def test_two_processes_equal_one(tmp_path, words):
+    trained(tmp_path / "one", "trainer=cpu", *words)
+    output = trained(tmp_path / "two", "trainer=ddp_cpu", *words)
+    one, two = weights_of(tmp_path / "one"), weights_of(tmp_path / "two")
+    for key in one:
+        torch.testing.assert_close(one[key], two[key], atol=FLOAT, rtol=0)
+    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("one", "two")]
+    assert results[1]["metrics"] == pytest.approx(results[0]["metrics"], abs=1e-5)
+    steps = [[row["step"] for row in rows_of(tmp_path / name)] for name in ("one", "two")]
+    assert steps[0] == steps[1]
+    matrices = [(tmp_path / name / "confusion_matrix.csv").read_text() for name in ("one", "two")]
+    assert matrices[0] == matrices[1]
+    counts = [int(n) for line in matrices[1].splitlines()[1:] for n in line.split(",")[1:]]
+    assert sum(counts) == 1001
+    assert output.count("best epoch") == output.count("confusion matrix") == 1
+    assert len(list((tmp_path / "two").glob("events.*"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
+def test_a_signal_to_the_first_of_two_processes_stops_both_and_both_go_on(tmp_path):
+    words = ["trainer=ddp_cpu", "chunk=4", "epochs=40"]
+    trained(tmp_path / "whole", *words)
+    folder = tmp_path / "stopped"
+    command = [sys.executable, str(PROJECT / "train.py"), *WORDS, *words, f"hydra.run.dir={folder}"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        metrics, deadline = folder / "metrics.csv", time.monotonic() + 60
+        while not (metrics.exists() and len(metrics.read_text().splitlines()) > 3) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert json.loads((folder / "result.json").read_text())["status"] == "interrupted"
+    command = [sys.executable, str(PROJECT / "train.py"), f"resume={folder}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    whole, resumed = weights_of(tmp_path / "whole"), weights_of(folder)
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    for row, again in zip(rows_of(tmp_path / "whole"), rows_of(folder), strict=True):
+        # The stopped epoch's rows are added up in another order.
+        assert {k: float(v) for k, v in again.items()} == pytest.approx({k: float(v) for k, v in row.items()}, abs=1e-6)
+
+
+def test_several_processes_in_a_sweep_are_refused(shell):
+    refused = shell("train.py", "-m", "trainer=ddp_cpu", "seed=0,1")
+    assert refused.returncode == 2
+    assert "would start the whole sweep again in every process" in refused.stderr
