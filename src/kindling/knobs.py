@@ -96,13 +96,15 @@ def notes(typed: dict[str, str], raw: dict, config_text: str, conf: Path) -> lis
                 lines.append(f"note: {knob}={typed[knob]} has no effect here, nothing in this run reads it ({model})")
             elif sized and knob in ("depth", "width"):
                 lines.append(f"note: {knob}={typed[knob]} has no effect, hidden_sizes replaces depth and width")
+    debug = conf / "debug" / f"{typed.get('debug')}.yaml"
+    meant = yaml.safe_load(debug.read_text()) or {} if debug.is_file() else {}
     for group, choice in typed.items():
         file = conf / group / f"{choice}.yaml"
-        if group == "experiment" or not file.is_file():
+        if group in ("experiment", "debug") or not file.is_file():
             continue
         for key, value in (yaml.safe_load(file.read_text()) or {}).items():
             plain = not isinstance(value, dict | list) and "$" not in str(value)
-            if plain and key in raw and key not in typed and raw[key] != value:
+            if plain and key in raw and key not in typed and key not in meant and raw[key] != value:
                 lines.append(
                     f"note: {key}={raw[key]} is the experiment's; {group}={choice} alone would bring {key}={value}"
                 )

@@ -1,0 +1,75 @@
+"""README's table of default runs: `python train.py data=... model=...` for every sensible pair, each a process.
+
+    python tests/benchmarks/defaults.py            # about 6 minutes on two cores
+
+A cell is the test score of the best weights +- its standard error over the test rows (accuracy: sqrt(p (1 - p) / n);
+mean absolute error: standard deviation / sqrt(n)), and the seconds of the whole command.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from hydra import compose, initialize_config_dir
+
+from kindling import cli
+
+PROJECT = Path(__file__).parents[2]
+TABLES = ["diabetes", "blobs", "ring", "xor", "spiral", "line", "polynomial", "dates", "linear9"]
+IMAGES = ["mnist_sample", "mnist", "fashion_mnist"]
+MODELS = ["linear", "wide", "deep", "wide_deep", "cnn"]
+
+
+def cell(data: str, model: str) -> str:
+    words = [f"data={data}", f"model={model}"]
+    folder = Path(tempfile.mkdtemp()) / "run"
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, str(PROJECT / "train.py"), *words, f"hydra.run.dir={folder}"], check=True, capture_output=True
+    )
+    seconds = time.perf_counter() - start
+    metrics = json.loads((folder / "result.json").read_text())["metrics"]
+    if "test/accuracy" in metrics:
+        value, n = metrics["test/accuracy"], _rows(words)
+        return f"{value:.1%} ± {(value * (1 - value) / n) ** 0.5:.1%}, {seconds:.0f} s"
+    errors = _errors(words, folder)
+    assert abs(errors.mean().item() - metrics["test/mae"]) < 1e-4 * errors.mean().item() + 1e-6
+    return f"MAE {errors.mean():.2g} ± {errors.std() / len(errors) ** 0.5:.1g}, {seconds:.0f} s"
+
+
+def _built(words: list[str]):
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        cfg = compose("config", overrides=words)
+    data = cli.build(cfg.data)
+    return data, cli.build(cfg.model, **data.facts())
+
+
+def _rows(words: list[str]) -> int:
+    return len(_built(words)[0].rows["test"][1])
+
+
+def _errors(words: list[str], folder: Path) -> torch.Tensor:
+    """Absolute errors of the test rows, in the target's unit."""
+    data, model = _built(words)
+    model.load_state_dict(torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["state_dict"])
+    x, y = data.rows["test"]
+    with torch.no_grad():
+        return (model.eval()(x) - y).abs().flatten() * data.transform["target_std"][0]
+
+
+def main() -> None:
+    print(
+        "| data |", " | ".join(f"`{model}`" for model in MODELS), "|\n|", " | ".join(["---"] * (len(MODELS) + 1)), "|"
+    )
+    for data in TABLES + IMAGES:
+        sensible = [model != "cnn" or data in IMAGES for model in MODELS]
+        cells = [cell(data, model) if fits else "" for model, fits in zip(MODELS, sensible, strict=True)]
+        print(f"| `{data}` |", " | ".join(cells), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()
