@@ -51,8 +51,8 @@ class Overfit(pl.Callback):
         if not self.last <= self.share * self.first:
             raise UserError(
                 f"debug=overfit: the loss of {self.rows} rows {change}, not to {self.share:.0%} of it. Look for a "
-                "layer that passes no gradient, a second softmax or sigmoid, targets of another shape than the logits, a "
-                "learning rate far off."
+                "layer that passes no gradient, a second softmax or sigmoid, targets of another shape than the logits, "
+                "or a learning rate far off."
             )
         log.info(f"debug=overfit: the loss of {self.rows} rows {change}; the model can learn")
 
