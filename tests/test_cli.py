@@ -65,6 +65,9 @@ def test_cfg_job_prints_the_config_without_torch(watched):
         (["dropout=1.0"], "dropout must be a number from 0 to under 1"),
         (["hidden_sizes=6"], "hidden_sizes must be a list"),
         (["seed=-1"], "seed must be a whole number from 0"),
+        (["precision=bf17"], "precision must be null or one of 16, bf16"),
+        (["loss=hing"], "loss=hing is unknown. Did you mean hinge?"),
+        (["init=xavir"], "init must be default, xavier"),
         (["data.path=???"], "data.path must be given"),
         (["experiment=null"], "write ~experiment"),
         (["model=deep", "lr=[1"], "at input '[1'"),
@@ -117,6 +120,16 @@ def test_hidden_sizes_replaces_depth_and_says_so():
     assert notes("hidden_sizes=[6,4]", "depth=8") == [
         "note: depth=8 has no effect, hidden_sizes replaces depth and width"
     ]
+
+
+def test_a_degree_without_polynomial_and_a_rate_of_nothing_are_named():
+    assert notes("degree=3") == ["note: degree=3 has no effect, it is of features=polynomial"]
+    assert notes("features=polynomial", "degree=3") == []
+    assert notes("lr=0") == ["note: lr=0, so no weight will move"]
+
+
+def test_a_debug_preset_is_no_surprise():
+    assert notes("debug=fast", "data=ring") == []
 
 
 def test_an_experiments_value_that_outlives_its_group_is_named():

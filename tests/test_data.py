@@ -7,8 +7,8 @@ from conftest import PROJECT, compose_config
 
 from kindling import UserError, cli
 from kindling.data import Blobs, ImageArchive, Table
-from kindling.data.base import apply_transform
 from kindling.data.loader import TensorLoader
+from kindling.data.scaling import apply_transform
 
 BAYES = {"ring": 0.956, "xor": 0.964, "spiral": 0.980}
 

@@ -7,8 +7,8 @@ from conftest import PROJECT, compose_config
 from sklearn.preprocessing import MinMaxScaler, PolynomialFeatures, StandardScaler
 
 from kindling import UserError, cli
-from kindling.data.base import apply_transform
 from kindling.data.features import add_features
+from kindling.data.scaling import apply_transform
 
 
 @pytest.mark.parametrize(("columns", "degree"), [(1, 5), (2, 3), (4, 2), (9, 1)])

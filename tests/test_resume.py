@@ -53,9 +53,8 @@ def stopped(folder, number, *words):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to a child")
-@pytest.mark.parametrize(
-    "name", ["SIGINT", *(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGTERM", "SIGKILL"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
 def test_a_stopped_run_resumes_bit_for_bit(tmp_path, shell, undisturbed, name):
     number = getattr(signal, name)
     folder, killed = tmp_path / "runs" / "blobs-deep" / "stopped", name == "SIGKILL"
@@ -109,6 +108,7 @@ def test_a_finished_run_goes_on_with_more_epochs_as_if_they_had_been_asked_for(s
     assert steps == list(range(1, 13))
 
 
+@pytest.mark.slow
 def test_what_would_change_a_begun_run_is_refused(shell, tmp_path):
     folder = tmp_path / "run"
     shell("train.py", *RUN, "epochs=1", f"hydra.run.dir={folder}", check=True)

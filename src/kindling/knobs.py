@@ -18,6 +18,7 @@ def _whole(value, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
+PRECISIONS = ("16", "bf16", "32", "64", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "32-true", "64-true")
 # knob -> what it must be, and the test of it
 RULES: dict[str, tuple[str, Callable]] = {
     "seed": ("a whole number from 0", lambda v: _whole(v, 0)),
@@ -37,6 +38,10 @@ RULES: dict[str, tuple[str, Callable]] = {
     "l1": ("a number from 0", lambda v: _number(v) and v >= 0),
     "clip": ("a number above 0, or null", lambda v: v is None or (_number(v) and v > 0)),
     "max_steps": ("a whole number from 1, or -1 for no limit", lambda v: v == -1 or _whole(v, 1)),
+    "precision": (
+        f"null or one of {', '.join(PRECISIONS)}",
+        lambda v: v is None or str(v) in PRECISIONS,
+    ),
     "batch_norm": ("true or false", lambda v: isinstance(v, bool)),
     "compile": ("true or false", lambda v: isinstance(v, bool)),
     "init": (
@@ -94,6 +99,8 @@ def notes(typed: dict[str, str], raw: dict, config_text: str, conf: Path) -> lis
             if f"${{{knob}}}" not in config_text:
                 model = raw.get("model", {}).get("_target_", "")
                 lines.append(f"note: {knob}={typed[knob]} has no effect here, nothing in this run reads it ({model})")
+            elif knob == "degree" and raw.get("features") != "polynomial":
+                lines.append(f"note: degree={typed[knob]} has no effect, it is of features=polynomial")
             elif sized and knob in ("depth", "width"):
                 lines.append(f"note: {knob}={typed[knob]} has no effect, hidden_sizes replaces depth and width")
     debug = conf / "debug" / f"{typed.get('debug')}.yaml"

@@ -14,6 +14,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from kindling import UserError
 from kindling.checkpoints import BestAndLast
+from kindling.claim import claim
 from kindling.device import choose_threads
 from kindling.records import log_text, recorded_epochs
 from kindling.result import commit, table, versions, write_json
@@ -58,7 +59,7 @@ class Run:
         self.purge_step = recorded_epochs(self.checkpoint) + 1 if resume else None
         # With several processes Lightning starts this program again for each further one, in the first one's folder.
         self.first = os.environ.get("LOCAL_RANK", "0") == "0"
-        self.claim = _claim(self.folder, new=not resume) if self.first else None
+        self.claim = claim(self.folder, new=not resume) if self.first else None
         if not self.first:
             log.setLevel(logging.WARNING)
         self.trainer: pl.Trainer | None = None
@@ -173,23 +174,3 @@ class Run:
         if result["status"] == "interrupted":
             log.info(f"resume   python train.py resume={shown}")
         log.info(f"folder   {shown}\nagain    {self.command}")
-
-
-def _claim(folder: Path, new: bool):
-    """An exclusive file: no second run ever writes here, and no two processes continue the same run."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        claim = (folder / ".claim").open("x" if new else "a")
-    except FileExistsError as error:
-        raise UserError(
-            f"{folder} has a run already: leave hydra.run.dir out, or continue it with resume={folder}."
-        ) from error
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # Windows has no flock: there two processes that resume one run are not told apart
-        return claim
-    try:
-        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UserError(f"{folder} is being trained by another process: wait for it, or stop it.") from error
-    return claim

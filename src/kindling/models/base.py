@@ -9,33 +9,16 @@ from functools import partial
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
-from pytorch_lightning.plugins.precision import Precision
-from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
 from torch.optim import Optimizer
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from kindling import UserError
 from kindling.data.loader import TensorLoader
+from kindling.models.chunks import backward_of, why_single_batches, zero_grad_of
 from kindling.tasks import TASKS
 
 log = logging.getLogger("kindling")
-
-# Called by Lightning for every batch of automatic optimization, and not, or once a chunk, with chunks.
-PER_BATCH = (
-    *("training_step", "optimizer_step", "optimizer_zero_grad", "configure_gradient_clipping", "on_before_zero_grad"),
-    *("lr_scheduler_step", "on_train_batch_start", "on_train_batch_end"),
-)
-# Flags of the Trainer that count batches or act on each, with their neutral value.
-COUNTING = {
-    "limit_train_batches": 1.0,
-    "overfit_batches": 0.0,
-    "fast_dev_run": False,
-    "max_steps": -1,
-    "accumulate_grad_batches": 1,
-    "gradient_clip_val": None,
-    "val_check_interval": 1.0,
-}
 
 
 class Model(pl.LightningModule, ABC):
@@ -88,11 +71,12 @@ class Model(pl.LightningModule, ABC):
     def setup(self, stage: str) -> None:
         if stage == "fit":
             self._refuse_batch_of_one()
-            self.chunk_refusal = self._why_single_batches()
+            self.chunk_refusal = why_single_batches(self, Model)
             self.automatic_optimization = self.chunk_refusal is not None
             if self.chunk_refusal not in (None, "chunk=off"):
                 log.info(f"one mini-batch a training step: {self.chunk_refusal}")
-            self._backward = torch.Tensor.backward if self._nobody_listens() else self.manual_backward
+            self._backward = backward_of(self)
+            self._shares_batches = self.trainer.world_size > 1
 
     @property
     def chunked(self) -> bool:
@@ -103,7 +87,7 @@ class Model(pl.LightningModule, ABC):
         if self.automatic_optimization:
             return self._loss(batch, "train", batch_idx)
         optimizer, losses = self.optimizers(), []
-        zero_grad, first = _zero_grad(optimizer.optimizer), batch_idx * self.trainer.train_dataloader.chunk
+        zero_grad, first = zero_grad_of(optimizer.optimizer), batch_idx * self.trainer.train_dataloader.chunk
         for i, mini_batch in enumerate(batch, first):
             zero_grad()
             loss = self._loss(mini_batch, "train", i)
@@ -143,7 +127,7 @@ class Model(pl.LightningModule, ABC):
         self._kept[stage].append((logits.detach(), y))
         if stage != "train":
             return self.loss(logits, y)
-        if self.trainer.world_size == 1 or not isinstance(self.trainer.train_dataloader, TensorLoader):
+        if not self._shares_batches or not isinstance(self.trainer.train_dataloader, TensorLoader):
             return self.training_loss(logits, y)
         # A process without rows has to take part in the exchange of gradients all the same.
         loss = self.training_loss(logits, y) if len(y) else logits.sum()
@@ -180,49 +164,3 @@ class Model(pl.LightningModule, ABC):
                 f"batch_norm=true needs two rows a batch, and batch_size={size} leaves a batch of one row "
                 f"({rows} rows): choose another batch_size."
             )
-
-    def _nobody_listens(self) -> bool:
-        """Whether `manual_backward` would only call `loss.backward()`, and cost a small net a fifth of its step."""
-        plain = type(self.trainer.strategy) is SingleDeviceStrategy and type(self.trainer.precision_plugin) is Precision
-        hooks = ("on_before_backward", "on_after_backward", "backward")
-        return (
-            plain
-            and not any(_overrides(self, hook) for hook in hooks)
-            and not any(_overrides(callback, hook) for callback in self.trainer.callbacks for hook in hooks[:2])
-        )
-
-    def _why_single_batches(self) -> str | None:
-        """The reason for one mini-batch a training step, or None where a step may take a chunk of them."""
-        trainer = self.trainer
-        if getattr(trainer.datamodule, "chunk", "off") == "off":
-            return "chunk=off"
-        for flag, neutral in COUNTING.items():
-            if getattr(trainer, flag) not in (neutral, None):
-                return f"trainer.{flag} acts on single batches"
-        for hook in PER_BATCH:
-            if getattr(type(self), hook) is not getattr(Model, hook):
-                return f"{type(self).__name__} overrides {hook}"
-        for callback in trainer.callbacks:
-            for hook in PER_BATCH:
-                if _overrides(callback, hook) and not getattr(callback, "takes_chunks", False):
-                    return f"{type(callback).__name__} overrides {hook}"
-        return None
-
-
-def _zero_grad(optimizer: Optimizer) -> Callable[[], None]:
-    """An optimizer's own zero_grad, or what torch's does without its profiling hook, which takes as long as a layer."""
-    if type(optimizer).zero_grad is not Optimizer.zero_grad:
-        return optimizer.zero_grad
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-
-    def zero_grad() -> None:
-        for p in parameters:
-            p.grad = None
-
-    return zero_grad
-
-
-def _overrides(thing: pl.LightningModule | pl.Callback, hook: str) -> bool:
-    """Whether its class has more than Lightning's own (empty) hook."""
-    base = pl.Callback if isinstance(thing, pl.Callback) else pl.LightningModule
-    return getattr(type(thing), hook, None) is not getattr(base, hook, None)
