@@ -32,9 +32,12 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
         loggers = [cli.build(node, purge_step=run.purge_step) for node in cfg.logger.values()]
         trainer = cli.build(cfg.trainer, model=model, data=data, callbacks=callbacks, logger=loggers)
         run.begin(trainer, model, data, cli.knob_values(cfg), OmegaConf.to_yaml(cfg, resolve=True))
-        trainer.fit(model, datamodule=data, ckpt_path=run.checkpoint)
+        if cfg.resume:
+            resume.keep(cfg, overrides)
+        # The run's own checkpoints: a user's module may keep more than plain data in them.
+        trainer.fit(model, datamodule=data, ckpt_path=run.checkpoint, weights_only=False)
         if run.can_test():
-            trainer.test(model, datamodule=data, ckpt_path=run.best_checkpoint, verbose=False)
+            trainer.test(model, datamodule=data, ckpt_path=run.best_checkpoint, weights_only=False, verbose=False)
     return run.score
 
 

@@ -95,7 +95,7 @@ class Sends(pl.Callback):
         setattr(self, f"on_{place}", fire)
 
 
-def fitted(folder, *callbacks, chunk="auto", ckpt_path=None) -> dict:
+def fitted(folder, *callbacks, chunk="auto", ckpt_path=None, steps=6 * 29) -> dict:
     """Weights after six epochs of a net with dropout and checkpoints in `folder`, without Hydra."""
     torch.manual_seed(0)
     data = Blobs(chunk=chunk)
@@ -105,7 +105,7 @@ def fitted(folder, *callbacks, chunk="auto", ckpt_path=None) -> dict:
         logger=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
     trainer.fit(model, datamodule=data, ckpt_path=ckpt_path)
-    assert trainer.global_step == 6 * 29
+    assert trainer.global_step == steps
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
@@ -125,9 +125,9 @@ def run(tmp_path):
 @pytest.fixture
 def table(tmp_path):
     """A CSV of 60 rows that a line separates, for the command line: words to put behind train.py."""
-    rows = ["a,b,label"] + [f"{i % 7 - 3},{i % 5 - 2},{int(2 * (i % 7 - 3) + i % 5 - 2 > 0)}" for i in range(60)]
+    rows = [f"{i % 7 - 3},{i % 5 - 2},{i % 2},{int(2 * (i % 7 - 3) + i % 5 - 2 > 0)}" for i in range(60)]
     path = tmp_path / "tiny.csv"
-    path.write_text("\n".join(rows) + "\n")
+    path.write_text("\n".join(["a,b,odd,label", *rows]) + "\n")
     no_gaps = "data.zero_is_missing=[]"
     return ["data=diabetes", f"data.path={path}", "data.target=label", no_gaps, "data.class_names=null", "trainer=cpu"]
 

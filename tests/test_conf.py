@@ -71,7 +71,11 @@ def test_every_logger_gets_the_epochs_metrics(run, tmp_path, logger):
 
 @pytest.mark.parametrize(
     ("task", "target", "metric"),
-    [("multiclass", "label", "test/f1"), ("multilabel", "[b,label]", "test/auroc"), ("regression", "[a,b]", "test/r2")],
+    [
+        ("multiclass", "label", "test/f1"),
+        ("multilabel", "[odd,label]", "test/auroc"),
+        ("regression", "[a,b]", "test/r2"),
+    ],
 )
 def test_every_task_trains_from_a_csv_and_one_line(run, table, task, target, metric):
     words = [word for word in table if word != "trainer=cpu"]

@@ -183,3 +183,25 @@ def test_a_bad_csv_ends_with_one_sentence_and_exit_code_2(shell, tmp_path):
     assert output.count("own.csv has text in column 'a', line 3: 'x'") == 1
     assert "Traceback" not in output
     assert '"status": "failed"' in next(tmp_path.glob("runs/*/*/result.json")).read_text()
+
+
+def test_columns_of_a_large_offset_keep_their_digits(tmp_path):
+    """Unix times and the like: float32 has 128 s between two numbers there."""
+    start = 1_700_000_000
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{start + i},{start + 3 * i}\n" for i in range(100)))
+    data = Table(str(tmp_path / "t.csv"), task="regression", val_share=0.0, test_share=0.0)
+    data.setup()
+    x, y = data.rows["train"]
+    assert len(x.unique()) == len(y.unique()) == 100
+    assert data.transform["target_std"] == pytest.approx([3 * (100**2 - 1) ** 0.5 / 12**0.5])
+    torch.testing.assert_close(x, y)
+
+
+def test_what_the_split_and_the_task_cannot_be(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,c\n1,0,1\n2,1,2\n")
+    with pytest.raises(UserError, match="must be at least 0 and together under 1"):
+        Table(str(tmp_path / "t.csv"), val_share=0.6, test_share=0.6)
+    with pytest.raises(UserError, match=r"data.task=regresion is unknown: choose auto, binary"):
+        Table(str(tmp_path / "t.csv"), task="regresion")
+    with pytest.raises(UserError, match="has 2 in the label 'c', line 3: task=multilabel wants 0 or 1"):
+        loaded(tmp_path / "t.csv", target=["b", "c"], task="multilabel")

@@ -135,3 +135,25 @@ def test_a_folder_never_takes_a_second_run(shell, tmp_path):
     assert refused.returncode == 2
     assert "has a run already" in refused.stderr
     assert {path: path.read_bytes() for path in folder.glob("*.json")} == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="trainer=gpu can be resumed with here")
+def test_what_cannot_be_gone_on_with_stays_as_it_was(shell, tmp_path):
+    folder = tmp_path / "run"
+    shell("train.py", *RUN, "epochs=3", f"hydra.run.dir={folder}", check=True)
+
+    def files():
+        paths = [folder / "result.json", folder / "metrics.csv", *sorted((folder / ".hydra").iterdir())]
+        return {path.name: path.read_bytes() for path in paths}
+
+    before = files()
+    for words, message in [
+        ([f"resume={folder}", "trainer=gpu"], "No supported gpu backend found"),
+        ([f"resume={folder}", "epochs=2"], "has 3 epochs already, epochs=2 is fewer"),
+        (["data=ring", "epochs=1", f"hydra.run.dir={folder}"], "has a run already"),
+        (["-m", f"resume={folder}", "epochs=4,5"], "cannot be swept"),
+    ]:
+        refused = shell("train.py", *words)
+        assert (refused.returncode, message in refused.stdout + refused.stderr) == (2, True), refused.stderr
+        assert files() == before

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 import torch
-from conftest import PROJECT, compose_config
+from conftest import PROJECT, compose_config, rows_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from kindling import UserError
 from kindling.models import Deep
 
 NAMES = {"loss", "accuracy", "precision", "recall", "f1", "auroc"}
@@ -124,7 +125,7 @@ def test_early_stopping_stops_and_is_refused_without_validation_rows(run):
 
 
 def test_a_maximum_can_be_monitored(run, tmp_path):
-    result = run("data=diabetes", "monitor=val/accuracy", "mode=max", "epochs=8")
+    result = run("data=diabetes", "monitor=val/accuracy", "epochs=8")  # the metric's name says that more is better
     rows = list(csv.DictReader((tmp_path / "run/metrics.csv").open()))
     assert result["score"] == max(float(row["val/accuracy"]) for row in rows)
 
@@ -249,3 +250,16 @@ class Net(pl.LightningModule):
     assert process.returncode == 0, process.stderr
     folder = next((tmp_path / "runs").glob("*/*"))
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 58
+
+
+def test_a_misspelt_monitor_is_refused_with_what_there_is(run):
+    with pytest.raises(UserError, match=r"monitor=val/acuracy is none of this model's: choose val/loss, val/accuracy"):
+        run("data=blobs", "monitor=val/acuracy", "epochs=2")
+
+
+def test_epochs_without_validation_neither_beat_nor_repeat_validated_ones(run, tmp_path):
+    result = run("data=blobs", "+trainer.check_val_every_n_epoch=3", "epochs=7")
+    assert result["best_epoch"] in (3, 6)
+    assert result["metrics"]["val/loss"] == result["score"]
+    rows = rows_of(tmp_path / "run")
+    assert [row["epoch"] for row in rows if row["val/loss"]] == ["3", "6"]

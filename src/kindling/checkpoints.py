@@ -11,6 +11,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 
+from kindling import UserError
+
 
 class BestAndLast(Checkpoint):
     """Keeps `best.ckpt` and `last.ckpt` of a run; each is written beside its name and renamed, never half.
@@ -49,10 +51,6 @@ class BestAndLast(Checkpoint):
         # Where training ends by an exception, Lightning puts the earlier handlers back.
         if threading.current_thread() is threading.main_thread():
             self.handlers = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        if "random_state" in self.__dict__:  # resumed: dropout goes on where it was
-            torch.set_rng_state(self.random_state["cpu"].cpu())
-            if "cuda" in self.random_state:
-                torch.cuda.set_rng_state_all([state.cpu() for state in self.random_state["cuda"]])
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_) -> None:
         # The last batch's checkpoint would come before the epoch's validation: on_train_epoch_end writes that one.
@@ -61,13 +59,16 @@ class BestAndLast(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         metrics = trainer.callback_metrics
+        self._refuse_unknown(metrics)
         validated = self.monitor in metrics
         score = float(metrics[self.monitor] if validated else metrics.get("train/loss", 0.0))
-        sign = -1 if self.mode == "max" and validated else 1
-        better = not self.best or not validated or sign * score < sign * self.best["score"]
+        sign = -1 if self.mode == "max" else 1
+        compared = self.best.get("validated", False)  # a value of validation gives way only to a better one
+        better = (not compared or sign * score < sign * self.best["score"]) if validated else not compared
         if better and math.isfinite(score):
             self.best = {
                 "score": score,
+                "validated": validated,
                 "epoch": trainer.current_epoch + 1,
                 "step": trainer.global_step,
                 "metrics": {name: float(value) for name, value in metrics.items()},
@@ -75,6 +76,12 @@ class BestAndLast(Checkpoint):
                 "weights": {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()},
             }
         self._save_if_due(trainer)
+
+    def _refuse_unknown(self, metrics: dict) -> None:
+        """Where other values of the stage are there (an epoch may well go without validation)."""
+        known = [name for name in metrics if name.startswith(self.monitor.split("/")[0] + "/")]
+        if known and self.monitor not in metrics:
+            raise UserError(f"monitor={self.monitor} is none of this model's: choose {', '.join(known)}.")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.save(trainer)
@@ -94,7 +101,11 @@ class BestAndLast(Checkpoint):
         return {"best": self.best, "random_state": random_state}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        self.best, self.random_state = state_dict["best"], state_dict["random_state"]
+        self.best, random_state = state_dict["best"], state_dict["random_state"]
+        # Dropout goes on where it was; and so does a DataLoader's order, which is drawn before on_train_start.
+        torch.set_rng_state(random_state["cpu"].cpu())
+        if "cuda" in random_state:
+            torch.cuda.set_rng_state_all([state.cpu() for state in random_state["cuda"]])
 
     def save(self, trainer: pl.Trainer) -> None:
         """Write best.ckpt, then last.ckpt."""

@@ -27,6 +27,7 @@ CONF = Path(sys.argv[0]).resolve().parent / "conf"
 CONF = CONF if CONF.is_dir() else Path(__file__).parents[2] / "conf"
 
 
+HIGHER = ("accuracy", "precision", "recall", "f1", "auroc", "r2")  # metrics of which more is better
 HELP = """Train one variant:   python train.py [group=choice ...] [knob=value ...]
 Sweep over several:  python train.py -m activation=relu,tanh depth=1,2,4
 
@@ -65,7 +66,10 @@ def build(node: DictConfig, **offers):
     try:
         return instantiate(node, **chosen, _convert_="all")
     except InstantiationException as error:
-        raise (error.__cause__ or error) from None  # Hydra hides it behind the target's name
+        cause = error.__cause__ or error  # Hydra hides it behind the target's name
+        if type(cause).__name__ == "MisconfigurationException":  # Lightning's word for what a user can mend
+            raise UserError(f"{node._target_}: {cause}") from cause
+        raise cause from None
 
 
 def knob_values(cfg: DictConfig) -> dict:
@@ -73,6 +77,8 @@ def knob_values(cfg: DictConfig) -> dict:
     raw = OmegaConf.to_container(cfg, resolve=True)
     values = {k: v for k, v in raw.items() if not isinstance(v, dict) and k not in ("folder", "resume", "verbose")}
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    if cfg.resume:  # what was chosen at the start
+        choices = OmegaConf.load(Path(cfg.folder) / ".hydra" / "hydra.yaml").hydra.runtime.choices
     return {**{k: v for k, v in choices.items() if "/" not in k and v}, **values}
 
 
@@ -89,9 +95,9 @@ def say_notes(cfg: DictConfig, overrides: list[str]) -> None:
         log.info(line)
 
 
-def _changed(overrides) -> str:
-    """The typed knobs as part of a folder's name; data and model stand in the folder above it."""
-    left_out = ("data", "model", "verbose", "logger", "resume")
+def _changed(overrides, above: str = "data model") -> str:
+    """The typed knobs as part of a folder's name, without those that stand in the folder above it."""
+    left_out = (*above.split(), "verbose", "logger", "resume")
     shown = [word.lstrip("+~") for word in overrides if word.split("=")[0] not in left_out]
     name = re.sub(r"[^A-Za-z0-9_=.,+-]+", "-", "_".join(shown)).strip("-")
     return f"_{name[:100]}" if name else ""
@@ -104,12 +110,17 @@ def _names(group: Path) -> list[str]:
 
 OmegaConf.register_new_resolver("unique", lambda: secrets.token_hex(3), use_cache=True)
 OmegaConf.register_new_resolver("changed", _changed)
+OmegaConf.register_new_resolver("better", lambda monitor: "max" if monitor.endswith(HIGHER) else "min")
 
 
 class Check(Callback):
     """Runs before the run's folder is made. Hydra swallows a callback's exceptions, but not SystemExit."""
 
     def on_run_start(self, config: DictConfig, **kwargs) -> None:
+        folder = OmegaConf.to_container(config.hydra.run, resolve=False)["dir"]
+        typed = "${" not in folder and not config.resume and "LOCAL_RANK" not in os.environ
+        if typed and (Path(folder) / ".claim").exists():  # Hydra would write over its .hydra/
+            _refuse(f"{folder} has a run already: leave hydra.run.dir out, or continue it with resume={folder}.")
         self._check(config)
 
     def on_job_start(self, config: DictConfig, **kwargs) -> None:

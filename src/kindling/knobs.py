@@ -21,7 +21,7 @@ def _whole(value, least: int) -> bool:
 PRECISIONS = ("16", "bf16", "32", "64", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "32-true", "64-true")
 # knob -> what it must be, and the test of it
 RULES: dict[str, tuple[str, Callable]] = {
-    "seed": ("a whole number from 0", lambda v: _whole(v, 0)),
+    "seed": ("a whole number from 0 to 4294967295", lambda v: _whole(v, 0) and v < 2**32),
     "epochs": ("a whole number from 1", lambda v: _whole(v, 1)),
     "batch_size": ("a whole number from 1, or full", lambda v: v == "full" or _whole(v, 1)),
     "depth": ("a whole number from 1; depth 0 is model=linear", lambda v: _whole(v, 1)),

@@ -21,13 +21,15 @@ def expand(words: list[str]) -> list[str]:
     asked = [word for word in words if word.startswith("resume=") and word != "resume=null"]
     if not asked or "LOCAL_RANK" in os.environ:  # a DDP child gets its parent's words
         return words
+    if flags:
+        raise UserError("resume=... continues one run and cannot be swept: leave -m out.")
     folder = _run_folder(asked[-1].removeprefix("resume=").strip("'\""))
     rest = [word for word in words if not word.startswith("resume=")]
     return [*rest, f"resume='{folder}'", f"hydra.run.dir='{folder}'", "hydra.output_subdir=null"]
 
 
 def resumed(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[str]]:
-    """The config and the words that the run in `cfg.folder` was started with, and what was typed now; both are kept.
+    """The config and the words that the run in `cfg.folder` was started with, and what was typed now.
 
     Raises:
         UserError: something typed now cannot change in a run that has begun.
@@ -43,11 +45,15 @@ def resumed(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[str
     for key in {key.split(".")[0] for key in words}:
         old[key] = new[key]
     kept = [word for word in OmegaConf.load(hydra / "overrides.yaml") if not typed([word]).keys() & words.keys()]
-    overrides = [*kept, *(word for word in overrides if not word.startswith("resume="))]
-    for file, content in ((hydra / "config.yaml", old), (hydra / "overrides.yaml", OmegaConf.create(overrides))):
+    return old, [*kept, *(word for word in overrides if not word.startswith("resume="))]
+
+
+def keep(cfg: DictConfig, overrides: list[str]) -> None:
+    """Write down what a run goes on with, for the next time it is resumed; once it has really begun."""
+    hydra = Path(cfg.folder) / ".hydra"
+    for file, content in ((hydra / "config.yaml", cfg), (hydra / "overrides.yaml", OmegaConf.create(overrides))):
         OmegaConf.save(content, file.with_suffix(".part"))
         os.replace(file.with_suffix(".part"), file)
-    return old, overrides
 
 
 def _run_folder(name: str) -> Path:
@@ -55,7 +61,8 @@ def _run_folder(name: str) -> Path:
         if not (Path(name) / ".hydra").is_dir():
             raise UserError(f"resume={name} is no run folder (it has no .hydra/): give one, or resume=last.")
         return Path(name)
-    runs = sorted(Path("runs").glob("*/*/.hydra"), key=lambda path: path.stat().st_mtime)
+    found = (folder for pattern in ("*/*/.hydra", "sweeps/*/*/.hydra") for folder in Path("runs").glob(pattern))
+    runs = sorted(found, key=lambda path: path.stat().st_mtime)
     if not runs:
         raise UserError(f"resume=last finds no run in {Path.cwd() / 'runs'}.")
     return runs[-1].parent

@@ -56,7 +56,8 @@ class Run:
             )
         self.best_checkpoint = self.folder / "checkpoints" / "best.ckpt"
         # Records of epochs that the checkpoint does not have are written again.
-        self.purge_step = recorded_epochs(self.checkpoint) + 1 if resume else None
+        self.recorded = recorded_epochs(self.checkpoint) if resume else 0
+        self.purge_step = self.recorded + 1 if resume else None
         # With several processes Lightning starts this program again for each further one, in the first one's folder.
         self.first = os.environ.get("LOCAL_RANK", "0") == "0"
         self.claim = claim(self.folder, new=not resume) if self.first else None
@@ -77,6 +78,11 @@ class Run:
     def begin(self, trainer: pl.Trainer, model: pl.LightningModule, data, knobs: dict, config: str) -> None:
         """Say what will be trained; record the knobs (flat, for TensorBoard's HPARAMS tab) and the resolved config."""
         self.trainer, self.model, self.data = trainer, model, data
+        if trainer.max_epochs and 0 < trainer.max_epochs < self.recorded:
+            raise UserError(
+                f"{self.folder} has {self.recorded} epochs already, epochs={trainer.max_epochs} is fewer: leave it "
+                "out, or ask for more."
+            )
         self.params = sum(p.numel() for p in model.parameters() if p.requires_grad)
         self.threads = choose_threads(trainer, model, data)
         rows = {stage: len(y) for stage, (_, y) in getattr(data, "rows", {}).items()}
@@ -118,6 +124,9 @@ class Run:
         if not self.first:
             return
         torch.set_num_threads(self.threads)
+        if self.resume and error and not hasattr(self._callback(BestAndLast), "saved_at"):
+            log.info(f"{self.folder} was not gone on with and is as it was")  # the result of before stays
+            return
         result = self._result(status)
         if diverged:
             result["diverged"] = diverged
@@ -171,6 +180,6 @@ class Run:
             log.info(table(result["metrics"], result["best_epoch"]))
         if result["status"] != "finished" and not isinstance(error, UserError):  # that one is printed at the end
             log.info(f"{result['status']}: {result.get('diverged') or result.get('error') or 'the last state is kept'}")
-        if result["status"] == "interrupted":
+        if result["status"] == "interrupted" and (self.folder / "checkpoints" / "last.ckpt").exists():
             log.info(f"resume   python train.py resume={shown}")
         log.info(f"folder   {shown}\nagain    {self.command}")

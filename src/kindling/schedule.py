@@ -8,6 +8,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from kindling import UserError
 from kindling.data.loader import steps_per_epoch
 from kindling.records import AfterEpoch
+from kindling.stopping import LastStep
 
 
 class Schedule(AfterEpoch):
@@ -59,7 +60,9 @@ class Schedule(AfterEpoch):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if isinstance(self.scheduler, ReduceLROnPlateau):
             metrics = trainer.callback_metrics
-            self.scheduler.step(metrics[self.monitor if self.monitor in metrics else "train/loss"])
+            monitor = self.monitor if any(trainer.num_val_batches) else "train/loss"
+            if monitor in metrics:  # not every epoch need be validated
+                self.scheduler.step(metrics[monitor])
         elif self.every == "epoch":
             self.scheduler.step()
 
@@ -80,7 +83,8 @@ class Schedule(AfterEpoch):
 
     def _steps(self, trainer: pl.Trainer) -> int:
         steps = trainer.max_epochs * steps_per_epoch(trainer) if trainer.max_epochs and trainer.max_epochs > 0 else 0
-        limits = [n for n in (steps, trainer.max_steps) if n > 0]
+        stops = [callback.max_steps for callback in trainer.callbacks if isinstance(callback, LastStep)]
+        limits = [n for n in (steps, trainer.max_steps, *stops) if n > 0]
         if self.total and not limits:
             raise UserError("This schedule has to know the run's end: give epochs or max_steps.")
         return min(limits, default=0)

@@ -39,13 +39,22 @@ def early_stopping(patience: int | None, monitor: str, mode: str) -> Patience | 
 
 
 class LastStep(pl.Callback):
-    """Has Lightning validate where max_steps ends training in the middle of an epoch: else the last values are old."""
+    """Ends training after so many optimizer steps, in the middle of an epoch too.
 
-    takes_chunks = True  # which max_steps rules out
+    Trainer(max_steps=...) would leave that epoch without validation, and could not be resumed at an epoch's end.
+    """
+
+    def __init__(self, max_steps: int):
+        self.max_steps = max_steps
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_) -> None:
-        if trainer.global_step == trainer.max_steps:
-            trainer.should_stop = True
+        if trainer.global_step >= self.max_steps:
+            trainer.should_stop = True  # validates and closes the epoch
+
+
+def last_step(max_steps: int) -> LastStep | None:
+    """For conf/config.yaml: none with max_steps=-1."""
+    return None if max_steps == -1 else LastStep(max_steps)
 
 
 class Divergence(AfterEpoch):
@@ -70,7 +79,10 @@ class Divergence(AfterEpoch):
             self.losses.append(outputs["loss"].detach().reshape(1))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        losses, self.losses = torch.cat(self.losses) if self.losses else torch.zeros(1), []
+        losses, self.losses = (
+            torch.cat([loss.to(pl_module.device) for loss in self.losses]) if self.losses else torch.zeros(1),
+            [],
+        )
         loss = float(trainer.callback_metrics.get("train/loss", losses.mean()))
         if self.first is None and math.isfinite(loss):
             self.first = max(loss, _constant_loss(trainer, pl_module))

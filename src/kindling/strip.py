@@ -47,6 +47,8 @@ def strip(project: Path, extra: str) -> list[str]:
                 f"{file.relative_to(project).as_posix()} imports {PACKAGE}.{extra}: strip or edit that first."
             )
     edits = {file: _without(file, extra) for file in sorted((project / "conf").rglob("*.yaml"))}
+    gone = [f"/{file.parent.name}: {file.stem}" for file, (text, lines) in edits.items() if lines and not text]
+    edits = {file: _without_choices(text, lines, gone) for file, (text, lines) in edits.items()}
     doomed += [path for path in [project / "tests" / f"test_{extra}.py"] if path.exists()]
     done = [f"deleted {path.relative_to(project).as_posix()}" for path in doomed]
     for path in doomed:
@@ -100,6 +102,13 @@ def _without(file: Path, extra: str) -> tuple[str, int]:
     if any(line.lstrip().startswith("_target_:") for line in hits):
         raise UserError(f"{file} calls {PACKAGE}.{extra} in several lines: delete that block by hand first.")
     return "".join(line for line in lines if line not in hits), len(hits)
+
+
+def _without_choices(text: str, lines: int, gone: list[str]) -> tuple[str, int]:
+    """The yaml's text without the lines by which it chooses what is deleted, e.g. `- override /average: ema`."""
+    every = text.splitlines(keepends=True)
+    kept = [line for line in every if not any(f"override {choice}" in line for choice in gone)]
+    return "".join(kept), lines + len(every) - len(kept)
 
 
 def main() -> None:

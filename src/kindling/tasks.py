@@ -77,8 +77,7 @@ class Binary(Task):
     def metrics(self, logits, y):
         target = y[:, 0].long()
         counts = binary_confusion_matrix(self.preds(logits), target, validate_args=False)
-        # Probabilities, never logits: torchmetrics applies the sigmoid only to batches with a value outside [0, 1].
-        auroc = binary_auroc(logits[:, 0].float().sigmoid(), target, validate_args=False)
+        auroc = binary_auroc(_ranks(logits)[:, 0], target, validate_args=False)
         return {**_rates(counts[None]), "auroc": auroc}, counts
 
 
@@ -101,7 +100,7 @@ class Multiclass(Task):
     def metrics(self, logits, y):
         n = logits.shape[1]
         counts = multiclass_confusion_matrix(self.preds(logits), y, n, validate_args=False)
-        auroc = multiclass_auroc(logits.float().softmax(1), y, n, validate_args=False)
+        auroc = multiclass_auroc(_ranks(logits.double().log_softmax(1)), y, n, validate_args=False)
         hit = counts.diagonal()
         one_vs_rest = torch.stack(
             [counts.sum() - counts.sum(0) - counts.sum(1) + hit, counts.sum(0) - hit, counts.sum(1) - hit, hit], 1
@@ -123,7 +122,7 @@ class Multilabel(Task):
     def metrics(self, logits, y):
         n, target = logits.shape[1], y.long()
         counts = multilabel_confusion_matrix(self.preds(logits), target, n, validate_args=False)  # (L, 2, 2)
-        auroc = multilabel_auroc(logits.float().sigmoid(), target, n, validate_args=False)
+        auroc = multilabel_auroc(_ranks(logits), target, n, validate_args=False)
         return {**_rates(counts), "auroc": auroc}, None
 
 
@@ -151,6 +150,16 @@ TASKS: dict[str, Task] = {
     "multilabel": Multilabel(),
     "regression": Regression(),
 }
+
+
+def _ranks(scores: Tensor) -> Tensor:
+    """The same order in [0, 1], column by column, for AUROC.
+
+    Not probabilities: those of large logits are all 1. Nor logits: torchmetrics applies a sigmoid to whatever batch has
+    a value outside [0, 1].
+    """
+    ranks = [torch.unique(column, return_inverse=True)[1] for column in scores.unbind(1)]
+    return torch.stack(ranks, 1).double() / max(1, len(scores) - 1)
 
 
 def _rates(counts: Tensor) -> dict[str, Tensor]:

@@ -59,6 +59,10 @@ class Data(pl.LightningDataModule, ABC):
         chunk: int | str = "auto",
     ):
         super().__init__()
+        if not (val_share >= 0 and test_share >= 0 and val_share + test_share < 1):
+            raise UserError(
+                f"data.val_share={val_share} and data.test_share={test_share} must be at least 0 and together under 1."
+            )
         self.batch_size, self.chunk = batch_size, chunk
         self.features, self.degree, self.scale, self.scale_target = features, degree, scale, scale_target
         self.val_share, self.test_share, self.split_seed, self.seed = val_share, test_share, split_seed, seed
@@ -78,9 +82,11 @@ class Data(pl.LightningDataModule, ABC):
         self.transform = column_transform(self.rows["train"][0], self.scale, self.features, self.degree)
         if examples.x.is_floating_point():  # images stay bytes in memory and are scaled by the loader
             self.rows = {stage: (apply_transform(x, self.transform), y) for stage, (x, y) in self.rows.items()}
-        if examples.task == "regression" and self.scale_target != "none":
+        if examples.task == "regression" and self.scale_target == "none":
+            self.rows = {stage: (x, y.float()) for stage, (x, y) in self.rows.items()}
+        elif examples.task == "regression":
             mean, std = target_statistics(self.rows["train"][1])
-            self.rows = {stage: (x, (y - mean) / std) for stage, (x, y) in self.rows.items()}
+            self.rows = {stage: (x, ((y - mean) / std).float()) for stage, (x, y) in self.rows.items()}
             self.transform |= {"target_shift": mean.tolist(), "target_std": std.tolist()}
 
     def facts(self) -> dict:

@@ -62,7 +62,7 @@ def line_of(path: str, row: int) -> int:
 
 
 def numbers(path: str, frame: pd.DataFrame, column: str) -> np.ndarray:
-    """A column as float32, missing cells as NaN.
+    """A column as float64, missing cells as NaN.
 
     Raises:
         UserError: a cell is text or infinite, or no cell has a value.
@@ -83,7 +83,7 @@ def numbers(path: str, frame: pd.DataFrame, column: str) -> np.ndarray:
         )
     if values.isna().all():
         raise UserError(f"{path} has no value in column {column!r}: leave it out with data.drop=[{column}].")
-    return values.to_numpy("float32")
+    return values.to_numpy("float64")
 
 
 def _parsed(path: str, file: Path, sample: bytes, encoding: str) -> pd.DataFrame:

@@ -53,5 +53,6 @@ def _byte_statistics(x: Tensor) -> tuple[float, float]:
 
 def target_statistics(y: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (num_outputs,); 1 for a constant target."""
+    y = y.double()  # of a large offset float32 keeps too few digits
     std = y.std(0, correction=0)
     return y.mean(0), torch.where(std > 0, std, 1.0)

@@ -9,6 +9,7 @@ import torch
 from kindling import UserError
 from kindling.data.base import Data, Examples
 from kindling.data.read import line_of, numbers, read_csv
+from kindling.tasks import TASKS
 
 log = logging.getLogger("kindling")
 
@@ -47,6 +48,8 @@ class Table(Data):
         **data,
     ):
         super().__init__(**data)
+        if task not in ("auto", *TASKS):
+            raise UserError(f"data.task={task} is unknown: choose auto, {', '.join(TASKS)}.")
         self.path, self.target, self.task, self.test_path = path, target, task, test_path
         self.class_names, self.drop, self.zero_is_missing = class_names, drop, zero_is_missing
 
@@ -118,7 +121,7 @@ class Table(Data):
             )
 
     def _x(self, path: str, frame: pd.DataFrame, columns: list[str]) -> torch.Tensor:
-        x = np.empty((len(frame), len(columns)), "float32")  # rows together: pandas keeps columns together
+        x = np.empty((len(frame), len(columns)))  # rows together: pandas keeps columns together
         for i, name in enumerate(columns):
             x[:, i] = numbers(path, frame, name)
             if name in self.zero_is_missing:
@@ -137,7 +140,13 @@ class Table(Data):
                     "the training rows have no such class."
                 )
             return torch.tensor(codes).long() if task == "multiclass" else torch.tensor(codes).float()[:, None]
-        return torch.from_numpy(np.stack([numbers(path, frame, target) for target in targets], 1))
+        y = np.stack([numbers(path, frame, target) for target in targets], 1)
+        odd = np.argwhere((y != 0) & (y != 1))
+        if task == "multilabel" and len(odd):
+            row, column = odd[0]
+            place = f"the label {targets[column]!r}, line {line_of(path, row)}"
+            raise UserError(f"{path} has {y[row, column]:g} in {place}: task=multilabel wants 0 or 1.")
+        return torch.from_numpy(y).float() if task == "multilabel" else torch.from_numpy(y)
 
 
 def _guess_one(values: pd.Series, path: str) -> tuple[str, str]:

@@ -71,6 +71,7 @@ class Model(pl.LightningModule, ABC):
     def setup(self, stage: str) -> None:
         if stage == "fit":
             self._refuse_batch_of_one()
+            self._refuse_true_precision()
             self.chunk_refusal = why_single_batches(self, Model)
             self.automatic_optimization = self.chunk_refusal is not None
             if self.chunk_refusal not in (None, "chunk=off"):
@@ -101,6 +102,11 @@ class Model(pl.LightningModule, ABC):
 
     def test_step(self, batch, batch_idx: int) -> None:
         self._loss(batch, "test")
+
+    def on_train_epoch_start(self) -> None:
+        metrics = self.trainer.callback_metrics
+        for name in [name for name in metrics if name.startswith("val/")]:
+            del metrics[name]  # of an earlier epoch: not every epoch need be validated
 
     def on_train_epoch_end(self) -> None:
         self._score("train")
@@ -133,9 +139,19 @@ class Model(pl.LightningModule, ABC):
         loss = self.training_loss(logits, y) if len(y) else logits.sum()
         return loss * self.trainer.train_dataloader.weight(batch_idx, len(y))
 
+    def _refuse_true_precision(self) -> None:
+        x = getattr(self.trainer.datamodule, "rows", {}).get("train", (None,))[0]
+        precision = self.trainer.precision
+        if x is not None and not x.is_floating_point() and precision.endswith("-true") and precision != "32-true":
+            raise UserError(
+                f"precision={precision} is not for images, which come as 32-bit numbers: take 32-true, 16-mixed or "
+                "bf16-mixed."
+            )
+
     def _gathered(self, stage: str) -> list[Tensor]:
         """Logits and targets of the epoch's rows so far, of all processes."""
-        parts = [torch.cat(part) for part in zip(*self._kept[stage], strict=True)]
+        # What a checkpoint has kept of a stopped epoch comes from the CPU.
+        parts = [torch.cat([t.to(self.device) for t in part]) for part in zip(*self._kept[stage], strict=True)]
         return parts if self.trainer.world_size == 1 else [torch.cat(gather_all_tensors(part)) for part in parts]
 
     def _score(self, stage: str) -> None:
