@@ -150,8 +150,9 @@ class Model(pl.LightningModule, ABC):
 
     def _gathered(self, stage: str) -> list[Tensor]:
         """Logits and targets of the epoch's rows so far, of all processes."""
-        # What a checkpoint has kept of a stopped epoch comes from the CPU.
-        parts = [torch.cat([t.to(self.device) for t in part]) for part in zip(*self._kept[stage], strict=True)]
+        first = self._kept[stage][0]  # of a resumed epoch from a checkpoint, so on the CPU
+        self._kept[stage][0] = tuple(part.to(self.device) for part in first)
+        parts = [torch.cat(part) for part in zip(*self._kept[stage], strict=True)]
         return parts if self.trainer.world_size == 1 else [torch.cat(gather_all_tensors(part)) for part in parts]
 
     def _score(self, stage: str) -> None:
