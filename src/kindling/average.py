@@ -33,19 +33,15 @@ class Averaged(AfterEpoch):
         self.current = [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
         self.others = [tensor.to(pl_module.device) for tensor in self.others] or [t.clone() for t in self.current]
         self.first = self.start * (trainer.max_epochs or 0)
-        self.epoch = trainer.current_epoch
         if self.decay is not None:
-            self.hook = trainer.optimizers[0].register_step_post_hook(lambda *_: self._update())
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.epoch = trainer.current_epoch
+            self.hook = trainer.optimizers[0].register_step_post_hook(lambda *_: self._update(trainer))
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx: int) -> None:
         if self.shown:
             self._exchange()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.training or trainer.validating or not trainer.sanity_checking:
+        if not trainer.sanity_checking:
             self._show(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -65,12 +61,12 @@ class Averaged(AfterEpoch):
         if self.shown or not self.others:
             return
         if self.decay is None and trainer.is_last_batch:
-            self._update()
+            self._update(trainer)
         if self.count:
             self._exchange()
 
-    def _update(self) -> None:
-        if self.epoch < self.first:
+    def _update(self, trainer: pl.Trainer) -> None:
+        if trainer.current_epoch < self.first:
             return
         with torch.no_grad():
             if self.count == 0:

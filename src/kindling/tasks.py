@@ -156,7 +156,7 @@ def _ranks(scores: Tensor) -> Tensor:
     """The same order in [0, 1], column by column, for AUROC.
 
     Not logits: torchmetrics applies a sigmoid to whatever batch has a value outside [0, 1]. Nor always probabilities,
-    though they take a tenth of the time: those of large logits are all 1.
+    though no sorting is needed for them: those of large logits are all 1.
     """
     if scores.abs().max() < 15:
         return scores.double().sigmoid()
