@@ -162,5 +162,5 @@ def plain(metrics: dict) -> dict[str, float]:
     """Floats from tensors, waiting for the device once."""
     if not metrics:
         return {}
-    values = torch.stack([torch.as_tensor(value).float().cpu() for value in metrics.values()])
+    values = torch.stack([torch.as_tensor(value).cpu().double() for value in metrics.values()])
     return dict(zip(metrics, values.tolist(), strict=True))

@@ -152,6 +152,8 @@ class Run:
             "epochs": self.trainer.current_epoch if self.trainer else 0,
             "best_epoch": best.get("epoch"),
             "score": best.get("score"),
+            "monitor": getattr(self._callback(BestAndLast), "monitor", None),
+            "mode": getattr(self._callback(BestAndLast), "mode", None),
             "metrics": metrics,
             "params": getattr(self, "params", None),
             "command": self.command,

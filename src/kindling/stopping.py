@@ -85,7 +85,7 @@ class Divergence(AfterEpoch):
         )
         loss = float(trainer.callback_metrics.get("train/loss", losses.mean()))
         if self.first is None and math.isfinite(loss):
-            self.first = max(loss, _constant_loss(trainer, pl_module))
+            self.first = max(loss, constant_loss(trainer.datamodule, pl_module))
         if not math.isfinite(loss) or _anywhere(trainer, not torch.isfinite(losses).all()):
             step = trainer.global_step - len(losses) + int(torch.isfinite(losses).long().argmin()) + 1
             self.diverged = f"a loss that is not finite in epoch {trainer.current_epoch + 1}, step {step}"
@@ -107,10 +107,10 @@ def _anywhere(trainer: pl.Trainer, found: bool) -> bool:
     return trainer.strategy.reduce_boolean_decision(bool(found), all=False)
 
 
-def _constant_loss(trainer: pl.Trainer, pl_module: pl.LightningModule) -> float:
+def constant_loss(data: pl.LightningDataModule, model: pl.LightningModule) -> float:
     """Of the best predictor that ignores its input; 0 for data or a model that is not ours."""
-    rows = getattr(trainer.datamodule, "rows", {})
-    if not rows or not isinstance(pl_module, Model):
+    rows = getattr(data, "rows", {})
+    if not rows or not isinstance(model, Model):
         return 0.0
     y = rows["train"][1]
-    return pl_module.loss(pl_module.task.constant_logits(y).expand(len(y), -1), y).item()
+    return model.loss(model.task.constant_logits(y).expand(len(y), -1), y).item()

@@ -8,23 +8,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional import r2_score
-from torchmetrics.functional.classification import (
-    binary_auroc,
-    binary_confusion_matrix,
-    multiclass_auroc,
-    multiclass_confusion_matrix,
-    multilabel_auroc,
-    multilabel_confusion_matrix,
-)
 
-from kindling import UserError, losses
+from kindling import UserError, losses, metrics
 
 
 class Task(ABC):
-    """What a task means. Shapes: logits (N, num_outputs), counts (C, C) with rows true and columns predicted."""
+    """What a task means. Shapes: logits (N, num_outputs), counts (C, C) with rows true and columns predicted.
+
+    `preds` and `metrics` also take logits (members, N, num_outputs) and give a value for each member.
+    """
 
     losses: dict[str, Callable[[Tensor, Tensor], Tensor]]  # by name; the first is the one of loss=auto
 
@@ -38,7 +31,7 @@ class Task(ABC):
 
     @abstractmethod
     def metrics(self, logits: Tensor, y: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Scalars by name, and the confusion counts where the task has classes."""
+        """Values by name, and the confusion counts where the task has classes."""
 
     def loss(self, name: str = "auto") -> Callable[[Tensor, Tensor], Tensor]:
         """The loss of that name, (logits, y) -> scalar.
@@ -69,16 +62,15 @@ class Binary(Task):
     losses = YES_OR_NO
 
     def preds(self, logits):
-        return (logits[:, 0] > 0).long()
+        return (logits[..., 0] > 0).long()
 
     def constant_logits(self, y):
         return y.mean(0).logit(eps=1e-6)
 
     def metrics(self, logits, y):
-        target = y[:, 0].long()
-        counts = binary_confusion_matrix(self.preds(logits), target, validate_args=False)
-        auroc = binary_auroc(_ranks(logits)[:, 0], target, validate_args=False)
-        return {**_rates(counts[None]), "auroc": auroc}, counts
+        counts = metrics.confusion_counts(self.preds(logits), y[..., 0], 2)
+        area = metrics.auroc(logits[..., 0], y[..., 0]).nan_to_num()
+        return {**metrics.rates(counts[..., None, :, :]), "auroc": area}, counts
 
 
 class Multiclass(Task):
@@ -92,20 +84,20 @@ class Multiclass(Task):
     }
 
     def preds(self, logits):
-        return logits.argmax(1)
+        return logits.argmax(-1)
 
     def constant_logits(self, y):
         return (torch.bincount(y) / len(y)).log()
 
     def metrics(self, logits, y):
-        n = logits.shape[1]
-        counts = multiclass_confusion_matrix(self.preds(logits), y, n, validate_args=False)
-        auroc = multiclass_auroc(logits.double().softmax(1), y, n, validate_args=False)
-        hit = counts.diagonal()
-        one_vs_rest = torch.stack(
-            [counts.sum() - counts.sum(0) - counts.sum(1) + hit, counts.sum(0) - hit, counts.sum(1) - hit, hit], 1
-        ).view(n, 2, 2)
-        return {**_rates(one_vs_rest), "accuracy": hit.sum() / counts.sum(), "auroc": auroc}, counts
+        n = logits.shape[-1]
+        counts = metrics.confusion_counts(self.preds(logits), y, n)
+        # The order of softmax's probabilities, which are all 1 for large logits.
+        scores = logits.double().log_softmax(-1).movedim(-1, -2)  # (..., C, N)
+        is_class = y[..., None, :] == torch.arange(n, device=y.device)[:, None]
+        area = metrics.auroc(scores, is_class).nanmean(-1).nan_to_num()  # over the classes that there are
+        right = counts.diagonal(dim1=-2, dim2=-1).sum(-1).double() / y.shape[-1]
+        return {**metrics.rates(metrics.one_vs_rest(counts)), "accuracy": right, "auroc": area}, counts
 
 
 class Multilabel(Task):
@@ -120,10 +112,10 @@ class Multilabel(Task):
         return y.mean(0).logit(eps=1e-6)
 
     def metrics(self, logits, y):
-        n, target = logits.shape[1], y.long()
-        counts = multilabel_confusion_matrix(self.preds(logits), target, n, validate_args=False)  # (L, 2, 2)
-        auroc = multilabel_auroc(_ranks(logits), target, n, validate_args=False)
-        return {**_rates(counts), "auroc": auroc}, None
+        logits, y = logits.movedim(-1, -2), y.movedim(-1, -2)  # (..., labels, N)
+        counts = metrics.confusion_counts(self.preds(logits), y, 2)
+        area = metrics.auroc(logits, y).nanmean(-1).nan_to_num()
+        return {**metrics.rates(counts), "auroc": area}, None
 
 
 class Regression(Task):
@@ -138,9 +130,10 @@ class Regression(Task):
         return y.mean(0)
 
     def metrics(self, logits, y):
-        values = {"mse": F.mse_loss(logits, y), "mae": F.l1_loss(logits, y)}
-        if len(y) > 1:  # R2 of a single row is undefined
-            values["r2"] = r2_score(logits, y)
+        error = logits.double() - y.double()
+        values = {"mse": (error**2).mean((-2, -1)), "mae": error.abs().mean((-2, -1))}
+        if y.shape[-2] > 1:  # R2 of a single row is undefined
+            values["r2"] = metrics.r2(logits, y)
         return values, None
 
 
@@ -150,27 +143,3 @@ TASKS: dict[str, Task] = {
     "multilabel": Multilabel(),
     "regression": Regression(),
 }
-
-
-def _ranks(scores: Tensor) -> Tensor:
-    """The same order in [0, 1], column by column, for AUROC.
-
-    Not logits: torchmetrics applies a sigmoid to whatever batch has a value outside [0, 1]. Nor always probabilities,
-    though no sorting is needed for them: those of large logits are all 1.
-    """
-    if scores.abs().max() < 15:
-        return scores.double().sigmoid()
-    ranks = [torch.unique(column, return_inverse=True)[1] for column in scores.unbind(1)]
-    return torch.stack(ranks, 1).double() / max(1, len(scores) - 1)
-
-
-def _rates(counts: Tensor) -> dict[str, Tensor]:
-    """Accuracy, precision, recall, F1 from (K, 2, 2) counts, each a mean over K; 0 / 0 is 0, as in scikit-learn."""
-    (tn, fp), (fn, tp) = counts.permute(1, 2, 0).float()
-    rates = {
-        "accuracy": (tp + tn) / (tn + fp + fn + tp),
-        "precision": tp / (tp + fp).clamp(min=1),
-        "recall": tp / (tp + fn).clamp(min=1),
-        "f1": 2 * tp / (2 * tp + fp + fn).clamp(min=1),
-    }
-    return {name: rate.mean() for name, rate in rates.items()}

@@ -76,7 +76,7 @@ class TensorLoader:
     def __iter__(self) -> Iterator:
         # A generator: on resume Lightning calls iter() before set_epoch, so nothing may happen before the first next().
         rows = self.batch_size * (self.chunk or 1)
-        order, moves = (None, None) if self.seed is None else self._draw()
+        order, moves = (None, None) if self.seed is None else self.draw()
         start, self.start = self.start, 0
         for item in range(start, len(self)):
             self.position = (item + 1) % len(self)
@@ -101,8 +101,8 @@ class TensorLoader:
         for x, y in batches:
             yield self.pixels(x, moves and next(moves)), y
 
-    def _draw(self) -> tuple[Tensor, Tensor | None]:
-        """A permutation of the rows, and moves of images, drawn on the CPU so that every device trains on the same."""
+    def draw(self) -> tuple[Tensor, Tensor | None]:
+        """The epoch's permutation of the rows, and moves of images, drawn on the CPU so that every device trains on the same."""
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         order = torch.randperm(len(self.x), generator=generator).to(self.x.device)
         moves = self.pixels.moves(len(self.x), generator) if self.pixels else None

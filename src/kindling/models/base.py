@@ -163,6 +163,8 @@ class Model(pl.LightningModule, ABC):
         logits, y = self._gathered(stage)
         self._kept[stage] = []
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # from mixed precision's half
+        if logits.device.type == "mps":  # has no 64-bit numbers
+            logits, y = logits.cpu(), y.cpu()
         with torch.no_grad():
             unit = 1 if self.target_std is None else torch.tensor(self.target_std, device=y.device)
             metrics, counts = self.task.metrics(logits * unit, y * unit)

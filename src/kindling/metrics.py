@@ -1,0 +1,77 @@
+"""Metrics over all rows of an epoch, of one net or of many at once: whatever stands before the rows is kept.
+
+Not torchmetrics: its functions take one net at a time, and the same numbers are wanted from a net that is trained alone
+and from one of a hundred trained together. Shapes: `...` is nothing, or (members,).
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def confusion_counts(preds: Tensor, y: Tensor, num_classes: int) -> Tensor:
+    """Counts (..., C, C), rows true, columns predicted, of class indices (..., N)."""
+    cell = y.long() * num_classes + preds.long()
+    cells = num_classes**2
+    first = torch.arange(cell[..., 0].numel(), device=cell.device).view(*cell.shape[:-1], 1) * cells
+    counts = torch.bincount((cell + first).flatten(), minlength=cell[..., 0].numel() * cells)
+    return counts.view(*cell.shape[:-1], num_classes, num_classes)
+
+
+def rates(counts: Tensor) -> dict[str, Tensor]:
+    """Accuracy, precision, recall, F1 from (..., K, 2, 2), each a mean over K; 0 / 0 is 0, as in scikit-learn."""
+    (tn, fp), (fn, tp) = (row.unbind(-1) for row in counts.double().unbind(-2))
+    values = {
+        "accuracy": (tp + tn) / (tn + fp + fn + tp),
+        "precision": tp / (tp + fp).clamp(min=1),
+        "recall": tp / (tp + fn).clamp(min=1),
+        "f1": 2 * tp / (2 * tp + fp + fn).clamp(min=1),
+    }
+    return {name: value.mean(-1) for name, value in values.items()}
+
+
+def one_vs_rest(counts: Tensor) -> Tensor:
+    """(..., C, 2, 2) from counts (..., C, C): each class against all others."""
+    hit = counts.diagonal(dim1=-2, dim2=-1)
+    predicted, true = counts.sum(-2), counts.sum(-1)
+    neither = counts.sum((-2, -1))[..., None] - predicted - true + hit
+    return torch.stack([neither, predicted - hit, true - hit, hit], -1).unflatten(-1, (2, 2))
+
+
+def auroc(scores: Tensor, y: Tensor) -> Tensor:
+    """Area under the ROC curve (...), ties exact, of any scores (..., N) and y (..., N) of 0 and 1.
+
+    It is the share of pairs of a positive and a negative row in which the positive one has the higher score (Mann and
+    Whitney 1947). NaN where all rows are of one class.
+    """
+    order = _order(scores)
+    ranked, positive = scores.gather(-1, order), y.expand(scores.shape).gather(-1, order).double()
+    above, below = positive.cumsum(-1), (1 - positive).cumsum(-1)  # up to and with this row
+    ends = torch.ones_like(ranked, dtype=torch.bool)
+    ends[..., :-1] = ranked[..., 1:] != ranked[..., :-1]
+    positives, negatives = above[..., -1], below[..., -1]
+    if not ends.all():  # rows of equal score are one step of the curve: all take its end's counts
+        n = ends.shape[-1]
+        places = torch.arange(n, device=ends.device).expand(ends.shape)
+        end = torch.where(ends, places, n).flip(-1).cummin(-1).values.flip(-1)
+        above, below = above.gather(-1, end), below.gather(-1, end)
+    height = torch.nn.functional.pad(above, (1, 0))
+    width = torch.diff(torch.nn.functional.pad(below, (1, 0)))
+    lost = (width * (height[..., 1:] + height[..., :-1])).sum(-1) / 2  # pairs in which the negative is higher
+    return 1 - lost / (positives * negatives)
+
+
+def r2(preds: Tensor, y: Tensor) -> Tensor:
+    """1 - residual / total squares (...), a mean over the outputs of (..., N, outputs); of a constant target 1 or 0."""
+    preds, y = preds.double(), y.double()
+    rest = ((preds - y) ** 2).sum(-2)
+    total = ((y - y.mean(-2, keepdim=True)) ** 2).sum(-2)
+    constant = (rest == 0).double()
+    return torch.where(total > 0, 1 - rest / torch.where(total > 0, total, 1.0), constant).mean(-1)
+
+
+def _order(scores: Tensor) -> Tensor:
+    """From low to high; on the CPU by numpy, whose sort is four times as fast as torch's."""
+    if scores.device.type != "cpu":
+        return scores.argsort(-1)
+    return torch.from_numpy(np.argsort(scores.detach().numpy(), axis=-1))
