@@ -36,7 +36,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
             resume.keep(cfg, overrides)
         # The run's own checkpoints: a user's module may keep more than plain data in them.
         trainer.fit(model, datamodule=data, ckpt_path=run.checkpoint, weights_only=False)
-        if run.can_test():
+        if cli.wants_test(cfg) and run.can_test():
             trainer.test(model, datamodule=data, ckpt_path=run.best_checkpoint, weights_only=False, verbose=False)
     return run.score
 

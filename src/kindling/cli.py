@@ -32,6 +32,7 @@ CONF = CONF if CONF.is_dir() else Path(__file__).parents[2] / "conf"
 
 
 HIGHER = ("accuracy", "precision", "recall", "f1", "auroc", "r2")  # metrics of which more is better
+NO_KNOBS = ("folder", "resume", "verbose", "test", "repeat", "folds", "on_error")  # of how a run is run
 HELP = """Train one variant:   python train.py [group=choice ...] [knob=value ...]
 Sweep over several:  python train.py -m activation=relu,tanh depth=1,2,4
 
@@ -79,16 +80,22 @@ def build(node: DictConfig, **offers):
 def knob_values(cfg: DictConfig) -> dict:
     """The flat values and the choices of groups: what differs between runs, as plain data."""
     raw = OmegaConf.to_container(cfg, resolve=True)
-    values = {k: v for k, v in raw.items() if not isinstance(v, dict) and k not in ("folder", "resume", "verbose")}
+    values = {k: v for k, v in raw.items() if not isinstance(v, dict) and k not in NO_KNOBS}
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     if cfg.resume:  # what was chosen at the start
         choices = OmegaConf.load(Path(cfg.folder) / ".hydra" / "hydra.yaml").hydra.runtime.choices
     return {**{k: v for k, v in choices.items() if "/" not in k and v}, **values}
 
 
+def wants_test(cfg: DictConfig) -> bool:
+    """Whether to score the test rows: of a sweep's jobs only where it was asked for."""
+    in_sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    return cfg.test is True or (cfg.test == "auto" and not in_sweep)
+
+
 def command(overrides: list[str]) -> str:
     """What reproduces the run, without how it was resumed."""
-    words = [word for word in overrides if not word.startswith(("resume=", "folder="))]
+    words = [word for word in overrides if not word.startswith(("resume=", "folder=", "test="))]
     return shlex.join(["python", "train.py", *words])
 
 
@@ -99,7 +106,7 @@ def say_notes(cfg: DictConfig, overrides: list[str]) -> None:
         log.info(line)
 
 
-def _changed(overrides, above: str = "data model") -> str:
+def changed(overrides, above: str = "data model") -> str:
     """The typed knobs as part of a folder's name, without those that stand in the folder above it."""
     left_out = (*above.split(), "verbose", "logger", "resume")
     shown = [word.lstrip("+~") for word in overrides if word.split("=")[0] not in left_out]
@@ -113,7 +120,8 @@ def _names(group: Path) -> list[str]:
 
 
 OmegaConf.register_new_resolver("unique", lambda: secrets.token_hex(3), use_cache=True)
-OmegaConf.register_new_resolver("changed", _changed)
+OmegaConf.register_new_resolver("or", lambda *values: next((value for value in values if value), None))
+OmegaConf.register_new_resolver("changed", changed)
 OmegaConf.register_new_resolver("better", lambda monitor: "max" if monitor.endswith(HIGHER) else "min")
 
 

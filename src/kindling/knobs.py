@@ -50,15 +50,19 @@ RULES: dict[str, tuple[str, Callable]] = {
     ),
     "patience": ("a whole number of epochs from 1, or null", lambda v: v is None or _whole(v, 1)),
     "chunk": ("auto, off, or a whole number of mini-batches from 1", lambda v: v in ("auto", "off") or _whole(v, 1)),
+    "test": ("true, false or auto", lambda v: v == "auto" or isinstance(v, bool)),
+    "repeat": ("a whole number from 1", lambda v: _whole(v, 1)),
+    "folds": ("a whole number from 2, or null", lambda v: v is None or _whole(v, 2)),
     "verbose": ("true or false", lambda v: isinstance(v, bool)),
 }
 CHOICES = {
     "features": ["none", "radius", "product", "polynomial"],
     "scale": ["standard", "minmax", "none"],
     "mode": ["min", "max"],
+    "on_error": ["continue", "stop"],
     "loss": ["auto", "bce", "cross_entropy", "mse", "hinge", "perceptron"],
 }
-READ_BY_TRAIN = {"seed", "resume", "verbose", "folder", "patience"}
+READ_BY_TRAIN = {"seed", "resume", "verbose", "folder", "patience", "test", "on_error"}
 
 
 def check(knobs: dict) -> None:

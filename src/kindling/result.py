@@ -1,11 +1,42 @@
 """The parts of result.json and of the table on the console."""
 
 import json
+import math
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+
+
+def result(
+    status: str, seconds: float, epochs: int, best: dict, watched: tuple, tested: dict, params: int | None, command: str
+) -> dict:
+    """The content of result.json.
+
+    Args:
+        best: epoch (from 1), score and metrics of the best epoch; empty if there was none.
+        watched: the monitored value's name, and "min" or "max".
+        tested: the test rows' metrics.
+        params: trainable weights.
+    """
+    metrics = {name: value for name, value in best.get("metrics", {}).items() if name.startswith(("val/", "train/"))}
+    metrics |= {name: float(value) for name, value in tested.items() if name.startswith("test/")}
+    return {
+        "status": status,
+        "seconds": round(seconds, 3),
+        "epochs": epochs,
+        "best_epoch": best.get("epoch"),
+        "score": best.get("score"),
+        "monitor": watched[0],
+        "mode": watched[1],
+        "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},  # no NaN in JSON
+        "params": params,
+        "command": command,
+        "versions": versions(),
+        "git": commit(),
+    }
 
 
 def table(metrics: dict[str, float | None], best_epoch: int) -> str:
@@ -34,12 +65,14 @@ def write_json(path: Path, content: dict) -> None:
     os.replace(part, path)
 
 
+@cache
 def versions() -> dict[str, str]:
     """Of Python and of the libraries that a number depends on."""
     libraries = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core")
     return {"python": platform.python_version(), **{name: version(name) for name in libraries}}
 
 
+@cache
 def commit() -> str | None:
     """The commit, with "+changes" where the tree differs from it; None outside git."""
     try:

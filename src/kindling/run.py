@@ -1,7 +1,6 @@
 """One run from its folder to its result: whatever happens in between, result.json says how it ended."""
 
 import logging
-import math
 import os
 import sys
 import time
@@ -17,7 +16,7 @@ from kindling.checkpoints import BestAndLast
 from kindling.claim import claim
 from kindling.device import choose_threads
 from kindling.records import log_text, recorded_epochs
-from kindling.result import commit, table, versions, write_json
+from kindling.result import result, table, write_json
 from kindling.stopping import Divergence
 
 log = logging.getLogger("kindling")
@@ -32,6 +31,15 @@ HARMLESS = (  # Lightning and torchmetrics, of runs that are as they should be
     "GPU available but not used.*",
     "MPS available but not used.*",
 )
+
+
+def silence(verbose: bool = False) -> None:
+    """Leave out what Lightning says of itself and of every run; with `verbose` show it all."""
+    for library in ("pytorch_lightning", "lightning_fabric", "lightning.fabric", "lightning.pytorch"):
+        logging.getLogger(library).setLevel(logging.INFO if verbose else logging.ERROR)
+    if not verbose:
+        for message in HARMLESS:
+            warnings.filterwarnings("ignore", message=message)
 
 
 class Run:
@@ -65,11 +73,7 @@ class Run:
             log.setLevel(logging.WARNING)
         self.trainer: pl.Trainer | None = None
         self.threads = torch.get_num_threads()
-        for library in ("pytorch_lightning", "lightning_fabric", "lightning.fabric", "lightning.pytorch"):
-            logging.getLogger(library).setLevel(logging.INFO if verbose else logging.ERROR)
-        if not verbose:
-            for message in HARMLESS:
-                warnings.filterwarnings("ignore", message=message)
+        silence(verbose)
 
     def __enter__(self) -> "Run":
         self.started = time.monotonic()
@@ -127,39 +131,21 @@ class Run:
         if self.resume and error and not hasattr(self._callback(BestAndLast), "saved_at"):
             log.info(f"{self.folder} was not gone on with and is as it was")  # the result of before stays
             return
-        result = self._result(status)
+        outcome = self._result(status)
         if diverged:
-            result["diverged"] = diverged
+            outcome["diverged"] = diverged
         if status == "failed":
-            result["error"] = f"{kind.__name__}: {error}"
-        write_json(self.folder / "result.json", result)
-        self._report(result, error)
+            outcome["error"] = f"{kind.__name__}: {error}"
+        write_json(self.folder / "result.json", outcome)
+        self._report(outcome, error)
         if interrupted:
             sys.exit(130)  # as a shell reports Ctrl-C
 
     def _result(self, status: str) -> dict:
-        best = self.best
-        metrics = {
-            name: value for name, value in best.get("metrics", {}).items() if name.startswith(("val/", "train/"))
-        }
-        if self.trainer:
-            tested = self.trainer.callback_metrics.items()
-            metrics |= {name: float(value) for name, value in tested if name.startswith("test/")}
-        metrics = {name: value if math.isfinite(value) else None for name, value in metrics.items()}  # JSON has no NaN
-        return {
-            "status": status,
-            "seconds": round(time.monotonic() - self.started, 3),
-            "epochs": self.trainer.current_epoch if self.trainer else 0,
-            "best_epoch": best.get("epoch"),
-            "score": best.get("score"),
-            "monitor": getattr(self._callback(BestAndLast), "monitor", None),
-            "mode": getattr(self._callback(BestAndLast), "mode", None),
-            "metrics": metrics,
-            "params": getattr(self, "params", None),
-            "command": self.command,
-            "versions": versions(),
-            "git": commit(),
-        }
+        seconds, epochs = time.monotonic() - self.started, self.trainer.current_epoch if self.trainer else 0
+        keeper, tested = self._callback(BestAndLast), self.trainer.callback_metrics if self.trainer else {}
+        watched = (keeper.monitor, keeper.mode) if keeper else (None, None)
+        return result(status, seconds, epochs, self.best, watched, tested, getattr(self, "params", None), self.command)
 
     def _report(self, result: dict, error: BaseException | None) -> None:
         """The end of the HPARAMS session, and the result on the console."""

@@ -112,7 +112,7 @@ class Data(pl.LightningDataModule, ABC):
         chunk = self._chunk(model, batch) if getattr(model, "chunked", False) else None
         # Lightning over-fits the same first batches every epoch.
         seed = None if self.trainer and self.trainer.overfit_batches else self.seed
-        return self._loader("train", batch, seed, chunk)
+        return self.loader("train", batch, seed, chunk)
 
     def val_dataloader(self) -> TensorLoader | list:
         return self._evaluation("val")
@@ -134,9 +134,10 @@ class Data(pl.LightningDataModule, ABC):
     def _evaluation(self, stage: str) -> TensorLoader | list:
         x, y = self.rows[stage]
         # About 4 MB of inputs: of images more would leave the cache with the first layer's output.
-        return self._loader(stage, max(1, min(4096, 1_000_000 // x[0].numel()))) if len(y) else []
+        return self.loader(stage, max(1, min(4096, 1_000_000 // x[0].numel()))) if len(y) else []
 
-    def _loader(self, stage: str, batch_size: int, seed: int | None = None, chunk: int | None = None) -> TensorLoader:
+    def loader(self, stage: str, batch_size: int, seed: int | None = None, chunk: int | None = None) -> TensorLoader:
+        """Over the rows of a stage, on the trainer's device; see TensorLoader."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         x, y = (t.to(device) for t in self.rows[stage])
         shift = self.examples.shift if seed is not None else 0

@@ -102,7 +102,7 @@ class TensorLoader:
             yield self.pixels(x, moves and next(moves)), y
 
     def draw(self) -> tuple[Tensor, Tensor | None]:
-        """The epoch's permutation of the rows, and moves of images, drawn on the CPU so that every device trains on the same."""
+        """The epoch's order of the rows, and moves of images: drawn on the CPU, so the same on every device."""
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         order = torch.randperm(len(self.x), generator=generator).to(self.x.device)
         moves = self.pixels.moves(len(self.x), generator) if self.pixels else None

@@ -1,0 +1,62 @@
+"""Hydra's door to kindling.sweep: a launcher that trains jobs together, and a sweeper that leaves none behind.
+
+Hydra imports this at every start, so nothing here may import torch.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, OmegaConf
+
+
+class TogetherLauncher(Launcher):
+    """Trains jobs that differ in values alone as one, and the others by themselves; see kindling.sweep.launch.
+
+    Args:
+        workers: processes for jobs by themselves; null: as many as cores, where it is worth it; 0: none.
+        most_bytes: memory that a group may take, about.
+    """
+
+    def __init__(self, workers: int | None, most_bytes: float):
+        self.workers, self.most_bytes = workers, most_bytes
+
+    def setup(self, *, hydra_context, task_function, config: DictConfig) -> None:
+        self.context = (hydra_context, task_function, config)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        from kindling.sweep.launch import Context, launch
+
+        return launch(Context(*self.context), job_overrides, initial_job_idx, self.workers, self.most_bytes)
+
+
+class GridSweeper(BasicSweeper):
+    """Hydra's own sweeper, but a job that fails does not end it, and a sweep that was begun goes on.
+
+    Args:
+        repeat: seeds of every variant.
+        folds: of a cross-validation, or null.
+    """
+
+    def __init__(self, repeat: int, folds: int | None):
+        super().__init__(max_batch_size=None)
+        self.repeat, self.folds = repeat, folds
+
+    def sweep(self, arguments: list[str]) -> list:
+        from kindling.sweep.grid import shorthand, through
+
+        words = shorthand(arguments, self.repeat, self.folds)
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        (batch,) = self.split_arguments(parser.parse_overrides(words), None)
+        if isinstance(self.launcher, TogetherLauncher):
+            returned = self.launcher.launch(batch, 0)
+        else:
+            returned = through(self.launcher, self.hydra_context, self.config, batch)
+        part = Path(self.config.hydra.sweep.dir) / "multirun.yaml.part"
+        OmegaConf.save(self.config, part)
+        os.replace(part, part.with_suffix(""))
+        return [returned]

@@ -1,0 +1,72 @@
+"""The folder of a sweep: whose it is, where each job is, and how far it came. Does not import torch."""
+
+import json
+import re
+from pathlib import Path
+
+from kindling.claim import claim
+from kindling.cli import changed
+from kindling.result import write_json
+from kindling.sweep.plan import Job
+
+NEW, FINISHED, GOING, AGAIN = "new", "finished", "going", "again"
+
+
+class SweepFolder:
+    """Locked while a process works in it; `jobs.json` lists the jobs, what is typed for them, and their groups.
+
+    A job is found again by its key, the end of its folder's name. Nothing is overwritten: what failed is tried again
+    in a folder of its own.
+
+    Raises:
+        UserError: another process works in it.
+    """
+
+    def __init__(self, path: Path):
+        self.path, self.states = path, {}
+        self.claim = claim(path, new=False)
+        listed = path / "jobs.json"
+        old = json.loads(listed.read_text()) if listed.exists() else {}
+        self.groups: dict[str, list[str]] = old.get("groups", {})  # name -> keys of its members
+
+    def place(self, jobs: list[Job]) -> None:
+        """Give every job its folder, and say in `states` what there is to do."""
+        found: dict[str, list[Path]] = {}
+        for folder in self.path.iterdir():
+            match = re.fullmatch(r".*_([0-9a-f]{12})(\.\d+)?", folder.name)
+            if match and folder.is_dir():
+                found.setdefault(match[1], []).append(folder)
+        names = _names(jobs)
+        for job, name in zip(jobs, names, strict=True):
+            attempts = sorted(found.get(job.key, []), key=lambda path: (len(path.name), path.name))
+            state = _state(attempts[-1]) if attempts else NEW
+            again = f"{name}.{len(attempts) + 1}" if attempts else name
+            job.folder = self.path / again if state in (NEW, AGAIN) else attempts[-1]
+            self.states[job.key] = state
+        self.save(jobs)
+
+    def save(self, jobs: list[Job]) -> None:
+        entries = [{"folder": job.name, "overrides": job.overrides, "key": job.key} for job in jobs]
+        write_json(self.path / "jobs.json", {"jobs": entries, "groups": self.groups})
+
+
+def result_of(folder: Path) -> dict:
+    """Of a job; empty if it has none."""
+    path = folder / "result.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _state(folder: Path) -> str:
+    status = result_of(folder).get("status")
+    if status == "finished":
+        return FINISHED
+    can_go_on = status not in ("failed", "diverged") and (folder / "checkpoints" / "last.ckpt").exists()
+    return GOING if can_go_on else AGAIN
+
+
+def _names(jobs: list[Job]) -> list[str]:
+    """Folders' names: what differs between the jobs, and the key."""
+    pairs = [dict(word.lstrip("+~").split("=", 1) for word in job.overrides if "=" in word) for job in jobs]
+    varied = {key for pair in pairs for key in pair if len({str(p.get(key)) for p in pairs}) > 1}
+    words = [[f"{key}={value}" for key, value in pair.items() if key in varied] for pair in pairs]
+    return [f"{changed(own, '')[1:] or 'job'}_{job.key}" for own, job in zip(words, jobs, strict=True)]

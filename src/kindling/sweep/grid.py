@@ -1,0 +1,60 @@
+"""The list of jobs of a grid, and how it runs under a launcher that is not ours. Does not import torch."""
+
+import logging
+from pathlib import Path
+
+from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from kindling import UserError, cli
+from kindling.result import write_json
+from kindling.sweep.folder import FINISHED, GOING, SweepFolder, result_of
+from kindling.sweep.plan import plan
+
+log = logging.getLogger("kindling")
+
+
+def shorthand(words: list[str], repeat: int, folds: int | None) -> list[str]:
+    """The words with `repeat=5` and `folds=5` spelled out as lists of values.
+
+    Raises:
+        UserError: the values are swept already, or cannot be.
+    """
+    typed = dict(word.lstrip("+").split("=", 1) for word in words if "=" in word)
+    for name, number, least, key in (("repeat", repeat, 1, "seed"), ("folds", folds, 2, "data.fold")):
+        if number is None or (name == "repeat" and number == 1):
+            continue
+        if not isinstance(number, int) or number < least:
+            raise UserError(f"{name}={number} cannot be: it must be a whole number from {least}.")
+        first = typed.get(key, "0")
+        if not first.isdigit() or (name == "folds" and key in typed):
+            raise UserError(f"{name}={number} and {key}={first} both say which {key}s to take: leave one out.")
+        words = [word for word in words if not word.startswith(f"{key}=")]
+        words += [f"{key}={','.join(str(int(first) + i) for i in range(number))}"]
+        words += [f"data.folds={number}"] * (name == "folds")
+    return words
+
+
+def through(launcher: Launcher, context: HydraContext, master: DictConfig, batch: list[list[str]]) -> list[JobReturn]:
+    """Run the jobs that are not finished under any launcher of Hydra, each in its folder of the sweep."""
+    jobs = plan(context.config_loader, master, batch)
+    unique = list({job.key: job for job in jobs}.values())
+    folder = SweepFolder(Path(str(master.hydra.sweep.dir)))
+    folder.place(unique)
+    todo, words = [job for job in unique if folder.states[job.key] != FINISHED], []
+    for job in todo:
+        own = (
+            [f"resume='{job.folder}'", "hydra.output_subdir=null"] if folder.states[job.key] == GOING else job.overrides
+        )
+        words.append([*own, f"hydra.sweep.subdir='{job.name}'"])
+    returned = launcher.launch(words, initial_job_idx=0) if todo else []
+    configure_log(master.hydra.hydra_logging, master.hydra.verbose)
+    for job, outcome in zip(todo, returned, strict=True):
+        if outcome.status is JobStatus.FAILED and not result_of(job.folder):
+            error = outcome._return_value
+            job.folder.mkdir(parents=True, exist_ok=True)
+            content = {"status": "failed", "error": f"{type(error).__name__}: {error}", "metrics": {}}
+            write_json(job.folder / "result.json", {**content, "command": cli.command(job.overrides)})
+    return list(returned)

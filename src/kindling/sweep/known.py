@@ -1,0 +1,43 @@
+"""Code that a group of members does not run but repeats. Where you have changed it, jobs train one by one.
+
+`python -m kindling.sweep.known` writes known.json anew: do that when the group's code does what yours does now.
+"""
+
+import ast
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+FILE = Path(__file__).with_name("known.json")
+REPEATED = (
+    *("checkpoints.py", "confusion.py", "gradients.py", "records.py", "run.py", "schedule.py", "stopping.py"),
+    *("data/base.py", "data/loader.py", "models/base.py", "models/chunks.py", "models/linear.py", "models/mlp.py"),
+    "models/activation.py",
+)
+
+
+def changed(script: Path) -> list[str]:
+    """Which of the repeated files, and `script` (train.py), are not those that the group's code was written for."""
+    known = json.loads(FILE.read_text(encoding="utf-8"))
+    return [name for name, digest in fingerprints(script).items() if known.get(name) != digest]
+
+
+def fingerprints(script: Path) -> dict[str, str]:
+    """Name -> hash of the code, without comments and layout; the package's name does not matter. A file may be gone."""
+    files = {"train.py": script, **{name: PACKAGE / name for name in REPEATED}}
+    return {name: _fingerprint(path) for name, path in files.items() if path.exists()}
+
+
+def _fingerprint(path: Path) -> str:
+    text = ast.dump(ast.parse(path.read_text(encoding="utf-8")))
+    return hashlib.sha256(text.replace(PACKAGE.name, "kindling").encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    train = Path.cwd() / "train.py"
+    if not train.exists():
+        sys.exit(f"There is no train.py in {Path.cwd()}: go to the project's folder first.")
+    FILE.write_text(json.dumps(fingerprints(train), indent=2) + "\n", encoding="utf-8")
+    print(f"{FILE.name} has {len(fingerprints(train))} files")

@@ -1,0 +1,260 @@
+"""Runs the jobs of a sweep: groups first, then what is trained by itself; whatever a job does, the others go on."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from kindling import cli
+from kindling.result import write_json
+from kindling.sweep import pool
+from kindling.sweep.folder import AGAIN, FINISHED, GOING, NEW, SweepFolder, result_of
+from kindling.sweep.plan import Job, plan
+
+log = logging.getLogger("kindling")
+
+ENOUGH = 4  # jobs by themselves for which it is worth to start processes, which takes 3 s
+
+
+@dataclass
+class Context:
+    """What Hydra gives a launcher."""
+
+    hydra: HydraContext
+    task: TaskFunction
+    master: DictConfig
+
+    @property
+    def script(self) -> Path:
+        return Path(sys.argv[0]).resolve()
+
+
+class Stop(Exception):
+    """on_error=stop, and a job has failed."""
+
+
+def launch(context: Context, batch: Iterable[list[str]], first: int, workers: int | None, most_bytes: float) -> list:
+    """What a launcher does with the jobs: a JobReturn of each, in order.
+
+    Args:
+        batch: the overrides of each job.
+        first: number of the first.
+        workers: processes for jobs by themselves; None: as many as there are cores, if it is worth it.
+        most_bytes: memory that a group may take.
+    """
+    setup_globals()
+    configure_log(context.master.hydra.hydra_logging, context.master.hydra.verbose)
+    jobs = plan(context.hydra.config_loader, context.master, batch)
+    unique = list({job.key: job for job in jobs}.values())
+    folder = SweepFolder(Path(str(context.master.hydra.sweep.dir)))
+    folder.place(unique)
+    say_what_there_is(len(jobs), unique, folder)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if any(state != FINISHED for state in folder.states.values()):
+            Sweep(context, folder, unique, workers, most_bytes).run()
+    except Stop:
+        log.info("on_error=stop: the other jobs are not run")
+    except (KeyboardInterrupt, SystemExit) as error:
+        log.info(f"interrupted; to go on: python train.py resume={_short(folder.path)}")
+        sys.exit(error.code if isinstance(error, SystemExit) else 130)
+    placed = {job.key: job for job in unique}
+    return [_returned(placed[job.key]) for job in jobs]
+
+
+def say_what_there_is(number: int, unique: list[Job], folder: SweepFolder) -> None:
+    same = number - len(unique)
+    states = Counter(folder.states.values())
+    parts = [f"{number} jobs"] + [f"{same} of them the same as others, which differ in knobs that nothing reads"] * (
+        same > 0
+    )
+    words = {FINISHED: "finished before", GOING: "to go on", AGAIN: "to try again"}
+    parts += [f"{states[state]} {word}" for state, word in words.items() if states[state]]
+    log.info(f"{', '.join(parts)}  in {_short(folder.path)}")
+
+
+class Sweep:
+    """One call of a launcher."""
+
+    def __init__(self, context: Context, folder: SweepFolder, jobs: list[Job], workers: int | None, most_bytes: float):
+        self.context, self.folder, self.jobs = context, folder, jobs
+        self.workers, self.most_bytes = workers, most_bytes
+        self.done = 0
+        self.stops = context.master.get("on_error") == "stop"
+
+    def run(self) -> None:
+        groups, singles = self._formed()
+        self.folder.groups |= {group.name: [job.key for job in group.jobs] for group in groups}
+        self.folder.save(self.jobs)
+        states = self.folder.states
+        waiting = [group for group in groups if any(states[job.key] == NEW for job in group.jobs)]
+        again = [job for group in groups if group not in waiting for job in group.jobs if states[job.key] != FINISHED]
+        singles = [(job, why) for job, why in singles if states[job.key] != FINISHED]
+        reasons = Counter(why for _, why in singles)
+        for why, number in reasons.most_common():
+            log.info(
+                f"{number} job{'s' * (number > 1)} by itself: {why}"
+                if number == 1
+                else f"{number} jobs one by one: {why}"
+            )
+        self.total = sum(len(group.jobs) for group in waiting) + len(singles) + len(again)
+        for group in waiting:
+            singles += [(job, "") for job in self._train(group)]
+        self._by_themselves([job for job, _ in singles] + again)
+
+    def _formed(self) -> tuple[list, list]:
+        """Groups as they were formed before, and new ones from the other jobs."""
+        from kindling.sweep.group import form  # torch
+
+        of = {job.key: job for job in self.jobs}
+        old = [[of[key] for key in keys] for keys in self.folder.groups.values() if set(keys) <= set(of)]
+        known = {job.key for jobs in old for job in jobs}
+        groups, singles = [], []
+        for jobs in [*old, [job for job in self.jobs if job.key not in known]]:
+            formed, rest = form(jobs, self.context.script, self.most_bytes)
+            groups += formed
+            singles += rest
+        return groups, singles
+
+    def _train(self, group) -> list[Job]:
+        """Its jobs that have no result afterwards, because the group as a whole has failed."""
+        from kindling.sweep.group import train
+
+        log.info(f"{self.done + 1}-{self.done + len(group.jobs)}/{self.total}  {group} together")
+        try:
+            train(group, self.folder.path)
+        except Exception as error:
+            log.info(f"that failed, so they train one by one: {type(error).__name__}: {error}")
+            log.debug(traceback.format_exc())
+        rest = [job for job in group.jobs if not job.folder.exists()]
+        for job in group.jobs:
+            if job not in rest:
+                self._ended(job, quiet=True)
+        return rest
+
+    def _by_themselves(self, jobs: list[Job]) -> None:
+        pooled = [job for job in jobs if self._in_pool(job)]
+        processes = self._processes(pooled)
+        for job in jobs:
+            if job not in pooled or not processes:
+                _write_if_none(job, *run_alone(self.context, self._order(job)))
+                self._ended(job)
+        if processes and pooled:
+            of = {job.key: job for job in pooled}
+            arguments = (self.context, Singleton.get_state())
+            orders = [self._order(job) for job in pooled]
+            logged = self.folder.path / "workers.log"
+            for order, outcome, why in pool.run(orders, run_in_worker, arguments, processes, logged):
+                job = of[order.key]
+                _write_if_none(job, *(outcome or ("killed", why, "")))
+                self._ended(job)
+
+    def _order(self, job: Job) -> "Order":
+        """Words that run it, or go on with it, in its folder."""
+        place = [f"hydra.sweep.subdir='{job.name}'", "+hydra.job_logging.handlers.console.level=WARNING"]
+        if self.folder.states[job.key] == GOING:
+            return Order(job.key, [f"resume='{job.folder}'", "hydra.output_subdir=null", *place], job.folder)
+        return Order(job.key, [*job.overrides, *place], job.folder)
+
+    def _in_pool(self, job: Job) -> bool:
+        import torch
+
+        on_cpu = job.resolved["trainer"].get("accelerator") == "cpu" or not torch.accelerator.is_available()
+        return on_cpu and "ddp" not in str(job.resolved["trainer"].get("strategy"))
+
+    def _processes(self, jobs: list[Job]) -> int:
+        if self.workers is not None:
+            return self.workers
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(cores, len(jobs)) if len(jobs) >= ENOUGH and cores > 1 else 0
+
+    def _ended(self, job: Job, quiet: bool = False) -> None:
+        self.done += 1
+        result = result_of(job.folder)
+        finished = result.get("status") == "finished"
+        if not finished:
+            why = result.get("diverged") or result.get("error") or ""
+            said = f"{result.get('status', 'lost').upper()}  {job.name}: {why}"
+        else:
+            said = f"{job.name}  {result['monitor']} {result['score']:.4g}  {result['seconds']:.1f} s"
+        if not (finished and quiet):
+            log.info(f"{self.done}/{self.total}  {said}")
+        if self.stops and not finished:
+            raise Stop
+
+
+@dataclass
+class Order:
+    """A job as it travels to a process."""
+
+    key: str
+    words: list[str]
+    folder: Path
+
+
+def run_alone(context: Context, order: Order) -> tuple[str, str, str]:
+    """Run it as Hydra's own launcher does; how it ended if it left no result: status, reason, traceback."""
+    config = context.hydra.config_loader.load_sweep_config(context.master, order.words)
+    with open_dict(config):
+        config.hydra.job.id = config.hydra.job.num = 0
+    if "ddp" in str(OmegaConf.select(config, "trainer.strategy")):
+        return _process_of_its_own(context, order)
+    outcome = run_job(
+        hydra_context=context.hydra, task_function=context.task, config=config,
+        job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
+    )  # fmt: skip
+    configure_log(context.master.hydra.hydra_logging, context.master.hydra.verbose)
+    if outcome.status is JobStatus.COMPLETED:
+        return "failed", "it left no result.json", ""
+    error = outcome._return_value
+    return "failed", f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
+
+
+def run_in_worker(context: Context, state: dict, order: Order) -> tuple[str, str, str]:
+    """`run_alone` in another process, which has to be told what Hydra knows."""
+    setup_globals()
+    Singleton.set_state(state)
+    return run_alone(context, order)
+
+
+def _process_of_its_own(context: Context, order: Order) -> tuple[str, str, str]:
+    words = [word for word in order.words if not word.lstrip("+").startswith("hydra.")]
+    command = [sys.executable, str(context.script), *words, "test=false", f"hydra.run.dir='{order.folder}'"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    return "killed" if ended.returncode < 0 else "failed", ended.stderr.strip()[-300:], ended.stderr
+
+
+def _write_if_none(job: Job, status: str, why: str, trace: str) -> None:
+    """A result for a job that left none, so that it is not taken for one that never ran; and where it went wrong."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    if result_of(job.folder).get("status") in (None, "interrupted") and status:
+        content = {"status": status, "error": why, "metrics": {}, "command": cli.command(job.overrides)}
+        write_json(job.folder / "result.json", content)
+    if trace and result_of(job.folder)["status"] == "failed":
+        (job.folder / "traceback.txt").write_text(trace)
+
+
+def _returned(job: Job) -> JobReturn:
+    result = result_of(job.folder)
+    done = JobReturn(overrides=job.overrides, cfg=OmegaConf.create(job.raw), status=JobStatus.COMPLETED)
+    done.return_value = result.get("score") if result.get("status") == "finished" else None
+    return done
+
+
+def _interrupt(number: int, frame) -> None:
+    raise KeyboardInterrupt
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

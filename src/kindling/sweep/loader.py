@@ -1,0 +1,66 @@
+"""Mini-batches of many members, each in its own order."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from kindling.data.loader import TensorLoader
+
+
+class MembersLoader:
+    """Yields lists of up to `chunk` mini-batches x (M, B, *input_shape), y (M, B, ...), as TensorLoader does of one.
+
+    Args:
+        loader: of the training rows; it draws the orders.
+        seeds: of the M members.
+        chunk: mini-batches in a list.
+    """
+
+    def __init__(self, loader: TensorLoader, seeds: list[int], chunk: int):
+        self.loader, self.chunk, self.batch_size = loader, chunk, loader.batch_size
+        self.seeds = list(dict.fromkeys(seeds))
+        self.seed_of = torch.tensor([self.seeds.index(seed) for seed in seeds], device=loader.x.device)
+        self.epoch, self.start, self.position = 0, 0, 0
+        self.sampler = self.batch_sampler = self  # Lightning calls set_epoch on it
+
+    def __len__(self) -> int:
+        return math.ceil(self.steps / self.chunk)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of an epoch."""
+        return math.ceil(len(self.loader.x) / self.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def state_dict(self) -> dict:
+        return {"position": self.position}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.start = state["position"]
+
+    def __iter__(self) -> Iterator[list[tuple[Tensor, Tensor]]]:
+        start, self.start = self.start, 0
+        order = torch.stack([self._order(seed) for seed in self.seeds]).index_select(0, self.seed_of)  # (M, N)
+        rows = self.chunk * self.batch_size
+        for item in range(start, len(self)):
+            self.position = (item + 1) % len(self)
+            yield list(self._batches(order[:, item * rows : (item + 1) * rows]))
+
+    def _order(self, seed: int) -> Tensor:
+        self.loader.seed, self.loader.epoch = seed, self.epoch
+        return self.loader.draw()[0]
+
+    def _batches(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The rows in one go for all whole mini-batches: (batches, M, B), so that each is contiguous."""
+        whole = order.shape[1] // self.batch_size * self.batch_size
+        parts = [order[:, :whole].unflatten(1, (-1, self.batch_size)).transpose(0, 1)] if whole else []
+        parts += [order[None, :, whole:]] if whole < order.shape[1] else []
+        for part in parts:  # (batches, M, B)
+            index = part.flatten()
+            x, y = (t.index_select(0, index).view(*part.shape, *t.shape[1:]) for t in (self.loader.x, self.loader.y))
+            for i in range(len(part)):
+                yield (self.loader.pixels(x[i]) if self.loader.pixels else x[i]), y[i]

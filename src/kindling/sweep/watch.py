@@ -1,0 +1,124 @@
+"""What is kept of every member while its group trains: metrics, best and last weights, when and why it ended."""
+
+import math
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from kindling import UserError
+from kindling.records import AfterEpoch
+from kindling.stopping import DIVERGED
+
+
+class Watch(AfterEpoch):
+    """Records, best weights, early stopping and divergence of M members, as a single run's callbacks have them.
+
+    A member that has ended is trained on with its group, and nobody looks at it.
+
+    Args:
+        monitor, mode: as of kindling.checkpoints.BestAndLast.
+        patience: as of kindling.stopping.Patience, or None.
+        plausible: the loss of the best constant predictor, as of kindling.stopping.Divergence.
+    """
+
+    def __init__(self, monitor: str, mode: str, patience: int | None, plausible: float):
+        self.monitor, self.mode, self.patience, self.plausible = monitor, mode, patience, plausible
+        self.history: list[dict[str, Tensor]] = []  # an epoch each: name -> (M,), in the columns' order
+        self.steps: list[int] = []  # optimizer steps taken up to each epoch's end
+        self.losses: list[Tensor] = []  # (steps, M) of the epoch
+        self.state: dict[str, Tensor | list] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self.state:
+            rows = pl_module.stack.rows
+            m, unknown = len(rows), {"dtype": torch.float64, "device": rows.device}
+            self.state = {
+                "score": torch.full((m,), math.inf, **unknown),  # times -1 where more is better
+                "first": torch.full((m,), math.nan, **unknown),
+                "best_epoch": torch.zeros(m, dtype=torch.long, device=rows.device),
+                "stopped": torch.zeros(m, dtype=torch.long, device=rows.device),  # after this epoch; 0: not yet
+                "watched": torch.full((m,), math.inf, **unknown),
+                "waited": torch.zeros(m, dtype=torch.long, device=rows.device),
+                "diverged": [None] * m,
+                "best": [],
+                "last": [],
+                "counts": [],
+            }
+        self.state = {k: v.to(pl_module.device) if isinstance(v, Tensor) else v for k, v in self.state.items()}
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
+        self.losses.append(outputs["losses"])
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        stages = {f"{stage}/{name}": v for stage, d in pl_module.metrics.items() for name, v in d.items()}
+        metrics = {name: value.detach().double() for name, value in stages.items()}
+        self.history.append({**metrics, "lr": pl_module.rates.shown()})
+        self.steps.append(trainer.global_step)
+        alive = self.state["stopped"] == 0
+        self._keep_best(metrics, alive, pl_module)
+        stopping = self._impatient(metrics, alive) | self._diverged(metrics["train/loss"], alive, trainer)
+        over = trainer.current_epoch + 1 == trainer.max_epochs
+        self._keep("last", [pl_module.stack.rows, *pl_module.stack.stacked_buffers], stopping | (alive & over))
+        self.state["stopped"][stopping] = trainer.current_epoch + 1
+        pl_module.rates.after_epoch(self._of_plateau)
+        if (self.state["stopped"] > 0).all():
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict:
+        return {"history": self.history, "steps": self.steps, "losses": self.losses, "state": self.state}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self.history, self.steps, self.losses = (state_dict[name] for name in ("history", "steps", "losses"))
+        self.state = state_dict["state"]
+
+    def _of_plateau(self, schedule) -> Tensor | None:
+        metrics = self.history[-1]
+        return metrics.get(schedule.monitor if "val/loss" in metrics else "train/loss")
+
+    def _sign(self) -> int:
+        return -1 if self.mode == "max" else 1
+
+    def _keep_best(self, metrics: dict[str, Tensor], alive: Tensor, module: pl.LightningModule) -> None:
+        if "val/loss" in metrics and self.monitor not in metrics:
+            raise UserError(f"monitor={self.monitor} is none of this model's: choose {', '.join(metrics)}.")
+        validated = self.monitor in metrics
+        score = self._sign() * metrics[self.monitor] if validated else metrics["train/loss"]
+        better = alive & score.isfinite() & ((score < self.state["score"]) if validated else torch.ones_like(alive))
+        self.state["score"] = torch.where(better, score, self.state["score"])
+        self.state["best_epoch"][better] = len(self.history)
+        self._keep("best", [module.stack.rows, *module.stack.stacked_buffers], better)
+        self._keep("counts", list(module.counts.values()), better)
+
+    def _keep(self, name: str, tensors: list[Tensor], which: Tensor) -> None:
+        kept = self.state[name] or [torch.zeros_like(tensor, requires_grad=False) for tensor in tensors]
+        shaped = [which.view(-1, *[1] * (tensor.dim() - 1)) for tensor in tensors]
+        self.state[name] = [
+            torch.where(w, t.detach(), k.to(t.device)) for w, t, k in zip(shaped, tensors, kept, strict=True)
+        ]
+
+    def _impatient(self, metrics: dict[str, Tensor], alive: Tensor) -> Tensor:
+        if self.patience is None:
+            return torch.zeros_like(alive)
+        value = self._sign() * metrics[self.monitor]
+        better = value < self.state["watched"]
+        self.state["watched"] = torch.where(better, value, self.state["watched"])
+        self.state["waited"] = torch.where(better, 0, self.state["waited"] + 1)
+        return alive & (self.state["waited"] >= self.patience)
+
+    def _diverged(self, loss: Tensor, alive: Tensor, trainer: pl.Trainer) -> Tensor:
+        losses, self.losses = torch.cat([part.to(loss.device) for part in self.losses]), []  # (steps, M)
+        first = self.state["first"]
+        first = torch.where(first.isnan() & loss.isfinite(), loss.clamp(min=self.plausible), first)
+        self.state["first"] = first
+        infinite = ~loss.isfinite() | ~losses.isfinite().all(0)
+        found = alive & (infinite | ((first > 0) & (loss > DIVERGED * first)))
+        epoch, step = trainer.current_epoch + 1, trainer.global_step
+        for m in found.nonzero().flatten().tolist():
+            if infinite[m]:
+                at = step - len(losses) + int(losses[:, m].isfinite().long().argmin()) + 1
+                self.state["diverged"][m] = f"a loss that is not finite in epoch {epoch}, step {at}"
+            else:
+                grown = f"train/loss {loss[m].item():.4g} in epoch {epoch}, step {step}"
+                self.state["diverged"][m] = f"{grown}, over {DIVERGED:g} times {first[m].item():.4g}"
+        return found
