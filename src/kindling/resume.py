@@ -21,10 +21,15 @@ def expand(words: list[str]) -> list[str]:
     asked = [word for word in words if word.startswith("resume=") and word != "resume=null"]
     if not asked or "LOCAL_RANK" in os.environ:  # a DDP child gets its parent's words
         return words
-    if flags:
-        raise UserError("resume=... continues one run and cannot be swept: leave -m out.")
-    folder = _run_folder(asked[-1].removeprefix("resume=").strip("'\""))
-    rest = [word for word in words if not word.startswith("resume=")]
+    folder = _folder(asked[-1].removeprefix("resume=").strip("'\""), sweep=bool(flags))
+    rest = [word for word in words if not word.startswith("resume=") and word not in flags]
+    if (folder / "jobs.json").exists():
+        return ["-m", *(rest or _words_of_sweep(folder)), f"hydra.sweep.dir='{folder}'"]
+    if not (folder / ".hydra" / "hydra.yaml").exists():
+        raise UserError(
+            f"{folder} was trained together with other jobs, and has no state of its own to go on from: resume its "
+            f"sweep, resume={folder.parent}, or run its command again (result.json has it)."
+        )
     return [*rest, f"resume='{folder}'", f"hydra.run.dir='{folder}'", "hydra.output_subdir=null"]
 
 
@@ -56,16 +61,23 @@ def keep(cfg: DictConfig, overrides: list[str]) -> None:
         os.replace(file.with_suffix(".part"), file)
 
 
-def _run_folder(name: str) -> Path:
+def _folder(name: str, sweep: bool) -> Path:
+    """The run's or, with `jobs.json`, the sweep's."""
     if name != "last":
-        if not (Path(name) / ".hydra").is_dir():
-            raise UserError(f"resume={name} is no run folder (it has no .hydra/): give one, or resume=last.")
+        kind, wanted = ("sweep", ["jobs.json"]) if sweep else ("run", [".hydra", "jobs.json"])
+        if not any((Path(name) / mark).exists() for mark in wanted):
+            raise UserError(f"resume={name} is no {kind} folder (it has no {wanted[0]}): give one, or resume=last.")
         return Path(name)
-    found = (folder for pattern in ("*/*/.hydra", "sweeps/*/*/.hydra") for folder in Path("runs").glob(pattern))
-    runs = sorted(found, key=lambda path: path.stat().st_mtime)
-    if not runs:
-        raise UserError(f"resume=last finds no run in {Path.cwd() / 'runs'}.")
-    return runs[-1].parent
+    places = ["sweeps/*/jobs.json"] if sweep else ["[!s]*/*/.hydra", "s[!w]*/*/.hydra", "sweeps/*/jobs.json"]
+    found = [path for place in places for path in Path("runs").glob(place)]
+    if not found:
+        raise UserError(f"resume=last finds no {'sweep' if sweep else 'run'} in {Path.cwd() / 'runs'}.")
+    return max(found, key=lambda path: path.stat().st_mtime).parent
+
+
+def _words_of_sweep(folder: Path) -> list[str]:
+    """What was typed for it."""
+    return list(OmegaConf.load(folder / "multirun.yaml").hydra.overrides.task)
 
 
 def typed(overrides: list[str]) -> dict[str, str]:

@@ -60,13 +60,15 @@ def last_step(max_steps: int) -> LastStep | None:
 class Divergence(AfterEpoch):
     """Stops a run whose loss is not finite, or has grown beyond DIVERGED times what is plausible.
 
-    Plausible is the larger of the first epoch's loss and the best constant predictor's. `diverged` then says where.
+    Plausible is the larger of the first epoch's loss and the best constant predictor's; at the end the latter alone, as
+    a step size of 1e9 spoils the first epoch too. `diverged` then says where.
     """
 
     def __init__(self):
         self.diverged: str | None = None
         self.first: float | None = None  # the first epoch's loss
         self.losses: list = []  # of the epoch's steps
+        self.last = 0.0  # the last epoch's loss
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
         if not isinstance(outputs, dict):
@@ -94,6 +96,12 @@ class Divergence(AfterEpoch):
             self.diverged = f"train/loss {loss:.4g} {where}, over {DIVERGED:g} times {self.first:.4g}"
         if self.diverged:
             trainer.should_stop = True
+        self.last = loss
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        most = most_at_end(constant_loss(trainer.datamodule, pl_module))
+        if not self.diverged and self.last > most:
+            self.diverged = f"train/loss {self.last:.4g} at the end, over {most:.4g}: far worse than a constant answer"
 
     def state_dict(self) -> dict:
         return {"first": self.first, "losses": self.losses}
@@ -105,6 +113,12 @@ class Divergence(AfterEpoch):
 def _anywhere(trainer: pl.Trainer, found: bool) -> bool:
     """Whether any process has found it: all must stop together."""
     return trainer.strategy.reduce_boolean_decision(bool(found), all=False)
+
+
+def most_at_end(constant: float) -> float:
+    """The highest loss that a run may end with, from the best constant predictor's; that of a target which is nearly
+    constant itself is near 0, hence the floor. Infinite where there is none to compare with."""
+    return DIVERGED * max(constant, 0.01) if constant > 0 else math.inf
 
 
 def constant_loss(data: pl.LightningDataModule, model: pl.LightningModule) -> float:

@@ -52,11 +52,10 @@ class GridSweeper(BasicSweeper):
         words = shorthand(arguments, self.repeat, self.folds)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         (batch,) = self.split_arguments(parser.parse_overrides(words), None)
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml.part")
+        os.replace(folder / "multirun.yaml.part", folder / "multirun.yaml")
         if isinstance(self.launcher, TogetherLauncher):
-            returned = self.launcher.launch(batch, 0)
-        else:
-            returned = through(self.launcher, self.hydra_context, self.config, batch)
-        part = Path(self.config.hydra.sweep.dir) / "multirun.yaml.part"
-        OmegaConf.save(self.config, part)
-        os.replace(part, part.with_suffix(""))
-        return [returned]
+            return [self.launcher.launch(batch, 0)]
+        return [through(self.launcher, self.hydra_context, self.config, batch)]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 from kindling.claim import claim
@@ -28,6 +29,7 @@ class SweepFolder:
         listed = path / "jobs.json"
         old = json.loads(listed.read_text()) if listed.exists() else {}
         self.groups: dict[str, list[str]] = old.get("groups", {})  # name -> keys of its members
+        self.before: list[dict] = old.get("jobs", [])
 
     def place(self, jobs: list[Job]) -> None:
         """Give every job its folder, and say in `states` what there is to do."""
@@ -45,9 +47,33 @@ class SweepFolder:
             self.states[job.key] = state
         self.save(jobs)
 
+    @property
+    def shown(self) -> Path:
+        return self.path.relative_to(Path.cwd()) if self.path.is_relative_to(Path.cwd()) else self.path
+
+    def summary(self, number: int) -> str:
+        """What there is to do of `number` jobs asked for."""
+        parts, states = [f"{number} jobs"], Counter(self.states.values())
+        if same := number - len(self.states):
+            parts.append(f"{same} of them the same as others but for knobs that nothing reads")
+        words = {FINISHED: "finished before", GOING: "to go on", AGAIN: "to try again"}
+        parts += [f"{states[state]} {word}" for state, word in words.items() if states[state]]
+        return f"{', '.join(parts)}  in {self.shown}"
+
+    def words(self, job: Job) -> list[str]:
+        """What to type for Hydra to run the job in its folder, or to go on with it."""
+        place = [f"hydra.sweep.dir='{self.path}'", f"hydra.sweep.subdir='{job.name}'"]
+        if self.states[job.key] == GOING:
+            return [f"resume='{job.folder}'", "hydra.output_subdir=null", *place]
+        return [*job.overrides, *place]
+
     def save(self, jobs: list[Job]) -> None:
+        """Write the list: these jobs, and of earlier calls for the same folder what is finished and not among them."""
         entries = [{"folder": job.name, "overrides": job.overrides, "key": job.key} for job in jobs]
-        write_json(self.path / "jobs.json", {"jobs": entries, "groups": self.groups})
+        typed = [sorted(job.overrides) for job in jobs]
+        others = [entry for entry in self.before if sorted(entry["overrides"]) not in typed]
+        done = [entry for entry in others if result_of(self.path / entry["folder"]).get("status") == "finished"]
+        write_json(self.path / "jobs.json", {"jobs": [*done, *entries], "groups": self.groups})
 
 
 def result_of(folder: Path) -> dict:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from kindling import UserError, cli
 from kindling.result import write_json
-from kindling.sweep.folder import FINISHED, GOING, SweepFolder, result_of
+from kindling.sweep.folder import FINISHED, SweepFolder, result_of
 from kindling.sweep.plan import plan
 
 log = logging.getLogger("kindling")
@@ -43,12 +43,9 @@ def through(launcher: Launcher, context: HydraContext, master: DictConfig, batch
     unique = list({job.key: job for job in jobs}.values())
     folder = SweepFolder(Path(str(master.hydra.sweep.dir)))
     folder.place(unique)
-    todo, words = [job for job in unique if folder.states[job.key] != FINISHED], []
-    for job in todo:
-        own = (
-            [f"resume='{job.folder}'", "hydra.output_subdir=null"] if folder.states[job.key] == GOING else job.overrides
-        )
-        words.append([*own, f"hydra.sweep.subdir='{job.name}'"])
+    log.info(folder.summary(len(jobs)))
+    todo = [job for job in unique if folder.states[job.key] != FINISHED]
+    words = [folder.words(job) for job in todo]
     returned = launcher.launch(words, initial_job_idx=0) if todo else []
     configure_log(master.hydra.hydra_logging, master.hydra.verbose)
     for job, outcome in zip(todo, returned, strict=True):
@@ -57,4 +54,6 @@ def through(launcher: Launcher, context: HydraContext, master: DictConfig, batch
             job.folder.mkdir(parents=True, exist_ok=True)
             content = {"status": "failed", "error": f"{type(error).__name__}: {error}", "metrics": {}}
             write_json(job.folder / "result.json", {**content, "command": cli.command(job.overrides)})
+        if result_of(job.folder).get("status") == "failed":
+            log.info(f"FAILED  {job.name}: {result_of(job.folder)['error']}")
     return list(returned)

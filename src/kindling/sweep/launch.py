@@ -1,5 +1,6 @@
 """Runs the jobs of a sweep: groups first, then what is trained by itself; whatever a job does, the others go on."""
 
+import inspect
 import logging
 import os
 import signal
@@ -11,15 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from kindling import cli
 from kindling.result import write_json
 from kindling.sweep import pool
-from kindling.sweep.folder import AGAIN, FINISHED, GOING, NEW, SweepFolder, result_of
+from kindling.sweep.folder import FINISHED, NEW, SweepFolder, result_of
 from kindling.sweep.plan import Job, plan
 
 log = logging.getLogger("kindling")
@@ -59,7 +59,7 @@ def launch(context: Context, batch: Iterable[list[str]], first: int, workers: in
     unique = list({job.key: job for job in jobs}.values())
     folder = SweepFolder(Path(str(context.master.hydra.sweep.dir)))
     folder.place(unique)
-    say_what_there_is(len(jobs), unique, folder)
+    log.info(folder.summary(len(jobs)))
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         if any(state != FINISHED for state in folder.states.values()):
@@ -67,21 +67,10 @@ def launch(context: Context, batch: Iterable[list[str]], first: int, workers: in
     except Stop:
         log.info("on_error=stop: the other jobs are not run")
     except (KeyboardInterrupt, SystemExit) as error:
-        log.info(f"interrupted; to go on: python train.py resume={_short(folder.path)}")
+        log.info(f"interrupted; to go on: python train.py resume={folder.shown}")
         sys.exit(error.code if isinstance(error, SystemExit) else 130)
     placed = {job.key: job for job in unique}
     return [_returned(placed[job.key]) for job in jobs]
-
-
-def say_what_there_is(number: int, unique: list[Job], folder: SweepFolder) -> None:
-    same = number - len(unique)
-    states = Counter(folder.states.values())
-    parts = [f"{number} jobs"] + [f"{same} of them the same as others, which differ in knobs that nothing reads"] * (
-        same > 0
-    )
-    words = {FINISHED: "finished before", GOING: "to go on", AGAIN: "to try again"}
-    parts += [f"{states[state]} {word}" for state, word in words.items() if states[state]]
-    log.info(f"{', '.join(parts)}  in {_short(folder.path)}")
 
 
 class Sweep:
@@ -103,11 +92,7 @@ class Sweep:
         singles = [(job, why) for job, why in singles if states[job.key] != FINISHED]
         reasons = Counter(why for _, why in singles)
         for why, number in reasons.most_common():
-            log.info(
-                f"{number} job{'s' * (number > 1)} by itself: {why}"
-                if number == 1
-                else f"{number} jobs one by one: {why}"
-            )
+            log.info(f"{number} jobs one by one: {why}" if number > 1 else f"1 job by itself: {why}")
         self.total = sum(len(group.jobs) for group in waiting) + len(singles) + len(again)
         for group in waiting:
             singles += [(job, "") for job in self._train(group)]
@@ -152,7 +137,7 @@ class Sweep:
                 self._ended(job)
         if processes and pooled:
             of = {job.key: job for job in pooled}
-            arguments = (self.context, Singleton.get_state())
+            arguments = (self.context.hydra, self.context.task.__name__, self.context.master)
             orders = [self._order(job) for job in pooled]
             logged = self.folder.path / "workers.log"
             for order, outcome, why in pool.run(orders, run_in_worker, arguments, processes, logged):
@@ -162,10 +147,8 @@ class Sweep:
 
     def _order(self, job: Job) -> "Order":
         """Words that run it, or go on with it, in its folder."""
-        place = [f"hydra.sweep.subdir='{job.name}'", "+hydra.job_logging.handlers.console.level=WARNING"]
-        if self.folder.states[job.key] == GOING:
-            return Order(job.key, [f"resume='{job.folder}'", "hydra.output_subdir=null", *place], job.folder)
-        return Order(job.key, [*job.overrides, *place], job.folder)
+        quiet = "+hydra.job_logging.handlers.console.level=WARNING"
+        return Order(job.key, [*self.folder.words(job), quiet], job.folder)
 
     def _in_pool(self, job: Job) -> bool:
         import torch
@@ -221,11 +204,12 @@ def run_alone(context: Context, order: Order) -> tuple[str, str, str]:
     return "failed", f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
 
 
-def run_in_worker(context: Context, state: dict, order: Order) -> tuple[str, str, str]:
-    """`run_alone` in another process, which has to be told what Hydra knows."""
+def run_in_worker(hydra: HydraContext, task: str, master: DictConfig, order: Order) -> tuple[str, str, str]:
+    """`run_alone` in another process, which has to be told what Hydra knows; the program is imported there anew."""
     setup_globals()
-    Singleton.set_state(state)
-    return run_alone(context, order)
+    JobRuntime.instance().set("name", master.hydra.job.name)
+    function = inspect.unwrap(getattr(sys.modules["__main__"], task))  # as it is without @hydra.main
+    return run_alone(Context(hydra, function, master), order)
 
 
 def _process_of_its_own(context: Context, order: Order) -> tuple[str, str, str]:
@@ -254,7 +238,3 @@ def _returned(job: Job) -> JobReturn:
 
 def _interrupt(number: int, frame) -> None:
     raise KeyboardInterrupt
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

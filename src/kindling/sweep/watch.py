@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kindling import UserError
 from kindling.records import AfterEpoch
-from kindling.stopping import DIVERGED
+from kindling.stopping import DIVERGED, most_at_end
 
 
 class Watch(AfterEpoch):
@@ -57,8 +57,9 @@ class Watch(AfterEpoch):
         self.steps.append(trainer.global_step)
         alive = self.state["stopped"] == 0
         self._keep_best(metrics, alive, pl_module)
-        stopping = self._impatient(metrics, alive) | self._diverged(metrics["train/loss"], alive, trainer)
         over = trainer.current_epoch + 1 == trainer.max_epochs
+        stopping = self._impatient(metrics, alive)
+        stopping = stopping | self._diverged(metrics["train/loss"], alive, stopping | over, trainer)
         self._keep("last", [pl_module.stack.rows, *pl_module.stack.stacked_buffers], stopping | (alive & over))
         self.state["stopped"][stopping] = trainer.current_epoch + 1
         pl_module.rates.after_epoch(self._of_plateau)
@@ -106,19 +107,24 @@ class Watch(AfterEpoch):
         self.state["waited"] = torch.where(better, 0, self.state["waited"] + 1)
         return alive & (self.state["waited"] >= self.patience)
 
-    def _diverged(self, loss: Tensor, alive: Tensor, trainer: pl.Trainer) -> Tensor:
+    def _diverged(self, loss: Tensor, alive: Tensor, ending: Tensor, trainer: pl.Trainer) -> Tensor:
         losses, self.losses = torch.cat([part.to(loss.device) for part in self.losses]), []  # (steps, M)
         first = self.state["first"]
         first = torch.where(first.isnan() & loss.isfinite(), loss.clamp(min=self.plausible), first)
         self.state["first"] = first
         infinite = ~loss.isfinite() | ~losses.isfinite().all(0)
-        found = alive & (infinite | ((first > 0) & (loss > DIVERGED * first)))
+        most = most_at_end(self.plausible)
+        grown = (first > 0) & (loss > DIVERGED * first)
+        found = alive & (infinite | grown | (ending & (loss > most)))
         epoch, step = trainer.current_epoch + 1, trainer.global_step
         for m in found.nonzero().flatten().tolist():
             if infinite[m]:
                 at = step - len(losses) + int(losses[:, m].isfinite().long().argmin()) + 1
                 self.state["diverged"][m] = f"a loss that is not finite in epoch {epoch}, step {at}"
+            elif grown[m]:
+                where = f"train/loss {loss[m].item():.4g} in epoch {epoch}, step {step}"
+                self.state["diverged"][m] = f"{where}, over {DIVERGED:g} times {first[m].item():.4g}"
             else:
-                grown = f"train/loss {loss[m].item():.4g} in epoch {epoch}, step {step}"
-                self.state["diverged"][m] = f"{grown}, over {DIVERGED:g} times {first[m].item():.4g}"
+                text = f"train/loss {loss[m].item():.4g} at the end, over {most:.4g}: far worse than a constant answer"
+                self.state["diverged"][m] = text
         return found

@@ -1,0 +1,119 @@
+"""An extra: scores the test rows with a run's best weights, afterwards. `python -m kindling.evaluate run=<run folder>`
+
+For a run that was trained with test=false, such as a sweep's jobs, or whose test rows have changed. All test rows are
+scored, on one device. The result is the one a run has at its end: test/* in result.json, and the confusion matrix.
+"""
+
+import json
+import logging
+import math
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from kindling import UserError, cli
+from kindling.result import table, write_json
+
+log = logging.getLogger("kindling")
+
+USAGE = "python -m kindling.evaluate run=<run folder>"
+OF_TRAINING = ("limit_test_batches", "overfit_batches", "fast_dev_run", "profiler", "strategy", "devices", "num_nodes")
+
+
+def evaluate(folder: Path) -> dict[str, float | None]:
+    """The test metrics, which also go into the run's result.json, if it has one.
+
+    Raises:
+        UserError: there is no such run, or it has no weights, no test rows, or a model that cannot be tested.
+    """
+    cfg, best = _config(folder), folder / "checkpoints" / "best.ckpt"
+    if not best.is_file():
+        raise UserError(f"{folder} has no checkpoints/best.ckpt: it ended before its first epoch did. Train it again.")
+    import pytorch_lightning as pl
+
+    from kindling.device import choose_threads
+    from kindling.run import silence
+
+    silence()
+    pl.seed_everything(cfg.get("seed", 0), verbose=False)  # as the run did, before its data
+    data = cli.build(cfg.data)
+    model = cli.build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
+    _refuse_untestable(folder, data, model)
+    confusion = cfg.get("callbacks", {}).get("confusion")
+    callbacks = [cli.build(confusion)] if confusion else []
+    trainer = cli.build(_alone(cfg.trainer), model=model, data=data, callbacks=callbacks, logger=False)
+    import torch
+
+    threads = choose_threads(trainer, model, data)
+    try:
+        # The run's own checkpoint: a user's module may keep more than plain data in it.
+        trainer.test(model, datamodule=data, ckpt_path=best, weights_only=False, verbose=False)
+    finally:
+        torch.set_num_threads(threads)
+    found = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+    metrics = {name: value if math.isfinite(value) else None for name, value in found.items()}  # JSON has no NaN
+    _keep(folder / "result.json", metrics)
+    return metrics
+
+
+def _config(folder: Path) -> DictConfig:
+    file = folder / ".hydra" / "config.yaml"
+    if not file.is_file():
+        raise UserError(f"run={folder} is no run folder (it has no .hydra/config.yaml): give one, e.g. runs/.../...")
+    cfg = OmegaConf.load(file)
+    cfg.folder = str(folder)  # there it says ${hydra:runtime.output_dir}
+    return cfg
+
+
+def _refuse_untestable(folder: Path, data, model) -> None:
+    import pytorch_lightning as pl
+    from pytorch_lightning.utilities.model_helpers import is_overridden
+
+    rows = getattr(data, "rows", None)  # of a data set of ours, which has a loader in any case
+    there = len(rows["test"][1]) > 0 if rows else is_overridden("test_dataloader", data, pl.LightningDataModule)
+    if not there:
+        raise UserError(f"{folder} has no test rows to score: its data keeps none apart (data.test_share).")
+    if not is_overridden("test_step", model, pl.LightningModule):
+        raise UserError(f"{type(model).__name__} of {folder} has no test_step, which scores the test rows: write one.")
+
+
+def _alone(trainer: DictConfig) -> DictConfig:
+    """The run's trainer for one process over all test rows, on an accelerator only where there is one."""
+    alone = OmegaConf.masked_copy(trainer, [key for key in trainer if key not in OF_TRAINING])
+    alone._set_parent(trainer._get_parent())  # interpolations look there
+    alone.devices = 1
+    if alone.get("accelerator") not in (None, "cpu"):
+        alone.accelerator = "auto"
+    if alone._target_ == "kindling.device.auto":
+        del alone.devices  # it brings its own
+    return alone
+
+
+def _keep(file: Path, metrics: dict) -> None:
+    if not file.exists():
+        log.info(f"{file} is missing (the run was killed), so the test metrics are not written down")
+        return
+    result = json.loads(file.read_text())
+    kept = {name: value for name, value in result["metrics"].items() if not name.startswith("test/")}
+    write_json(file, {**result, "metrics": kept | metrics})
+
+
+def main() -> None:
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    log.setLevel(logging.INFO)
+    words = sys.argv[1:]
+    if {"--help", "-h"} & set(words):
+        sys.exit(print(f"{USAGE}\n\n{__doc__}"))
+    with cli.plain_errors():
+        if len(words) != 1 or not words[0].startswith("run=") or words[0] == "run=":
+            raise UserError(f"{' '.join(words) or 'nothing'} was typed, wanted is: {USAGE}")
+        folder = Path(words[0].removeprefix("run="))
+        metrics = evaluate(folder)
+        file = folder / "result.json"
+        result = json.loads(file.read_text()) if file.exists() else {"metrics": metrics, "best_epoch": "?"}
+        print(table(result["metrics"], result["best_epoch"]))
+
+
+if __name__ == "__main__":
+    main()
