@@ -18,7 +18,7 @@ from kindling.result import table, write_json
 log = logging.getLogger("kindling")
 
 USAGE = "python -m kindling.evaluate run=<run folder>"
-OF_TRAINING = ("limit_test_batches", "overfit_batches", "fast_dev_run", "profiler", "strategy", "devices", "num_nodes")
+OF_TRAINING = ("limit_test_batches", "overfit_batches", "fast_dev_run", "profiler", "strategy", "num_nodes")
 
 
 def evaluate(folder: Path) -> dict[str, float | None]:
@@ -31,6 +31,7 @@ def evaluate(folder: Path) -> dict[str, float | None]:
     if not best.is_file():
         raise UserError(f"{folder} has no checkpoints/best.ckpt: it ended before its first epoch did. Train it again.")
     import pytorch_lightning as pl
+    import torch
 
     from kindling.device import choose_threads
     from kindling.run import silence
@@ -43,8 +44,6 @@ def evaluate(folder: Path) -> dict[str, float | None]:
     confusion = cfg.get("callbacks", {}).get("confusion")
     callbacks = [cli.build(confusion)] if confusion else []
     trainer = cli.build(_alone(cfg.trainer), model=model, data=data, callbacks=callbacks, logger=False)
-    import torch
-
     threads = choose_threads(trainer, model, data)
     try:
         # The run's own checkpoint: a user's module may keep more than plain data in it.
@@ -80,14 +79,13 @@ def _refuse_untestable(folder: Path, data, model) -> None:
 
 def _alone(trainer: DictConfig) -> DictConfig:
     """The run's trainer for one process over all test rows, on an accelerator only where there is one."""
-    alone = OmegaConf.masked_copy(trainer, [key for key in trainer if key not in OF_TRAINING])
-    alone._set_parent(trainer._get_parent())  # interpolations look there
-    alone.devices = 1
-    if alone.get("accelerator") not in (None, "cpu"):
-        alone.accelerator = "auto"
-    if alone._target_ == "kindling.device.auto":
-        del alone.devices  # it brings its own
-    return alone
+    for key in OF_TRAINING:
+        trainer.pop(key, None)
+    if "devices" in trainer:
+        trainer.devices = 1
+    if trainer.get("accelerator") not in (None, "cpu"):
+        trainer.accelerator = "auto"
+    return trainer
 
 
 def _keep(file: Path, metrics: dict) -> None:
@@ -111,8 +109,8 @@ def main() -> None:
         folder = Path(words[0].removeprefix("run="))
         metrics = evaluate(folder)
         file = folder / "result.json"
-        result = json.loads(file.read_text()) if file.exists() else {"metrics": metrics, "best_epoch": "?"}
-        print(table(result["metrics"], result["best_epoch"]))
+        result = json.loads(file.read_text()) if file.exists() else {"metrics": metrics}
+        print(table(result["metrics"], result.get("best_epoch", "unknown")))
 
 
 if __name__ == "__main__":

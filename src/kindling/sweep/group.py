@@ -28,7 +28,7 @@ from kindling.sweep.stack import Stack, skeleton
 from kindling.sweep.update import Member, Part, Rates
 from kindling.sweep.watch import Watch
 from kindling.sweep.why_single import why_by_config, why_by_model
-from kindling.sweep.write import write_member
+from kindling.sweep.write import write_members
 
 log = logging.getLogger("kindling")
 
@@ -122,9 +122,7 @@ def train(group: Group, folder: Path) -> None:
     finally:
         torch.set_num_threads(before)
     seconds = (time.monotonic() - started) / len(group.jobs)
-    for m, job in enumerate(group.jobs):
-        if not job.folder.exists():
-            write_member(m, job, watch, module.stack, data, seconds)
+    write_members(group.jobs, watch, module.stack, data, seconds)
     checkpoint.unlink()
 
 

@@ -7,6 +7,7 @@ import ast
 import hashlib
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
@@ -18,6 +19,7 @@ REPEATED = (
 )
 
 
+@cache
 def changed(script: Path) -> list[str]:
     """Which of the repeated files, and `script` (train.py), are not those that the group's code was written for."""
     known = json.loads(FILE.read_text(encoding="utf-8"))

@@ -231,7 +231,7 @@ def _write_if_none(job: Job, status: str, why: str, trace: str) -> None:
 
 def _returned(job: Job) -> JobReturn:
     result = result_of(job.folder)
-    done = JobReturn(overrides=job.overrides, cfg=OmegaConf.create(job.raw), status=JobStatus.COMPLETED)
+    done = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
     done.return_value = result.get("score") if result.get("status") == "finished" else None
     return done
 

@@ -1,0 +1,138 @@
+"""Folds seeds, and ranks what is left."""
+
+import math
+import statistics
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kindling.leaderboard.jobs import FOLDED, Job, swept
+
+WORDS_OF_MANY_KNOBS = ("none", "null", "true", "false", "auto", "default")  # say nothing without their knob
+
+
+@dataclass
+class Row:
+    """One variant: the jobs that differ in seed, fold or split alone; or a baseline, which has no jobs."""
+
+    knobs: dict[str, str]
+    metric: str  # that is ranked
+    results: list[dict[str, float | None]]  # metrics of each repetition that has a finite score
+    finished: list[Job]  # those jobs
+    jobs: list[Job]  # also those that have none
+    name: str = ""  # of a baseline
+
+    @property
+    def scores(self) -> list[float]:
+        return [result[self.metric] for result in self.results]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.scores)
+
+    @property
+    def std(self) -> float | None:
+        """The sample's; None of a single score."""
+        return statistics.stdev(self.scores) if len(self.results) > 1 else None
+
+    @property
+    def count(self) -> str:
+        n, of = len(self.results), len(self.jobs)
+        return str(n) if self.name or n == of else f"{n} of {of}"
+
+    @property
+    def others(self) -> dict[str, float]:
+        """Means of the other metrics of the same stage."""
+        stage = self.metric.split("/")[0] + "/"
+        names = [name for name in self.results[0] if name.startswith(stage) and name != self.metric]
+        columns = {name: [result.get(name) for result in self.results] for name in names}
+        return {name: statistics.fmean(values) for name, values in columns.items() if None not in values}
+
+    @property
+    def params(self) -> int | None:
+        return self.finished[0].result.get("params") if self.finished else None
+
+    @property
+    def seconds(self) -> float | None:
+        return None if self.name else sum(job.result.get("seconds") or 0 for job in self.jobs)
+
+    def best_job(self, mode: str) -> Job:
+        pick = max if mode == "max" else min
+        return self.finished[pick(range(len(self.results)), key=self.scores.__getitem__)]
+
+
+@dataclass
+class Board:
+    """The jobs of a sweep, ranked by the monitored metric; baselines and notes are added later."""
+
+    folder: Path
+    jobs: list[Job]
+    knobs: list[str]  # swept, without the folded ones
+    folded: list[str]  # swept
+    metric: str
+    mode: str
+    rows: list[Row]  # best first
+    unranked: list[Job]
+    baselines: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def others(self) -> list[str]:
+        """The other metrics' names."""
+        return list(dict.fromkeys(name for row in [*self.rows, *self.baselines] for name in row.others))
+
+    def label(self, row: Row) -> str:
+        """A variant in words: `tanh depth=2`."""
+        return label(row.knobs, self.rows)
+
+
+def rank(folder: Path, jobs: list[Job]) -> Board:
+    """Fold, score and sort the jobs."""
+    differing = swept(jobs)
+    knobs = [key for key in differing if key not in FOLDED]
+    metric, mode = _watched(jobs)
+    groups: dict[tuple, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(tuple(job.knobs.get(key, "") for key in knobs), []).append(job)
+    rows, unranked = [], []
+    for values, members in groups.items():
+        scores = [_score(job, metric) for job in members]
+        finished = [job for job, score in zip(members, scores, strict=True) if score is not None]
+        results = [
+            {**job.metrics, metric: score} for job, score in zip(members, scores, strict=True) if score is not None
+        ]
+        rows += [Row(dict(zip(knobs, values, strict=True)), metric, results, finished, members)] if finished else []
+        unranked += [job for job, score in zip(members, scores, strict=True) if score is None]
+    for job in unranked:
+        job.reason = job.reason or ("" if job.status != "finished" else f"it has no finite {metric}")
+    rows.sort(key=lambda row: row.mean, reverse=mode == "max")
+    return Board(folder, jobs, knobs, [key for key in differing if key in FOLDED], metric, mode, rows, unranked)
+
+
+def label(knobs: dict[str, str], rows: list[Row]) -> str:
+    """A word alone where it says enough, numbers and what several knobs may be with the knob's name."""
+    uses = Counter(value for row in rows for value in set(row.knobs.values()))
+    shared = {v for v in uses if len({key for row in rows for key, value in row.knobs.items() if value == v}) > 1}
+    words = []
+    for key, value in knobs.items():
+        plain = value.replace("_", "").isalpha() and value not in WORDS_OF_MANY_KNOBS and value not in shared
+        words += [value if plain else f"{key}={value}"] if value else []
+    return " ".join(words) or "the default"
+
+
+def _watched(jobs: list[Job]) -> tuple[str, str]:
+    """The metric to rank by, which is the training rows' loss where there are no validation rows; min or max."""
+    named = next((job.result for job in jobs if job.result.get("monitor")), {})
+    metric, mode = named.get("monitor", "val/loss"), named.get("mode") or "min"
+    there = {name for job in jobs for name in job.metrics}
+    without_validation = metric not in there and "train/loss" in there
+    return ("train/loss", "min") if without_validation else (metric, mode)
+
+
+def _score(job: Job, metric: str) -> float | None:
+    """The job's value of the metric at its best epoch; None if it did not finish or has none that is finite."""
+    if job.status != "finished":
+        return None
+    own = job.result.get("monitor") or metric  # a job may have watched another metric
+    score = job.result.get("score") if own == metric else job.metrics.get(metric)
+    return score if score is not None and math.isfinite(score) else None

@@ -1,0 +1,65 @@
+"""From a sweep's folder to its leaderboard, effects and tested winner."""
+
+import logging
+from pathlib import Path
+
+from kindling.leaderboard.baselines import add_baselines
+from kindling.leaderboard.board import Board, rank
+from kindling.leaderboard.jobs import read_jobs
+from kindling.leaderboard.write import as_csv, as_markdown, as_text, number, write_whole
+
+log = logging.getLogger("kindling")
+
+
+def make_board(folder: Path) -> Board:
+    """Rank the jobs, print the table, write leaderboard.csv, leaderboard.md and effects.png, test the winner.
+
+    Raises:
+        UserError: the folder has no jobs.
+    """
+    board = rank(folder, read_jobs(folder))
+    add_baselines(board)
+    _compare(board)
+    print(as_text(board))
+    write_whole(folder / "leaderboard.csv", as_csv(board))
+    write_whole(folder / "leaderboard.md", as_markdown(board))
+    if len(board.rows) > 1:
+        from kindling.leaderboard.draw import png  # matplotlib, 0.5 s
+
+        write_whole(folder / "effects.png", png(board))
+    if board.rows:
+        tested = _tested(board)
+        print(tested)
+        board.notes.append(tested)
+        write_whole(folder / "leaderboard.md", as_markdown(board))
+    return board
+
+
+def _compare(board: Board) -> None:
+    """Notes on the winner against the runner-up and the baselines."""
+    from kindling.leaderboard.noise import verdict  # numpy
+
+    if said := verdict(board):
+        board.notes.insert(0, said)
+    better = max if board.mode == "max" else min
+    best = better(board.baselines, key=lambda row: row.mean, default=None)
+    if board.rows and best and better(best.mean, board.rows[0].mean) == best.mean:
+        board.notes.append(f"No variant is better than the baseline {best.name} ({number(best.mean)}).")
+
+
+def _tested(board: Board) -> str:
+    """The winner's metrics on the test rows, which are scored now if they were not before."""
+    job = board.rows[0].best_job(board.mode)
+    metrics = {name: value for name, value in job.metrics.items() if name.startswith("test/")}
+    if not metrics:
+        from kindling.evaluate import evaluate
+
+        level = log.level
+        log.setLevel(logging.WARNING)  # of that run nothing but its test metrics is wanted here
+        try:
+            metrics = evaluate(job.folder)
+        except Exception as error:  # the user's model or data; the ranking stands without it
+            return f"The winner's test rows were not scored: {error}"
+        finally:
+            log.setLevel(level)
+    return "winner on the test rows: " + "  ".join(f"{k.split('/', 1)[1]} {number(v)}" for k, v in metrics.items())
