@@ -3,7 +3,6 @@
 Delete this file, its test and its line in conf/config.yaml, and everything else runs on.
 """
 
-import csv
 import logging
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from kindling.checkpoints import BestAndLast
 from kindling.records import AfterEpoch, log_figure, log_text
+from kindling.result import write_counts
 
 log = logging.getLogger("kindling")
 
@@ -20,7 +20,7 @@ class ConfusionMatrix(AfterEpoch):
     """Rows are true classes, columns predicted ones. The counts are the model's, over all rows of the epoch.
 
     Args:
-        folder: the run's; the test set's matrix is written there, of the best weights.
+        folder: the run's; the matrices of the best weights are written there.
     """
 
     def __init__(self, folder: str):
@@ -36,8 +36,9 @@ class ConfusionMatrix(AfterEpoch):
         best = next((c.best for c in trainer.callbacks if isinstance(c, BestAndLast)), {})
         stage, counts = _watched(best.get("counts", {}))
         if counts is not None and trainer.is_global_zero:
-            title = f"{stage} rows, best epoch ({best['epoch']})"
-            figure = draw(counts.tolist(), pl_module.hparams["class_names"], title)
+            names, title = pl_module.hparams["class_names"], f"{stage} rows, best epoch ({best['epoch']})"
+            write_counts(self.folder / f"confusion_matrix_{stage}.csv", counts.tolist(), names)
+            figure = draw(counts.tolist(), names, title)
             log_figure(trainer.loggers, f"confusion/{stage}", figure, best["epoch"])
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -45,10 +46,7 @@ class ConfusionMatrix(AfterEpoch):
         if counts is None or not trainer.is_global_zero:
             return
         names, table = pl_module.hparams["class_names"], counts.tolist()
-        with (self.folder / "confusion_matrix.csv").open("w", newline="") as file:
-            csv.writer(file).writerows(
-                [["true", *names], *([name, *row] for name, row in zip(names, table, strict=True))]
-            )
+        write_counts(self.folder / "confusion_matrix.csv", table, names)
         figure = draw(table, names, "test rows, best weights")
         figure.savefig(self.folder / "confusion_matrix.png")
         log_figure(trainer.loggers, "confusion/test", figure, trainer.current_epoch)

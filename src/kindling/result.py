@@ -1,5 +1,6 @@
 """The parts of result.json and of the table on the console."""
 
+import csv
 import json
 import math
 import os
@@ -63,6 +64,13 @@ def write_json(path: Path, content: dict) -> None:
     part = path.with_suffix(".json.part")
     part.write_text(json.dumps(content, indent=2) + "\n")
     os.replace(part, path)
+
+
+def write_counts(path: Path, counts: list[list[int]], names: list[str]) -> None:
+    """Confusion counts as CSV: rows true, columns predicted."""
+    with path.open("w", newline="") as file:
+        rows = [[name, *row] for name, row in zip(names, counts, strict=True)]
+        csv.writer(file).writerows([["true", *names], *rows])
 
 
 @cache

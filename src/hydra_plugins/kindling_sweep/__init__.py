@@ -4,7 +4,7 @@ Hydra imports this at every start, so nothing here may import torch.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -20,10 +20,11 @@ class TogetherLauncher(Launcher):
     Args:
         workers: processes for jobs by themselves; null: as many as cores, where it is worth it; 0: none.
         most_bytes: memory that a group may take, about.
+        figures: called with the jobs' folders at the end, or null.
     """
 
-    def __init__(self, workers: int | None, most_bytes: float):
-        self.workers, self.most_bytes = workers, most_bytes
+    def __init__(self, workers: int | None, most_bytes: float, figures: Callable[[list[Path]], None] | None):
+        self.options = {"workers": workers, "most_bytes": most_bytes, "figures": figures}
 
     def setup(self, *, hydra_context, task_function, config: DictConfig) -> None:
         self.context = (hydra_context, task_function, config)
@@ -31,7 +32,7 @@ class TogetherLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         from kindling.sweep.launch import Context, launch
 
-        return launch(Context(*self.context), job_overrides, initial_job_idx, self.workers, self.most_bytes)
+        return launch(Context(*self.context), job_overrides, **self.options)
 
 
 class GridSweeper(BasicSweeper):

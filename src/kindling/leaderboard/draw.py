@@ -1,14 +1,14 @@
 """effects.png: a panel for every knob, and a map of the two strongest. Colours are told apart by colour-blind eyes."""
 
 import io
-import statistics
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from kindling.leaderboard.board import Board
-from kindling.leaderboard.effects import Effect, effects, in_order, marginal
+from kindling.leaderboard.effects import Effect, effects, marginal, robust_limits
 
 MOST_PANELS = 6
 MOST_TICKS = 14  # values with a label; of more, some
@@ -22,91 +22,96 @@ def png(board: Board) -> bytes:
 
 
 def draw(board: Board) -> Figure:
-    """Panels three in a row, the map of two knobs below them."""
-    found = effects(board.rows)
-    shown, pair = found[:MOST_PANELS], found[:2] if len(found) > 1 else []
-    columns = min(3, max(len(shown), 2 if pair else 1))
-    lines = -(-len(shown) // columns)
-    map_height = 1.6 + 0.42 * min(len(pair[0].scores), 12) if pair else 0
-    height = 0.9 + 3.0 * lines + map_height
-    figure = Figure(figsize=(max(6.5, 4.2 * columns), height), dpi=100, layout="constrained")
-    grid = figure.add_gridspec(lines + bool(pair), columns, height_ratios=[3.0] * lines + [map_height] * bool(pair))
-    better = "higher" if board.mode == "max" else "lower"
-    left_out = f"; {len(found) - len(shown)} weaker knobs are not shown" if len(found) > len(shown) else ""
-    figure.suptitle(
-        f"{board.metric} ({better} is better) by the value of each knob: a dot is a variant, the square their mean, "
-        f"the bar its standard deviation{left_out}",
-        fontsize=10, wrap=True,
-    )  # fmt: skip
-    limits = robust_limits([row.mean for row in board.rows])
+    """Panels, two or three in a row, the strongest knob first; below them the map of the two strongest."""
+    scores = [row.mean for row in board.rows]
+    low, high = _range(scores, board.mode)
+    found = effects(board, (low, high))
+    shown, pair = found[:MOST_PANELS], sorted(found[:2], key=lambda effect: len(effect.scores)) if found[1:] else []
+    columns = {1: 1, 2: 2, 4: 2}.get(len(shown), 3)
+    heights = [3.0] * -(-len(shown) // columns) + [1.5 + 0.45 * min(len(e.scores), 12) for e in pair[:1]]  # inches
+    width = max(6.5, 4.2 * columns, *(2 + 0.65 * min(len(e.scores), MOST_TICKS) for e in pair))
+    figure = Figure(figsize=(width, 0.9 + sum(heights)), dpi=100, layout="constrained")
+    grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
+    figure.suptitle(_caption(board, len(found) - len(shown), sum(not low <= s <= high for s in scores)), fontsize=10)
+    ends = [
+        m + sign * s for e in shown for m, s in zip(e.means.values(), e.stds.values(), strict=True) for sign in (-1, 1)
+    ]
+    margin = 0.05 * (max(high, *ends) - min(low, *ends)) or 0.05 * abs(high) or 1.0
     for i, effect in enumerate(shown):
         axes = figure.add_subplot(grid[i // columns, i % columns])
-        _panel(axes, effect, limits, board.metric if i % columns == 0 else "")
+        axes.set_ylim(min(low, *ends) - margin, max(high, *ends) + margin)
+        axes.tick_params(labelleft=i % columns == 0)
+        axes.set_ylabel(board.metric if i % columns == 0 else "")
+        beyond = {value: _beyond(board, effect.knob, value, low, high) for value in effect.scores}
+        _panel(axes, effect, beyond)
     if pair:
-        _map(figure, figure.add_subplot(grid[lines, :]), board, *pair)
+        _map(figure, figure.add_subplot(grid[-1, :]), board, *pair)
     return figure
 
 
-def robust_limits(values: list[float]) -> tuple[float, float]:
-    """The range of the values without far outliers: at most three quartile ranges beyond the quartiles (Tukey 1977)."""
-    if len(values) < 4:
-        return min(values), max(values)
-    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
-    reach = 3 * (third - first) or float("inf")
-    inside = [value for value in values if first - reach <= value <= third + reach]
-    return min(inside), max(inside)
+def _range(scores: list[float], mode: str) -> tuple[float, float]:
+    """What is drawn; where variants are far worse than all others, with a gap between those and the others."""
+    low, high = robust_limits(scores, mode)
+    gap = 0.25 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - gap * (min(scores) < low), high + gap * (max(scores) > high)
 
 
-def _panel(axes, effect: Effect, limits: tuple[float, float], label: str) -> None:
-    low, high = limits
-    margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
-    axes.set_ylim(low - margin, high + margin)
-    outside = 0
-    random = np.random.default_rng(0)  # so that dots do not hide each other
-    for place, scores in enumerate(effect.scores.values()):
+def _caption(board: Board, left_out: int, outside: int) -> str:
+    lines = [
+        f"{board.metric} ({'higher' if board.mode == 'max' else 'lower'} is better) by the value of each knob",
+        "dot: a variant; square and bar: their mean and standard deviation",
+    ]
+    lines += [f"triangle: one of {outside} far outside, which counts as that much"] * (outside > 0)
+    lines += [f"weaker knobs left out: {left_out}"] * (left_out > 0)
+    return "\n".join(lines)
+
+
+def _beyond(board: Board, knob: str, value: str, low: float, high: float) -> np.ndarray:
+    """Of the variants with that value, -1 for below the range, 1 for above, 0 for within."""
+    scores = np.array([row.mean for row in board.rows if row.knobs[knob] == value])
+    return (scores > high).astype(int) - (scores < low)
+
+
+def _panel(axes, effect: Effect, beyond: dict[str, np.ndarray]) -> None:
+    random = np.random.default_rng(0)  # aside, so that dots do not hide each other
+    for place, (value, scores) in enumerate(effect.scores.items()):
         at = place + random.uniform(-0.16, 0.16, len(scores)) * (len(scores) > 1)
-        seen = np.clip(scores, low - 0.7 * margin, high + 0.7 * margin)
-        beyond = seen != np.array(scores)
-        outside += int(beyond.sum())
-        axes.plot(at[~beyond], seen[~beyond], "o", color=FAINT, alpha=0.55, markersize=4, markeredgewidth=0)
-        up = seen > low
-        for marker, chosen in (("^", beyond & up), ("v", beyond & ~up)):
-            axes.plot(at[chosen], seen[chosen], marker, color=FAINT, markersize=5, markeredgewidth=0)
-    means, stds = list(effect.means.values()), list(effect.stds.values())
-    axes.errorbar(range(len(means)), means, stds, fmt="s", color=DARK, markersize=6, capsize=3, linewidth=1.4)
+        for side, marker in ((0, "o"), (1, "^"), (-1, "v")):
+            chosen = beyond[value] == side
+            look = {"color": FAINT, "alpha": 0.6 if side == 0 else 1, "markersize": 4 + abs(side)}
+            axes.plot(at[chosen], np.array(scores)[chosen], marker, markeredgewidth=0, **look)
+    places, means, stds = range(len(effect.scores)), list(effect.means.values()), list(effect.stds.values())
+    axes.errorbar(places, means, stds, fmt="s", color=DARK, markersize=6, capsize=3, linewidth=1.4)
     _ticks(axes.set_xticks, list(effect.scores), most_letters=30)
     axes.set_xlim(-0.6, len(means) - 0.4)
     strength = "" if effect.strength is None else f" explains {effect.strength:.0%} of the variance"
     axes.set_title(f"{effect.knob}{strength}", fontsize=10)
-    axes.set_ylabel(label)
     axes.grid(axis="y", alpha=0.3)
-    if outside:
-        axes.set_xlabel(f"triangles: {outside} far outside, at the edge", fontsize=8)
 
 
 def _map(figure: Figure, axes, board: Board, one: Effect, other: Effect) -> None:
-    """Mean over the other knobs of every pair of values, the best framed."""
+    """Mean over the other knobs of every pair of values, the best framed; `one` downwards, `other` to the right."""
     cells = marginal(board.rows, lambda row: (row.knobs[one.knob], row.knobs[other.knob]))
-    rows, columns = in_order(list(one.scores)), in_order(list(other.scores))
-    means = np.array([[np.mean(cells.get((r, c), np.nan)) for c in columns] for r in rows])
-    low, high = robust_limits(means[~np.isnan(means)].tolist())
+    means = np.array([[np.mean(cells.get((r, c), np.nan)) for c in other.scores] for r in one.scores])
+    low, high = robust_limits(means[~np.isnan(means)], board.mode)
+    spread = 0.0 if high > low else 1e-3 * abs(low) or 1.0  # one value alone has no range of colours
+    low, high = low - spread, high + spread
     colours = colormaps["viridis" if board.mode == "max" else "viridis_r"]
     image = axes.imshow(means, cmap=colours, vmin=low, vmax=high, aspect="auto")
+    axes.set_facecolor("#e6e6e6")  # of pairs without a variant
     cut = bool(np.nanmin(means) < low), bool(np.nanmax(means) > high)
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(cut, "neither")
-    bar = figure.colorbar(image, ax=axes, extend=extend, pad=0.01)
-    bar.set_label(board.metric)
-    best = np.unravel_index((np.nanargmax if board.mode == "max" else np.nanargmin)(means), means.shape)
-    if len(columns) <= MOST_TICKS and len(rows) <= MOST_TICKS:
+    figure.colorbar(image, ax=axes, extend=extend, pad=0.01).set_label(board.metric)
+    if max(means.shape) <= MOST_TICKS:
         for (i, j), mean in np.ndenumerate(means):
             red, green, blue, _ = colours(image.norm(mean))
+            text = "" if np.isnan(mean) else f"{mean:#.4g}".rstrip(".")
             bright = 0.3 * red + 0.59 * green + 0.11 * blue > 0.55
-            text = "" if np.isnan(mean) else f"{mean:.3g}"
             axes.text(j, i, text, ha="center", va="center", fontsize=9, color="black" if bright else "white")
-    frame = {"fill": False, "edgecolor": "black", "linewidth": 2.5, "clip_on": False}
-    axes.add_patch(type(axes.patch)((best[1] - 0.5, best[0] - 0.5), 1, 1, **frame))
-    _ticks(axes.set_xticks, columns, most_letters=100)
-    _ticks(axes.set_yticks, rows)
+    best = np.unravel_index((np.nanargmax if board.mode == "max" else np.nanargmin)(means), means.shape)
+    axes.add_patch(Rectangle((best[1] - 0.5, best[0] - 0.5), 1, 1, fill=False, linewidth=2.5, clip_on=False))
+    _ticks(axes.set_xticks, list(other.scores), most_letters=100)
+    _ticks(axes.set_yticks, list(one.scores))
     note = "; colours end before far outliers" if any(cut) else ""
     axes.set_title(f"{one.knob} and {other.knob}: mean over the rest, the best framed{note}", fontsize=10)
     axes.set(xlabel=other.knob, ylabel=one.knob)

@@ -1,10 +1,13 @@
 """What each swept knob does to the score: marginal means, and how much of the differences they explain."""
 
+import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kindling.leaderboard.board import Row
+import numpy as np
+
+from kindling.leaderboard.board import Board, Row
 
 
 @dataclass
@@ -25,13 +28,17 @@ class Effect:
         return {value: statistics.stdev(s) if len(s) > 1 else 0.0 for value, s in self.scores.items()}
 
 
-def effects(rows: list[Row]) -> list[Effect]:
-    """Of every swept knob, the strongest first: by the share of the variance that its marginal means explain."""
+def effects(board: Board, limits: tuple[float, float] = (-math.inf, math.inf)) -> list[Effect]:
+    """Of every swept knob, the strongest first: by the share of the variance that its marginal means explain.
+
+    A score outside the limits counts as the limit: one that is 1e5 times the others would be all the variance.
+    """
     found = []
-    for knob in rows[0].knobs:
-        scores = marginal(rows, lambda row, knob=knob: row.knobs[knob])
-        scores = {value: scores[value] for value in in_order(list(scores))}
-        found.append(Effect(knob, scores, None if len(scores) == len(rows) else _explained(scores)))
+    for knob in board.knobs:
+        scores = marginal(board.rows, lambda row, knob=knob: row.knobs[knob])
+        values = in_order(dict.fromkeys(job.knobs.get(knob, "") for job in board.jobs))
+        held = {v: [min(max(score, limits[0]), limits[1]) for score in scores[v]] for v in values if v in scores}
+        found.append(Effect(knob, held, None if len(held) == len(board.rows) else _explained(held)))
     return sorted(found, key=lambda effect: -1.0 if effect.strength is None else effect.strength, reverse=True)
 
 
@@ -43,7 +50,24 @@ def marginal(rows: list[Row], key: Callable[[Row], object]) -> dict:
     return found
 
 
-def in_order(values: list[str]) -> list[str]:
+def robust_limits(values: Sequence[float], mode: str) -> tuple[float, float]:
+    """Lowest and highest of the values that are not far worse than the others.
+
+    Far worse: by over three quartile ranges than the worst quarter (Tukey 1977); and, as half of a sweep may diverge,
+    by over 30 quartile ranges of the better half, and five times its size, than that half.
+    """
+    sign = -1 if mode == "max" else 1
+    losses = np.sort(sign * np.asarray(values, dtype=float))
+    first, third = np.quantile(losses[: (len(losses) + 1) // 2], [0.25, 0.75])
+    worst = third + max(30 * (third - first), 5 * abs(third))
+    first, third = np.quantile(losses, [0.25, 0.75])
+    if len(losses) > 3 and third > first:
+        worst = min(worst, third + 3 * (third - first))
+    ends = sign * losses[0], sign * losses[losses <= worst][-1]
+    return float(min(ends)), float(max(ends))
+
+
+def in_order(values: Sequence[str]) -> list[str]:
     """Numbers by size, then words as they come."""
     return sorted(values, key=lambda value: (_number(value) is None, _number(value) or 0.0))
 

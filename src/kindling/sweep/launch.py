@@ -8,7 +8,7 @@ import subprocess
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,14 +44,20 @@ class Stop(Exception):
     """on_error=stop, and a job has failed."""
 
 
-def launch(context: Context, batch: Iterable[list[str]], first: int, workers: int | None, most_bytes: float) -> list:
+def launch(
+    context: Context,
+    batch: Iterable[list[str]],
+    workers: int | None,
+    most_bytes: float,
+    figures: Callable[[list[Path]], None] | None,
+) -> list[JobReturn]:
     """What a launcher does with the jobs: a JobReturn of each, in order.
 
     Args:
         batch: the overrides of each job.
-        first: number of the first.
         workers: processes for jobs by themselves; None: as many as there are cores, if it is worth it.
         most_bytes: memory that a group may take.
+        figures: draws pictures of the best of these folders.
     """
     setup_globals()
     configure_log(context.master.hydra.hydra_logging, context.master.hydra.verbose)
@@ -64,6 +70,8 @@ def launch(context: Context, batch: Iterable[list[str]], first: int, workers: in
     try:
         if any(state != FINISHED for state in folder.states.values()):
             Sweep(context, folder, unique, workers, most_bytes).run()
+            if figures:
+                figures([job.folder for job in unique if result_of(job.folder)])
     except Stop:
         log.info("on_error=stop: the other jobs are not run")
     except (KeyboardInterrupt, SystemExit) as error:

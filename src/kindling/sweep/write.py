@@ -18,7 +18,7 @@ from torch.utils.tensorboard.summary import hparams, text
 
 from kindling import cli
 from kindling.data import Data
-from kindling.result import result, write_json
+from kindling.result import result, write_counts, write_json
 from kindling.sweep.events import record, scalar_records
 from kindling.sweep.plan import Job
 from kindling.sweep.stack import Stack
@@ -75,9 +75,7 @@ def _write(
     counts = records.watch.state["counts"]
     if counts and outcome["best_epoch"] and job.resolved["callbacks"].get("confusion"):
         names = stack.templates[0][1].hparams["class_names"]
-        with (folder / f"confusion_matrix_{records.stage}.csv").open("w", newline="") as file:
-            table = [[name, *row] for name, row in zip(names, counts[0][m].tolist(), strict=True)]
-            csv.writer(file).writerows([["true", *names], *table])
+        write_counts(folder / f"confusion_matrix_{records.stage}.csv", counts[0][m].tolist(), names)
     if job.resolved["logger"].get("tensorboard"):
         _events(folder, job, config, events, outcome, records.stage)
     write_json(folder / "result.json", outcome)
