@@ -59,9 +59,8 @@ def why_by_config(resolved: dict, script: Path) -> str | None:
 def why_by_model(model: pl.LightningModule, data: pl.LightningDataModule, patience: int | None) -> str | None:
     """The reason that lies in the built model and data, or None."""
     if not isinstance(model, Model) or not isinstance(data, Data):
-        return (
-            f"{type(model if not isinstance(model, Model) else data).__name__} is not made from Kindling's base class"
-        )
+        odd = data if isinstance(model, Model) else model
+        return f"{type(odd).__name__} is not made from Kindling's base class"
     for thing, base, own in ((model, Model, ("forward",)), (data, Data, ("load",))):
         replaced = _replaced(type(thing), base, own)
         if replaced:
@@ -168,7 +167,8 @@ def _why_vmap(model: Model, x: torch.Tensor) -> str | None:
     try:
         with torch.no_grad():
             alone = model(x)
-            both = vmap(lambda w, b: functional_call(model, (w, b), (x,)), randomness="error")(*twice)
+            call = vmap(lambda w, b, x: functional_call(model, (w, b), (x,)), randomness="error")
+            both = call(*twice, torch.stack([x, x]))
         same = torch.allclose(both, alone.expand_as(both), rtol=1e-4, atol=1e-5)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
         return f"torch.func.vmap cannot run its forward pass ({str(error).splitlines()[0][:80]})"
