@@ -2,7 +2,7 @@
 one after the other (hydra/launcher=basic), by a stock-style Lightning module under Hydra, by scikit-learn in two
 processes, and by a raw PyTorch loop that only trains. Prints ratios to the first.
 
-    python tests/benchmarks/sweep.py                        # 3 rounds, Adam
+    python tests/benchmarks/sweep.py                        # 3 rounds, Adam: about 10 minutes on two cores
     python tests/benchmarks/sweep.py --optimizers adam sgd
     python tests/benchmarks/sweep.py --grid                 # 90 jobs: activations x depths x optimizers x seeds
     python tests/benchmarks/sweep.py --thousand             # 1,000 jobs together: seconds, first step, memory
@@ -44,6 +44,7 @@ RATES = {"adam": "lr=0.001,0.003,0.01,0.03,0.1", "sgd": "lr=0.01,0.03,0.1,0.2,0.
 GRID = ["activation=sigmoid,tanh,relu", "depth=1,2,4", "optimizer=sgd,adam"]
 TAGS = {f"{stage}/{name}" for stage in ("train", "val") for name in overhead.NAMES}
 WAYS = ("basic", "stock", "sklearn", "raw")
+BOUNDS = {"must": ("", 15, 100, 8, 8), "goal": ("", 25, 200, 12, 12)}  # of the ratios
 
 
 def product(axes: list[str]) -> list[tuple[str, ...]]:
@@ -222,9 +223,9 @@ def main() -> None:
             others = {way.__name__: partial(way, sizes, kind, seeds) for way in (stock, sklearn)}
             sweep = random_rows(sizes, kind, folder), [RATES[kind]], seeds
             rows.append(row(options, f"{'-'.join(map(str, sizes))} {kind}", sweep, others))
-    if not options.thousand:
-        bounds = {"": ("together", *WAYS), "must": ("", 15, 100, 8, 8), "goal": ("", 25, 200, 12, 12)}
-        rows = [f"{name:15}" + "".join(f"{cell:>9}" for cell in cells) for name, cells in bounds.items()] + rows
+    heads = {} if options.thousand else {"": ("together", *WAYS)}
+    heads |= {} if options.thousand or options.grid else BOUNDS
+    rows = [f"{name:15}" + "".join(f"{cell:>9}" for cell in cells) for name, cells in heads.items()] + rows
     print("\n".join(["", *rows]))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from kindling import UserError
 from kindling.data.loader import Pixels, TensorLoader
 from kindling.data.scaling import apply_transform, column_transform, target_statistics
+from kindling.data.split import check_shares, split_by_fold, split_by_shares
 
 
 @dataclass
@@ -40,6 +41,8 @@ class Data(pl.LightningDataModule, ABC):
         scale: "standard" (mean 0, standard deviation 1), "minmax" (0 to 1) or "none"; missing values become the mean.
         scale_target: of a regression: "standard" (metrics stay in the target's own unit) or "none".
         val_share, test_share: shares of the rows; test_share is ignored where the set has test rows of its own.
+        folds: cross-validation: rows that are not for testing in so many parts, alike in size and shares of classes.
+        fold: the part, counted from 0, that is for validation, in place of val_share.
         split_seed: seed of the split, apart from `seed` so that a sweep over seeds compares on the same rows.
         seed: with the epoch's number it gives the order of the training rows.
         chunk: mini-batches in a training step: "auto" (about a second's work), "off", or a number.
@@ -54,18 +57,18 @@ class Data(pl.LightningDataModule, ABC):
         scale_target: str = "standard",
         val_share: float = 0.1,
         test_share: float = 0.1,
+        folds: int | None = None,
+        fold: int = 0,
         split_seed: int = 0,
         seed: int = 0,
         chunk: int | str = "auto",
     ):
         super().__init__()
-        if not (val_share >= 0 and test_share >= 0 and val_share + test_share < 1):
-            raise UserError(
-                f"data.val_share={val_share} and data.test_share={test_share} must be at least 0 and together under 1."
-            )
+        check_shares(val_share, test_share, folds, fold)
         self.batch_size, self.chunk = batch_size, chunk
         self.features, self.degree, self.scale, self.scale_target = features, degree, scale, scale_target
-        self.val_share, self.test_share, self.split_seed, self.seed = val_share, test_share, split_seed, seed
+        self.val_share, self.test_share, self.folds, self.fold = val_share, test_share, folds, fold
+        self.split_seed, self.seed = split_seed, seed
         self.rows: dict[str, tuple[Tensor, Tensor]] = {}  # stage -> x, y; empty until setup
 
     @abstractmethod
@@ -126,9 +129,12 @@ class Data(pl.LightningDataModule, ABC):
     def _split(self, examples: Examples) -> dict[str, tuple[Tensor, Tensor]]:
         order = torch.randperm(len(examples.x), generator=torch.Generator().manual_seed(self.split_seed))
         num_test = 0 if examples.test else round(self.test_share * len(order))
-        num_val = round(self.val_share * len(order))
-        test, val, train = order.split([num_test, num_val, len(order) - num_test - num_val])
-        rows = {stage: (examples.x[i], examples.y[i]) for stage, i in (("train", train), ("val", val), ("test", test))}
+        if self.folds is None:
+            found = split_by_shares(order, num_test, round(self.val_share * len(order)))
+        else:
+            classes = examples.y.flatten() if examples.task in ("binary", "multiclass") else None
+            found = split_by_fold(order, num_test, self.folds, self.fold, classes)
+        rows = {stage: (examples.x[i], examples.y[i]) for stage, i in found.items()}
         return {**rows, "test": examples.test} if examples.test else rows
 
     def _evaluation(self, stage: str) -> TensorLoader | list:

@@ -76,7 +76,7 @@ def data_text(config: str, metric: str) -> str:
 
 def _versions(text: str) -> list[str]:
     """Sizes and times of the files that the data's config names: with another table the baselines are others."""
-    values = {value.strip("'\"") for value in re.findall(r": (\S+)$", text, flags=re.MULTILINE)}
+    values = {value.strip("'\"") for value in re.findall(r": (\S{1,200})$", text, flags=re.MULTILINE)}
     paths = [path for value in sorted(values) for path in (Path(value), cli.CONF.parent / value) if path.is_file()]
     return [f"{path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kindling.leaderboard.jobs import FOLDED, Job, swept
 
-WORDS_OF_MANY_KNOBS = ("none", "null", "true", "false", "auto", "default")  # say nothing without their knob
+WORDS_OF_MANY_KNOBS = {"none", "null", "true", "false", "auto", "default"}  # say nothing without their knob
 
 
 @dataclass
@@ -73,6 +73,7 @@ class Board:
     mode: str
     rows: list[Row]  # best first
     unranked: list[Job]
+    ambiguous: set[str]  # values that more than one knob may have
     baselines: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -81,43 +82,35 @@ class Board:
         """The other metrics' names."""
         return list(dict.fromkeys(name for row in [*self.rows, *self.baselines] for name in row.others))
 
-    def label(self, row: Row) -> str:
-        """A variant in words: `tanh depth=2`."""
-        return label(row.knobs, self.rows)
+    def label(self, knobs: dict[str, str]) -> str:
+        """A variant in words, `tanh depth=2`: with the knob's name where the value alone does not say enough."""
+        words = []
+        for key, value in knobs.items():
+            plain = value.replace("_", "").isalpha() and value not in self.ambiguous
+            words += [value if plain else f"{key}={value}"] if value else []
+        return " ".join(words) or ("the default" if knobs else "the only variant")
 
 
 def rank(folder: Path, jobs: list[Job]) -> Board:
     """Fold, score and sort the jobs."""
     differing = swept(jobs)
-    knobs = [key for key in differing if key not in FOLDED]
+    knobs, folded = ([key for key in differing if (key in FOLDED) == fold] for fold in (False, True))
     metric, mode = _watched(jobs)
     groups: dict[tuple, list[Job]] = {}
     for job in jobs:
         groups.setdefault(tuple(job.knobs.get(key, "") for key in knobs), []).append(job)
     rows, unranked = [], []
     for values, members in groups.items():
-        scores = [_score(job, metric) for job in members]
-        finished = [job for job, score in zip(members, scores, strict=True) if score is not None]
-        results = [
-            {**job.metrics, metric: score} for job, score in zip(members, scores, strict=True) if score is not None
-        ]
-        rows += [Row(dict(zip(knobs, values, strict=True)), metric, results, finished, members)] if finished else []
-        unranked += [job for job, score in zip(members, scores, strict=True) if score is None]
+        scored = [(job, score) for job in members if (score := _score(job, metric)) is not None]
+        finished, results = [job for job, _ in scored], [{**job.metrics, metric: score} for job, score in scored]
+        rows += [Row(dict(zip(knobs, values, strict=True)), metric, results, finished, members)] if scored else []
+        unranked += [job for job in members if job not in finished]
     for job in unranked:
         job.reason = job.reason or ("" if job.status != "finished" else f"it has no finite {metric}")
     rows.sort(key=lambda row: row.mean, reverse=mode == "max")
-    return Board(folder, jobs, knobs, [key for key in differing if key in FOLDED], metric, mode, rows, unranked)
-
-
-def label(knobs: dict[str, str], rows: list[Row]) -> str:
-    """A word alone where it says enough, numbers and what several knobs may be with the knob's name."""
-    uses = Counter(value for row in rows for value in set(row.knobs.values()))
-    shared = {v for v in uses if len({key for row in rows for key, value in row.knobs.items() if value == v}) > 1}
-    words = []
-    for key, value in knobs.items():
-        plain = value.replace("_", "").isalpha() and value not in WORDS_OF_MANY_KNOBS and value not in shared
-        words += [value if plain else f"{key}={value}"] if value else []
-    return " ".join(words) or "the default"
+    uses = Counter(value for _, value in {(key, job.knobs.get(key, "")) for job in jobs for key in knobs})
+    ambiguous = WORDS_OF_MANY_KNOBS | {value for value, number in uses.items() if number > 1}
+    return Board(folder, jobs, knobs, folded, metric, mode, rows, unranked, ambiguous)
 
 
 def _watched(jobs: list[Job]) -> tuple[str, str]:

@@ -61,7 +61,9 @@ def _caption(board: Board, left_out: int, outside: int) -> str:
         f"{board.metric} ({'higher' if board.mode == 'max' else 'lower'} is better) by the value of each knob",
         "dot: a variant; square and bar: their mean and standard deviation",
     ]
-    lines += [f"triangle: one of {outside} far outside, which counts as that much"] * (outside > 0)
+    lines += [f"triangle: far worse than it stands there, and counted as if it were there ({outside} variants)"] * (
+        outside > 0
+    )
     lines += [f"weaker knobs left out: {left_out}"] * (left_out > 0)
     return "\n".join(lines)
 

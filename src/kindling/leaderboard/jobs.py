@@ -15,7 +15,7 @@ NO_KNOBS = ("test", "folder", "resume", "verbose", "sweep.name", "on_error", "re
 FOLDED = ("seed", "data.fold", "data.split_seed")  # repetitions of one variant
 
 
-@dataclass
+@dataclass(eq=False)  # a job is itself alone
 class Job:
     """One training of the sweep: its typed knobs, how it ended, and why if it did not finish."""
 

@@ -45,12 +45,13 @@ def verdict(board: Board) -> str:
         return ""
     first, second = board.rows[:2]
     a, b = first.scores, second.scores
-    lead = f"{board.label(first)} leads {board.label(second)} by {abs(first.mean - second.mean):.2g} in {board.metric}"
+    ahead = f"{abs(first.mean - second.mean):.2g} in {board.metric}"
+    lead = f"{board.label(first.knobs)} leads {board.label(second.knobs)} by {ahead}"
     if least_p(len(a), len(b)) >= LEVEL:
         enough = next(n for n in range(2, 10) if least_p(n, n) < LEVEL)
         return (
-            f"{lead}; {len(a)} against {len(b)} {_repetitions(board)} cannot show whether that is more than noise: "
-            f"it takes at least {enough} each, e.g. repeat=5."
+            f"{lead}; whether that is more than noise, {len(a)} against {len(b)} {_repetitions(board)} cannot show: "
+            f"it takes {enough} of each or more, e.g. repeat=5."
         )
     p = permutation_p(a, b)
     noise = f"than the noise between {_repetitions(board)}"

@@ -27,7 +27,7 @@ def as_csv(board: Board) -> str:
     for rank, row in enumerate([*board.rows, *board.baselines], 1):
         job = row.best_job(board.mode) if row.finished else None
         lines.append(
-            ["" if row.name else rank, "baseline" if row.name else "finished", row.name or board.label(row)]
+            ["" if row.name else rank, "baseline" if row.name else "finished", row.name or board.label(row.knobs)]
             + [*row.knobs.values(), row.mean, row.std, len(row.results), len(row.jobs) or len(row.results)]
             + [*(row.others.get(name) for name in others), row.params, row.seconds]
             + ([job.folder.name, job.result.get("command"), ""] if job else ["", "", ""])
@@ -45,7 +45,7 @@ def as_csv(board: Board) -> str:
 def as_markdown(board: Board) -> str:
     """The page to read."""
     others = board.others
-    parts = [f"# {board.folder.resolve().name}", *sentences(board)]
+    parts = [f"# {board.folder.resolve().name}", *sentences(board, "`")]
     parts.append(_markdown_table([header(board, others), *(cells(board, r, row, others) for r, row in ranked(board))]))
     if len(board.rows) > 1:
         parts.append("![what each knob does](effects.png)")
@@ -68,19 +68,21 @@ def as_text(board: Board) -> str:
         others = others[:-1]
     if cut:
         lines.insert(1 + ON_CONSOLE, f"... {cut} more in leaderboard.csv")
-    lines += [_why(job) for job in board.unranked[:ON_CONSOLE]]
-    if len(board.unranked) > ON_CONSOLE:
-        lines.append(f"... {len(board.unranked) - ON_CONSOLE} more without a rank in leaderboard.csv")
+    failures = _failures(board)
+    lines += failures[:ON_CONSOLE]
+    if len(failures) > ON_CONSOLE:
+        lines.append(f"... {len(failures) - ON_CONSOLE} more without a rank in leaderboard.csv")
     return "\n".join([*lines, *sentences(board)])
 
 
-def sentences(board: Board) -> list[str]:
-    """The winner and what there is to say of it, a line each."""
+def sentences(board: Board, quote: str = "") -> list[str]:
+    """The winner and what there is to say of it, a line each; `quote` stands around what is typed."""
     if not board.rows:
         return [f"No job finished with a finite {board.metric}.", *board.notes]
     job = board.rows[0].best_job(board.mode)
-    found = [f"winner: {board.label(board.rows[0])}", f"command: `{job.result.get('command', '')}`"]
-    return [*found, f"checkpoint: `{shown_path(job.checkpoint)}`", *board.notes]
+    command, path = job.result.get("command", ""), shown_path(job.checkpoint)
+    found = [f"winner: {board.label(board.rows[0].knobs)}", f"command: {quote}{command}{quote}"]
+    return [*found, f"checkpoint: {quote}{path}{quote}", *board.notes]
 
 
 def shown_path(path: Path) -> str:
@@ -107,7 +109,9 @@ def cells(board: Board, rank: str, row: Row, others: list[str]) -> list[str]:
     knobs = list(row.knobs.values()) or ["all"]
     if row.name:
         rank = f"baseline: {row.name}"
-    mean = number(row.mean) + (f" ± {number(row.std)}" if row.std is not None else "")
+    mean = number(row.mean)
+    if row.std is not None:
+        mean += f" ± {row.std:.4f}" if mean == f"{row.mean:.4f}" else f" ± {row.std:.3g}"  # digits like the mean's
     values = [number(row.others.get(name)) for name in others]
     params = "" if row.params is None else f"{row.params:,}"
     seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
@@ -120,9 +124,17 @@ def number(value: float | None) -> str:
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.3g}"
 
 
-def _why(job: Job) -> str:
-    reason = job.reason if len(job.reason) < 120 else job.reason[:117] + "..."
-    return f"{job.status}: {job.folder.name}" + (f" ({reason})" if reason else "")
+def _failures(board: Board) -> list[str]:
+    """A line for every variant that has jobs without a rank, with the first one's reason."""
+    groups: dict[tuple, list[Job]] = {}
+    for job in board.unranked:
+        knobs = {key: job.knobs.get(key, "") for key in board.knobs}
+        groups.setdefault((job.status, board.label(knobs)), []).append(job)
+    lines = []
+    for (status, name), jobs in groups.items():
+        reason = jobs[0].reason if len(jobs[0].reason) < 120 else jobs[0].reason[:117] + "..."
+        lines.append(f"{status}: {name}" + f", {len(jobs)} jobs" * (len(jobs) > 1) + f" ({reason})" * bool(reason))
+    return lines
 
 
 def _aligned(table: list[list[str]]) -> list[str]:

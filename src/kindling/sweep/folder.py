@@ -93,6 +93,11 @@ def _state(folder: Path) -> str:
 def _names(jobs: list[Job]) -> list[str]:
     """Folders' names: what differs between the jobs, and the key."""
     pairs = [dict(word.lstrip("+~").split("=", 1) for word in job.overrides if "=" in word) for job in jobs]
-    varied = {key for pair in pairs for key in pair if len({str(p.get(key)) for p in pairs}) > 1}
+    values: dict[str, set] = {}
+    for pair in pairs:
+        for key, value in pair.items():
+            values.setdefault(key, set()).add(value)
+    missing = {key for key in values if any(key not in pair for pair in pairs)}
+    varied = {key for key, known in values.items() if len(known) > 1} | missing
     words = [[f"{key}={value}" for key, value in pair.items() if key in varied] for pair in pairs]
     return [f"{changed(own, '')[1:] or 'job'}_{job.key}" for own, job in zip(words, jobs, strict=True)]

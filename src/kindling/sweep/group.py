@@ -6,6 +6,8 @@ import logging
 import math
 import os
 import time
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,7 +118,9 @@ def train(group: Group, folder: Path) -> None:
     if checkpoint.exists():
         log.info(f"going on with {group}")
     try:
-        trainer.fit(module, loader, validation, ckpt_path=checkpoint if checkpoint.exists() else None)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
+            trainer.fit(module, loader, validation, ckpt_path=checkpoint if checkpoint.exists() else None)
     except SystemExit as error:  # Lightning's, of a KeyboardInterrupt
         raise KeyboardInterrupt from error
     finally:
@@ -153,13 +157,18 @@ def _variant(jobs: list[Job], data_of: dict[str, Data]) -> Variant:
         if not torch.equal(state, torch.get_rng_state()):
             raise UserError("the data are drawn from the global random numbers, so every seed has its own")
         data_of[key] = data
-    return Variant(jobs, _net(jobs[0], data_of[key]), data_of[key])
+    return Variant(jobs, _net(jobs[0], _maker(jobs[0], data_of[key])), data_of[key])
 
 
-def _net(job: Job, data: Data) -> Model:
+def _maker(job: Job, data: Data) -> Callable[[], Model]:
+    """Makes the job's model; Hydra's part of it, the longest, is done once."""
+    return cli.build(OmegaConf.create({**job.resolved["model"], "_partial_": True}), **data.facts())
+
+
+def _net(job: Job, make: Callable[[], Model]) -> Model:
     """The model with the start weights of the job's seed, as train.py makes it."""
     pl.seed_everything(job.resolved["seed"], verbose=False)
-    model = cli.build(OmegaConf.create(job.resolved["model"]), **data.facts())
+    model = make()
     for callback in _callbacks(job, "init"):
         callback.setup(None, model, "fit")
     return model
@@ -176,9 +185,10 @@ def _module(group: Group, data: Data, trainer: pl.Trainer) -> tuple[Members, Mem
     slices, keys = [], []
     for v, variant in enumerate(group.variants):
         slices.append(slice(len(keys), len(keys) + len(variant.jobs)))
+        make = _maker(variant.jobs[0], data)
         for job in variant.jobs:
             keys.append((v, job.resolved["seed"], str(job.resolved["callbacks"].get("init"))))
-            nets[keys[-1]] = nets.get(keys[-1]) or _net(job, data)
+            nets[keys[-1]] = nets.get(keys[-1]) or _net(job, make)
     data.trainer = trainer
     x, _ = data.rows["train"]
     batch = len(x) if data.batch_size == "full" else data.batch_size

@@ -45,6 +45,7 @@ class Update(Optimizer):
         super().__init__([rows], {"lr": 1.0})
         column = {"dtype": rows.dtype, "device": rows.device}
         self.rows, self.rates, self.column = rows, rates, column
+        self.last_rates: Tensor | None = None
         self.l1 = torch.tensor([[m.l1] for m in members], **column)
         self.clip = torch.tensor([[torch.inf if m.clip is None else m.clip] for m in members], **column)
         decay = torch.tensor([[m.weight_decay] for m in members], **column)
@@ -66,7 +67,7 @@ class Update(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        rows, grad, rates = self.rows, self.rows.grad, self.rates().to(**self.column)[:, None]
+        rows, grad, rates = self.rows, self.rows.grad, self._rates()
         # In the order in which a single run meets them.
         if self.has["l1"]:
             grad.add_(self.l1 * rows.sign())
@@ -82,6 +83,13 @@ class Update(Optimizer):
         rows.addcmul_(self.steps, rates)
         self.steps.zero_()
         return loss
+
+    def _rates(self) -> Tensor:
+        """(M, 1); made anew only when a schedule has moved them."""
+        now = self.rates()
+        if now is not self.last_rates:
+            self.last_rates, self.rate_column = now, now.to(**self.column)[:, None]
+        return self.rate_column
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         self.rows.grad = None
@@ -113,19 +121,25 @@ class Rates:
         self.schedules = [schedules[m] for m in firsts]
         self.schedulers = [_scheduler(lrs[m], schedules[m], steps) for m in firsts]
         self.members = firsts
+        both = zip(self.schedules, self.schedulers, strict=True)
+        self.by_step = [
+            scheduler for schedule, (scheduler, _) in both if schedule is not None and schedule.every == "step"
+        ]
         self._look()
 
     def __call__(self) -> Tensor:
-        """The rates of the step that is taken now."""
-        self.current = self.next
+        """The rates (M,) of the step that is taken now."""
+        current = self.next
         self.taken += 1
-        if self.taken < self.steps and self._step(lambda s: s.every == "step"):
+        if self.by_step and self.taken < self.steps:
+            for scheduler in self.by_step:
+                scheduler.step()
             self._look()
-        return self.current[self.of]
+        return current
 
     def shown(self) -> Tensor:
         """The rates that a single run records now: an optimizer's after its step."""
-        return self.next[self.of]
+        return self.next
 
     def after_epoch(self, watched: Callable[[object], Tensor | None]) -> None:
         """Schedules by epochs; `watched` gives all members' values of what a plateau is looked for in."""
@@ -155,17 +169,9 @@ class Rates:
             optimizer.param_groups[0]["lr"] = lr
         self._look()
 
-    def _step(self, wanted: Callable[[object], bool]) -> bool:
-        moved = False
-        for schedule, (scheduler, _) in zip(self.schedules, self.schedulers, strict=True):
-            if schedule is not None and wanted(schedule):
-                scheduler.step()
-                moved = True
-        return moved
-
     def _look(self) -> None:
         rates = [optimizer.param_groups[0]["lr"] for _, optimizer in self.schedulers]
-        self.next = torch.tensor(rates, dtype=torch.float64)
+        self.next = torch.tensor(rates, dtype=torch.float64)[self.of]
 
 
 def kind_of(schedule) -> type:

@@ -1,11 +1,13 @@
 """A member's folder, with what a single run leaves: made beside its name and renamed, so there is none half written."""
 
 import csv
+import json
 import os
 import shutil
 import socket
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +68,10 @@ def _write(
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier, killed attempt
     for inner in (".hydra", "checkpoints"):
         (folder / inner).mkdir(parents=True)
-    config = _dump(folder / ".hydra" / "config.yaml", job.raw)
-    _dump(folder / ".hydra" / "overrides.yaml", job.overrides)
+    nodes = {key: value for key, value in job.raw.items() if isinstance(value, dict)}
+    config = _yaml({key: value for key, value in job.raw.items() if key not in nodes}) + _nodes(json.dumps(nodes))
+    (folder / ".hydra" / "config.yaml").write_text(config, encoding="utf-8")
+    (folder / ".hydra" / "overrides.yaml").write_text(_yaml(job.overrides), encoding="utf-8")
     (folder / ".claim").touch()
     outcome = _outcome(m, job, records, stack, seconds)
     _metrics(folder / "metrics.csv", m, records)
@@ -138,7 +142,8 @@ def _events(folder: Path, job: Job, config: str, events: list[np.ndarray], outco
     ]
     last = [Event(wall_time=now, step=outcome["best_epoch"], summary=Summary(value=values))] * bool(values)
     last += [Event(wall_time=now, summary=end)]
-    name = f"events.out.tfevents.{int(now)}.{socket.gethostname()}.{os.getpid()}.0"
+    # Not .0 at the end: torch's writer of pictures would take the same name within the second.
+    name = f"events.out.tfevents.{int(now)}.{socket.gethostname()}.{os.getpid()}.member"
     with (folder / name).open("wb") as file:
         file.writelines([*map(record, parts), *events, *map(record, last)])
 
@@ -149,7 +154,11 @@ def knobs_of(job: Job) -> dict:
     return {**{k: v for k, v in job.choices.items() if "/" not in k and v}, **values}
 
 
-def _dump(path: Path, content) -> str:
-    written = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False)
-    path.write_text(written, encoding="utf-8")
-    return written
+@lru_cache(maxsize=64)
+def _nodes(nodes: str) -> str:
+    """The part of a config that members mostly have in common; it takes long to write."""
+    return _yaml(json.loads(nodes))
+
+
+def _yaml(content) -> str:
+    return yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False)

@@ -1,0 +1,50 @@
+"""Hydra's door to kindling.search: a sweeper that asks Optuna for the jobs.
+
+Hydra imports this at every start, so nothing here may import torch or optuna.
+"""
+
+import os
+from pathlib import Path
+
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from kindling import UserError
+
+
+class OptunaSweeper(Sweeper):
+    """Searches the best values of the swept knobs; see kindling.search.
+
+    Args:
+        n_trials: trials of the search in all, those of an earlier start included.
+        batch: trials asked for at once, so that they are trained together.
+        seed: of what is tried, apart from the jobs' own.
+        repeat, folds: seeds and parts of a cross-validation over whose mean score a trial counts.
+    """
+
+    def __init__(self, n_trials: int, batch: int, seed: int | None, repeat: int, folds: int | None):
+        self.numbers = {"n_trials": n_trials, "batch": batch, "seed": seed}
+        self.shorthand = (repeat, folds)
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from hydra.core.plugins import Plugins
+
+        self.context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        try:
+            from kindling.search import Jobs, Typed, search
+        except ModuleNotFoundError as error:
+            if error.name != "optuna":
+                raise
+            raise UserError('hydra/sweeper=optuna needs Optuna, which is missing: pip install ".[optuna]"') from error
+        typed = Typed(arguments, self.context.config_loader, *self.shorthand)
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml.part")
+        os.replace(folder / "multirun.yaml.part", folder / "multirun.yaml")
+        search(folder, typed, Jobs(self.launcher, self.context, self.config), self.config, **self.numbers)
