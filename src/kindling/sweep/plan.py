@@ -22,6 +22,8 @@ from kindling.cli import CONF
 
 # Words about the sweep, not about a job.
 OF_THE_SWEEP = ("repeat", "folds", "on_error", "sweep.name", "resume", "test")
+# Modules that work before or after training: with other code of theirs a job is the same.
+BESIDE = ("evaluate", "leaderboard", "pictures", "rename", "search", "strip")
 # Parts of the config without influence on the weights or their score.
 APART = ("logger", "sweep", "hydra")
 SENT = 7.2973525693e-3  # a value that no config has
@@ -166,7 +168,8 @@ def code_version() -> str:
     """Of the project's Python files and the libraries: a job finished with other code is not finished."""
     digest = hashlib.sha256("".join(version(name) for name in ("torch", "pytorch-lightning")).encode())
     package = Path(__file__).parents[1]
-    for file in sorted([*package.rglob("*.py"), *Path(sys.argv[0]).resolve().parent.glob("*.py")]):
+    files = [file for file in package.rglob("*.py") if file.relative_to(package).with_suffix("").parts[0] not in BESIDE]
+    for file in sorted([*files, *Path(sys.argv[0]).resolve().parent.glob("*.py")]):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
