@@ -24,7 +24,8 @@ def expand(words: list[str]) -> list[str]:
     folder = _folder(asked[-1].removeprefix("resume=").strip("'\""), sweep=bool(flags))
     rest = [word for word in words if not word.startswith("resume=") and word not in flags]
     if (folder / "jobs.json").exists():
-        return ["-m", *(rest or _words_of_sweep(folder)), f"hydra.sweep.dir='{folder}'"]
+        is_new = any(not word.startswith("hydra") for word in rest)  # else only how it is run
+        return ["-m", *(rest if is_new else _words_of_sweep(folder, rest)), f"hydra.sweep.dir='{folder}'"]
     if not (folder / ".hydra" / "hydra.yaml").exists():
         raise UserError(
             f"{folder} was trained together with other jobs, and has no state of its own to go on from: resume its "
@@ -75,9 +76,11 @@ def _folder(name: str, sweep: bool) -> Path:
     return max(found, key=lambda path: path.stat().st_mtime).parent
 
 
-def _words_of_sweep(folder: Path) -> list[str]:
-    """What was typed for it."""
-    return list(OmegaConf.load(folder / "multirun.yaml").hydra.overrides.task)
+def _words_of_sweep(folder: Path, now: list[str]) -> list[str]:
+    """What was typed for it, sweeper and launcher included, and what is typed for Hydra now."""
+    overrides = OmegaConf.load(folder / "multirun.yaml").hydra.overrides
+    again = {"hydra.mode", "hydra.sweep.dir", *typed(now)}
+    return [*overrides.task, *(word for word in overrides.hydra if not typed([word]).keys() & again), *now]
 
 
 def typed(overrides: list[str]) -> dict[str, str]:

@@ -68,7 +68,7 @@ class Divergence(AfterEpoch):
         self.diverged: str | None = None
         self.first: float | None = None  # the first epoch's loss
         self.losses: list = []  # of the epoch's steps
-        self.last = 0.0  # the last epoch's loss
+        self.last, self.lowest = 0.0, math.inf  # the last epoch's loss, and the lowest one of validation
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
         if not isinstance(outputs, dict):
@@ -96,18 +96,16 @@ class Divergence(AfterEpoch):
             self.diverged = f"train/loss {loss:.4g} {where}, over {DIVERGED:g} times {self.first:.4g}"
         if self.diverged:
             trainer.should_stop = True
-        self.last = loss
+        self.last, self.lowest = loss, min(self.lowest, float(trainer.callback_metrics.get("val/loss", math.inf)))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        most = most_at_end(constant_loss(trainer.datamodule, pl_module))
-        if not self.diverged and self.last > most:
-            self.diverged = f"train/loss {self.last:.4g} at the end, over {most:.4g}: far worse than a constant answer"
+        self.diverged = self.diverged or far_off(self.last, self.lowest, constant_loss(trainer.datamodule, pl_module))
 
     def state_dict(self) -> dict:
-        return {"first": self.first, "losses": self.losses}
+        return {"first": self.first, "losses": self.losses, "lowest": self.lowest}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        self.first, self.losses = state_dict["first"], state_dict["losses"]
+        self.first, self.losses, self.lowest = (state_dict[name] for name in ("first", "losses", "lowest"))
 
 
 def _anywhere(trainer: pl.Trainer, found: bool) -> bool:
@@ -115,10 +113,19 @@ def _anywhere(trainer: pl.Trainer, found: bool) -> bool:
     return trainer.strategy.reduce_boolean_decision(bool(found), all=False)
 
 
-def most_at_end(constant: float) -> float:
-    """The highest loss that a run may end with, from the best constant predictor's; that of a target which is nearly
-    constant itself is near 0, hence the floor. Infinite where there is none to compare with."""
-    return DIVERGED * max(constant, 0.01) if constant > 0 else math.inf
+def far_off(last: float, lowest: float, constant: float) -> str | None:
+    """Why a run that has come to its end has diverged all the same: it is far worse than a constant answer.
+
+    Args:
+        last: the last epoch's training loss.
+        lowest: of all epochs' validation losses; infinite where there are none.
+        constant: loss of the best constant predictor; 0 where there is none to compare with.
+    """
+    most = DIVERGED * max(constant, 0.01)  # that of a target which is nearly constant itself is near 0
+    for name, loss in (("train/loss", last), ("val/loss", lowest)):
+        if constant > 0 and most < loss < math.inf:
+            return f"{name} {loss:.4g} at the end, over {most:.4g}: far worse than a constant answer"
+    return None
 
 
 def constant_loss(data: pl.LightningDataModule, model: pl.LightningModule) -> float:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kindling import UserError
 from kindling.records import AfterEpoch
-from kindling.stopping import DIVERGED, most_at_end
+from kindling.stopping import DIVERGED, far_off
 
 
 class Watch(AfterEpoch):
@@ -38,6 +38,7 @@ class Watch(AfterEpoch):
                 "first": torch.full((m,), math.nan, **unknown),
                 "best_epoch": torch.zeros(m, dtype=torch.long, device=rows.device),
                 "stopped": torch.zeros(m, dtype=torch.long, device=rows.device),  # after this epoch; 0: not yet
+                "lowest": torch.full((m,), math.inf, **unknown),  # of the validation losses
                 "watched": torch.full((m,), math.inf, **unknown),
                 "waited": torch.zeros(m, dtype=torch.long, device=rows.device),
                 "diverged": [None] * m,
@@ -113,9 +114,9 @@ class Watch(AfterEpoch):
         first = torch.where(first.isnan() & loss.isfinite(), loss.clamp(min=self.plausible), first)
         self.state["first"] = first
         infinite = ~loss.isfinite() | ~losses.isfinite().all(0)
-        most = most_at_end(self.plausible)
         grown = (first > 0) & (loss > DIVERGED * first)
-        found = alive & (infinite | grown | (ending & (loss > most)))
+        ended = self._far_off(loss, alive & ending)
+        found = alive & (infinite | grown | torch.tensor([bool(why) for why in ended], device=loss.device))
         epoch, step = trainer.current_epoch + 1, trainer.global_step
         for m in found.nonzero().flatten().tolist():
             if infinite[m]:
@@ -125,6 +126,14 @@ class Watch(AfterEpoch):
                 where = f"train/loss {loss[m].item():.4g} in epoch {epoch}, step {step}"
                 self.state["diverged"][m] = f"{where}, over {DIVERGED:g} times {first[m].item():.4g}"
             else:
-                text = f"train/loss {loss[m].item():.4g} at the end, over {most:.4g}: far worse than a constant answer"
-                self.state["diverged"][m] = text
+                self.state["diverged"][m] = ended[m]
         return found
+
+    def _far_off(self, loss: Tensor, ending: Tensor) -> list[str | None]:
+        """Of the members that end now, why they have diverged all the same."""
+        lowest = self.state["lowest"]
+        lowest = self.state["lowest"] = torch.fmin(lowest, self.history[-1].get("val/loss", lowest))
+        if not ending.any():
+            return [None] * len(loss)
+        both = zip(ending.tolist(), loss.tolist(), lowest.tolist(), strict=True)
+        return [far_off(last, low, self.plausible) if ends else None for ends, last, low in both]
