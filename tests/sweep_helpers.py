@@ -24,14 +24,15 @@ def planned(batch: list[list[str]]) -> list:
 
 def formed(batch: list[list[str]], most_bytes: float = 2e9) -> tuple:
     """Groups, and jobs by themselves with the reason."""
-    from kindling.sweep.group import form
+    from kindling.sweep.form import form
 
     return form(planned([[*words, "trainer=cpu"] for words in batch]), PROJECT / "train.py", most_bytes)
 
 
 def trained_together(folder: Path, batch: list[list[str]]) -> list:
     """The jobs after training, all in groups, in their folders."""
-    from kindling.sweep.group import form, train
+    from kindling.sweep.form import form
+    from kindling.sweep.group import train
 
     jobs = planned([[*words, "trainer=cpu"] for words in batch])
     SweepFolder(folder).place(jobs)

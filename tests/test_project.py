@@ -21,6 +21,8 @@ needs_strip = pytest.mark.skipif(
     reason="strip or confusion is stripped",
 )
 
+needs_search = pytest.mark.skipif(not (PACKAGE / "search.py").exists(), reason="search is stripped")
+
 
 @pytest.fixture
 def copy(tmp_path) -> Path:
@@ -156,6 +158,38 @@ def test_a_stripped_project_trains_without_the_extra(copy):
     (result,) = (copy / "runs").glob("*/*/result.json")
     assert json.loads(result.read_text())["status"] == "finished"
     assert not (result.parent / "confusion_matrix.png").exists()
+
+
+@needs_strip
+@needs_search
+def test_strip_refuses_what_a_plugin_imports(copy):
+    (copy / "src" / NAME / "search.py").unlink()
+    before = texts(copy)
+    refused = python(copy, "-m", f"{NAME}.strip", "sweep")
+    wanted = f"src/hydra_plugins/{NAME}_search/__init__.py imports {NAME}.sweep: strip or edit that first."
+    assert (refused.returncode, refused.stderr.strip()) == (2, wanted)
+    assert texts(copy) == before
+
+
+@pytest.mark.slow
+@needs_strip
+@needs_search
+@pytest.mark.parametrize("extras", [["search"], ["search", "sweep"]], ids=" ".join)
+def test_an_extra_goes_with_its_plugin_its_tests_and_what_chooses_it(copy, extras):
+    for extra in extras:
+        stripped = python(copy, "-m", f"{NAME}.strip", extra)
+        assert stripped.returncode == 0, stripped.stderr
+    names = "|".join(rf"{NAME}[._]{extra}\b|tests/(test_)?{extra}_?\w*\.py" for extra in extras)
+    code = {path: text for path, text in texts(copy).items() if path.startswith(("conf", "src"))}
+    assert not [path for path in texts(copy) if re.search(names, path)]
+    assert not [path for path, text in code.items() if re.search(names, text)]
+    chosen = python(copy, "train.py", "--cfg", "hydra", "--package", "hydra.sweeper").stdout
+    assert ("BasicSweeper" if "sweep" in extras else "GridSweeper") in chosen
+    for words in (["seed=3"], ["-m", "seed=0,1"]):
+        trained = python(copy, "train.py", *words, "epochs=1", "trainer=cpu")
+        assert trained.returncode == 0, trained.stderr
+    results = [json.loads(file.read_text()) for file in (copy / "runs").rglob("result.json")]
+    assert [result["status"] for result in results] == ["finished"] * 3
 
 
 @pytest.mark.slow

@@ -152,7 +152,7 @@ def test_what_cannot_be_gone_on_with_stays_as_it_was(shell, tmp_path):
         ([f"resume={folder}", "trainer=gpu"], "No supported gpu backend found"),
         ([f"resume={folder}", "epochs=2"], "has 3 epochs already, epochs=2 is fewer"),
         (["data=ring", "epochs=1", f"hydra.run.dir={folder}"], "has a run already"),
-        (["-m", f"resume={folder}", "epochs=4,5"], "cannot be swept"),
+        (["-m", f"resume={folder}", "epochs=4,5"], "is no sweep folder"),
     ]:
         refused = shell("train.py", *words)
         assert (refused.returncode, message in refused.stdout + refused.stderr) == (2, True), refused.stderr

@@ -8,9 +8,9 @@ from omegaconf import OmegaConf
 from sweep_helpers import loader_and_master, planned
 
 from kindling import UserError, cli
+from kindling.sweep.compose import Composer
 from kindling.sweep.folder import SweepFolder
 from kindling.sweep.grid import shorthand
-from kindling.sweep.plan import Composer
 
 
 def by_hydra(loader, master, words):

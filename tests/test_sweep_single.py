@@ -14,7 +14,8 @@ from sweep_helpers import formed, planned
 from kindling.data import Blobs
 from kindling.models import Deep
 from kindling.sweep import known
-from kindling.sweep.group import form
+from kindling.sweep.form import form
+from kindling.sweep.stack import Stack, weights_of
 from kindling.sweep.why_single import why_by_model
 
 TWO = [["seed=0"], ["seed=1"]]
@@ -125,12 +126,10 @@ def test_data_and_modules_of_your_own_are_looked_at():
 
 
 def test_a_model_of_your_own_is_computed_by_its_own_forward():
-    from kindling.sweep.stack import Stack
-
     data = Blobs()
     nets = [Sound(**data.facts(), width=5) for _ in range(3)]
     x = data.rows["train"][0][:7]
-    together = Stack(nets, [slice(0, 3)])(x.expand(3, *x.shape))
+    together = Stack([(slice(0, 3), nets[0])], [weights_of(net) for net in nets])(x.expand(3, *x.shape))
     for net, logits in zip(nets, together, strict=True):
         torch.testing.assert_close(logits, net(x))
 

@@ -1,6 +1,7 @@
 """An extra: deletes an extra. `python -m kindling.strip confusion`, in the project's folder; without a name: lists.
 
-An extra is a module or folder of the package whose docstring starts with "An extra:". Takes neither hydra nor torch.
+An extra is a module or folder of the package whose docstring starts with "An extra:", with a folder of the same name in
+hydra_plugins where it has one. Takes neither hydra nor torch.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 from kindling import UserError
 
 PACKAGE = Path(__file__).parent.name
+TESTS = ("test_{}.py", "test_{}_*.py", "{}_helpers.py")  # of an extra
 
 
 def extras(project: Path) -> dict[str, str]:
@@ -31,7 +33,7 @@ def extras(project: Path) -> dict[str, str]:
 
 
 def strip(project: Path, extra: str) -> list[str]:
-    """Delete an extra, its test and its lines in conf/; what was deleted, in words.
+    """Delete an extra, its tests and its lines in conf/; what was deleted, in words.
 
     Raises:
         UserError: it is no extra, or something else needs it.
@@ -39,17 +41,17 @@ def strip(project: Path, extra: str) -> list[str]:
     known = extras(project)
     if extra not in known:
         raise UserError(f"{extra} is no extra. Extras: {', '.join(known)}.")
-    package = project / "src" / PACKAGE
-    doomed = [path for path in (package / extra, package / f"{extra}.py") if path.exists()]
+    package, plugin = project / "src" / PACKAGE, project / "src" / "hydra_plugins" / f"{PACKAGE}_{extra}"
+    doomed = [path for path in (package / extra, package / f"{extra}.py", plugin) if path.exists()]
+    doomed += sorted(path for name in TESTS for path in (project / "tests").glob(name.format(extra)))
     for file in [*(project / "src").rglob("*.py"), *project.glob("*.py")]:
-        if not any(file.is_relative_to(path) for path in doomed) and f"{PACKAGE}.{extra}" in _imports(file):
-            raise UserError(
-                f"{file.relative_to(project).as_posix()} imports {PACKAGE}.{extra}: strip or edit that first."
-            )
-    edits = {file: _without(file, extra) for file in sorted((project / "conf").rglob("*.yaml"))}
-    gone = [f"/{file.parent.name}: {file.stem}" for file, (text, lines) in edits.items() if lines and not text]
+        needed = next((name for name in _modules(extra) if name in _imports(file)), None)
+        if needed and not any(file.is_relative_to(path) for path in doomed):
+            raise UserError(f"{file.relative_to(project).as_posix()} imports {needed}: strip or edit that first.")
+    conf = project / "conf"
+    edits = {file: _without(file, extra) for file in sorted(conf.rglob("*.yaml"))}
+    gone = [file.relative_to(conf) for file, (text, lines) in edits.items() if lines and not text]
     edits = {file: _without_choices(text, lines, gone) for file, (text, lines) in edits.items()}
-    doomed += [path for path in [project / "tests" / f"test_{extra}.py"] if path.exists()]
     done = [f"deleted {path.relative_to(project).as_posix()}" for path in doomed]
     for path in doomed:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -62,11 +64,15 @@ def strip(project: Path, extra: str) -> list[str]:
 
 
 def mentions(project: Path, extra: str) -> list[str]:
-    """Files for people to look at: those that still name the extra's module."""
+    """Files for people to look at: those that still name the extra's modules."""
     places = [project.glob("*.md"), *((project / name).rglob("*.*") for name in ("src", "tests", "notebooks"))]
     found = [file for place in places for file in place if file.suffix in (".py", ".md", ".ipynb")]
-    named = re.compile(rf"\b{PACKAGE}\.{extra}\b")
+    named = re.compile(rf"\b({'|'.join(map(re.escape, _modules(extra)))})\b")
     return [file.relative_to(project).as_posix() for file in found if named.search(file.read_text(encoding="utf-8"))]
+
+
+def _modules(extra: str) -> list[str]:
+    return [f"{PACKAGE}.{extra}", f"hydra_plugins.{PACKAGE}_{extra}"]
 
 
 def _parsed(file: Path) -> ast.Module:
@@ -94,7 +100,7 @@ def _without(file: Path, extra: str) -> tuple[str, int]:
         UserError: the extra is called in a form of several lines, of which one cannot be taken out.
     """
     text = file.read_text(encoding="utf-8")
-    named = re.compile(rf"^[^#]*\b{PACKAGE}\.{extra}\.")
+    named = re.compile(rf"^[^#]*\b({'|'.join(map(re.escape, _modules(extra)))})\.")
     lines = text.splitlines(keepends=True)
     hits = [line for line in lines if named.match(line)]
     if any(line.startswith("_target_:") for line in hits):
@@ -104,10 +110,12 @@ def _without(file: Path, extra: str) -> tuple[str, int]:
     return "".join(line for line in lines if line not in hits), len(hits)
 
 
-def _without_choices(text: str, lines: int, gone: list[str]) -> tuple[str, int]:
-    """The yaml's text without the lines by which it chooses what is deleted, e.g. `- override /average: ema`."""
+def _without_choices(text: str, lines: int, gone: list[Path]) -> tuple[str, int]:
+    """The yaml's text without the lines that choose what is deleted, e.g. `- override hydra/launcher: together`."""
+    choices = [rf"{re.escape(file.parent.as_posix())}: {re.escape(file.stem)}" for file in gone]
+    chosen = re.compile(rf"^ *- override /?({'|'.join(choices)})(\s|$)") if choices else None
     every = text.splitlines(keepends=True)
-    kept = [line for line in every if not any(f"override {choice}" in line for choice in gone)]
+    kept = [line for line in every if not (chosen and chosen.match(line))]
     return "".join(kept), lines + len(every) - len(kept)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from kindling.claim import claim
 from kindling.cli import changed
 from kindling.result import write_json
-from kindling.sweep.plan import Job
+from kindling.sweep.compose import Job
 
 NEW, FINISHED, GOING, AGAIN = "new", "finished", "going", "again"
 

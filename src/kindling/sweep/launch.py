@@ -19,8 +19,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from kindling import cli
 from kindling.result import write_json
 from kindling.sweep import pool
+from kindling.sweep.compose import Job
 from kindling.sweep.folder import FINISHED, NEW, SweepFolder, result_of
-from kindling.sweep.plan import Job, plan
+from kindling.sweep.plan import plan
 
 log = logging.getLogger("kindling")
 
@@ -108,7 +109,7 @@ class Sweep:
 
     def _formed(self) -> tuple[list, list]:
         """Groups as they were formed before, and new ones from the other jobs."""
-        from kindling.sweep.group import form  # torch
+        from kindling.sweep.form import form  # torch
 
         of = {job.key: job for job in self.jobs}
         old = [[of[key] for key in keys] for keys in self.folder.groups.values() if set(keys) <= set(of)]

@@ -36,6 +36,11 @@ def skeleton(model: Model) -> str:
     return f"{['activation' if isinstance(layer, PLAIN) else repr(layer) for layer in layers]} {shapes}"
 
 
+def weights_of(model: Model) -> tuple[Tensor, list[Tensor]]:
+    """All parameters as one row (P,), and the buffers."""
+    return nn.utils.parameters_to_vector(model.parameters()).detach(), [b.clone() for b in model.buffers()]
+
+
 class Stack(nn.Module):
     """Members' weights as rows of one matrix (M, P), so that what a step does to each is one operation on a row.
 
@@ -43,22 +48,22 @@ class Stack(nn.Module):
     fast on a CPU as the general way, up to 100 members); any other net by `torch.func.vmap` over its own forward.
 
     Args:
-        members: nets with start weights, of equal `skeleton`.
-        variants: which members are of the same variant (the same forward pass), one slice each, in order.
+        variants: which members have the same forward pass, in order, with a net that has it; all of equal `skeleton`.
+        starts: each member's start weights, from `weights_of`.
     """
 
-    def __init__(self, members: list[Model], variants: list[slice]):
+    def __init__(self, variants: list[tuple[slice, Model]], starts: list[tuple[Tensor, list[Tensor]]]):
         super().__init__()
-        first = members[0]
+        first = variants[0][1]
         self.names = [name for name, _ in first.named_parameters()]
         self.shapes = [p.shape for p in first.parameters()]
         self.sizes = [p.numel() for p in first.parameters()]
-        self.rows = nn.Parameter(torch.stack([nn.utils.parameters_to_vector(m.parameters()).detach() for m in members]))
+        self.rows = nn.Parameter(torch.stack([row for row, _ in starts]))
         self.buffer_names = [name for name, _ in first.named_buffers()]
-        for i, buffers in enumerate(zip(*(member.buffers() for member in members), strict=True)):
+        for i, buffers in enumerate(zip(*(buffers for _, buffers in starts), strict=True)):
             self.register_buffer(f"buffer_{i}", torch.stack(buffers))
         # In lists, so no submodules: their weights are looked up in the rows, and do not belong in a checkpoint.
-        self.templates = [(part, members[part.start]) for part in variants]
+        self.templates = list(variants)
         self.layers = layers_of(first) and [layers_of(template) for _, template in self.templates]
 
     @property

@@ -21,8 +21,8 @@ from torch.utils.tensorboard.summary import hparams, text
 from kindling import cli
 from kindling.data import Data
 from kindling.result import result, write_counts, write_json
+from kindling.sweep.compose import Job
 from kindling.sweep.events import record, scalar_records
-from kindling.sweep.plan import Job
 from kindling.sweep.stack import Stack
 from kindling.sweep.watch import Watch
 
