@@ -107,6 +107,7 @@ def test_folds_that_cannot_be_are_refused(folds, fold, message):
 
 @pytest.mark.slow
 def test_a_sweep_takes_all_folds_in_turn(shell, table, tmp_path):
+    pytest.importorskip("kindling.sweep")
     done = shell("train.py", "-m", *table, "model=logistic", "epochs=3", "folds=3", "sweep.name=cv")
     assert done.returncode == 0, done.stderr
     sweep = tmp_path / "runs" / "sweeps" / "cv"

@@ -24,7 +24,11 @@ class Watch(AfterEpoch):
 
     def __init__(self, monitor: str, mode: str, patience: int | None, plausible: float):
         self.monitor, self.mode, self.patience, self.plausible = monitor, mode, patience, plausible
-        self.history: list[dict[str, Tensor]] = []  # an epoch each: name -> (M,), in the columns' order
+        self.now: dict[str, Tensor] = {}  # of this epoch, name -> (M,), in the columns' order
+        # (epochs and room for more, columns, M). In one piece: small tensors that are kept, between large ones that are
+        # not, would hold on to half a gigabyte for a thousand members.
+        self.table = torch.empty(0, 0, 0, dtype=torch.float64)
+        self.columns: list[str] = []
         self.steps: list[int] = []  # optimizer steps taken up to each epoch's end
         self.losses: list[Tensor] = []  # (steps, M) of the epoch
         self.state: dict[str, Tensor | list] = {}
@@ -54,8 +58,7 @@ class Watch(AfterEpoch):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         stages = {f"{stage}/{name}": v for stage, d in pl_module.metrics.items() for name, v in d.items()}
         metrics = {name: value.detach().double() for name, value in stages.items()}
-        self.history.append({**metrics, "lr": pl_module.rates.shown()})
-        self.steps.append(trainer.global_step)
+        self._record({**metrics, "lr": pl_module.rates.shown()}, trainer.global_step)
         alive = self.state["stopped"] == 0
         self._keep_best(metrics, alive, pl_module)
         over = trainer.current_epoch + 1 == trainer.max_epochs
@@ -68,15 +71,24 @@ class Watch(AfterEpoch):
             trainer.should_stop = True
 
     def state_dict(self) -> dict:
-        return {"history": self.history, "steps": self.steps, "losses": self.losses, "state": self.state}
+        table = self.table[: len(self.steps)].clone()
+        return {"table": table, **{name: getattr(self, name) for name in ("columns", "steps", "losses", "state")}}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        self.history, self.steps, self.losses = (state_dict[name] for name in ("history", "steps", "losses"))
-        self.state = state_dict["state"]
+        for name, value in state_dict.items():
+            setattr(self, name, value)
+
+    def _record(self, values: dict[str, Tensor], step: int) -> None:
+        self.now, self.columns = values, list(values)
+        row, epoch = torch.stack([value.cpu() for value in values.values()]), len(self.steps)
+        if epoch == len(self.table):
+            room = torch.empty(max(16, epoch), *row.shape, dtype=torch.float64)
+            self.table = torch.cat([self.table, room]) if epoch else room
+        self.table[epoch] = row
+        self.steps.append(step)
 
     def _of_plateau(self, schedule) -> Tensor | None:
-        metrics = self.history[-1]
-        return metrics.get(schedule.monitor if "val/loss" in metrics else "train/loss")
+        return self.now.get(schedule.monitor if "val/loss" in self.now else "train/loss")
 
     def _sign(self) -> int:
         return -1 if self.mode == "max" else 1
@@ -88,7 +100,7 @@ class Watch(AfterEpoch):
         score = self._sign() * metrics[self.monitor] if validated else metrics["train/loss"]
         better = alive & score.isfinite() & ((score < self.state["score"]) if validated else torch.ones_like(alive))
         self.state["score"] = torch.where(better, score, self.state["score"])
-        self.state["best_epoch"][better] = len(self.history)
+        self.state["best_epoch"][better] = len(self.steps)
         self._keep("best", [module.stack.rows, *module.stack.stacked_buffers], better)
         self._keep("counts", list(module.counts.values()), better)
 
@@ -132,7 +144,7 @@ class Watch(AfterEpoch):
     def _far_off(self, loss: Tensor, ending: Tensor) -> list[str | None]:
         """Of the members that end now, why they have diverged all the same."""
         lowest = self.state["lowest"]
-        lowest = self.state["lowest"] = torch.fmin(lowest, self.history[-1].get("val/loss", lowest))
+        lowest = self.state["lowest"] = torch.fmin(lowest, self.now.get("val/loss", lowest))
         if not ending.any():
             return [None] * len(loss)
         both = zip(ending.tolist(), loss.tolist(), lowest.tolist(), strict=True)

@@ -34,13 +34,9 @@ class Records:
     """
 
     def __init__(self, watch: Watch):
-        self.watch, self.columns = watch, list(watch.history[0])
-        epochs = [
-            torch.stack([epoch[name].cpu() for name in self.columns], 1) for epoch in watch.history
-        ]  # (M, columns)
-        self.table = torch.stack(epochs, 1).numpy()
-        stopped = watch.state["stopped"].tolist()
-        self.epochs = [epoch or len(watch.history) for epoch in stopped]
+        self.watch, self.columns = watch, watch.columns
+        self.table = watch.table[: len(watch.steps)].permute(2, 0, 1).contiguous().numpy()
+        self.epochs = [epoch or len(watch.steps) for epoch in watch.state["stopped"].tolist()]
         self.best_epochs = watch.state["best_epoch"].tolist()
         self.stage = "val" if "val/loss" in self.columns else "train"
 
