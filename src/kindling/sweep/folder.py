@@ -53,7 +53,7 @@ class SweepFolder:
 
     def summary(self, number: int) -> str:
         """What there is to do of `number` jobs asked for."""
-        parts, states = [f"{number} jobs"], Counter(self.states.values())
+        parts, states = [f"{number} job{'s' * (number != 1)}"], Counter(self.states.values())
         if same := number - len(self.states):
             parts.append(f"{same} of them the same as others but for knobs that nothing reads")
         words = {FINISHED: "finished before", GOING: "to go on", AGAIN: "to try again"}
