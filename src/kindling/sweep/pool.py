@@ -2,7 +2,10 @@
 
 import multiprocessing
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -56,9 +59,17 @@ def _serve(connection: Connection, work: Callable, arguments: tuple, log: str) -
     with open(log, "a", buffering=1) as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     while True:
         try:
             job = connection.recv()
         except EOFError:  # the sweep is over
             return
         connection.send(work(*arguments, job))
+
+
+def _end_with(parent: int) -> None:
+    """Where the sweep is killed, its processes stop too, and save what they train: nobody would look at it."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
