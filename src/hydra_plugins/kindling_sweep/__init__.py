@@ -30,7 +30,8 @@ class TogetherLauncher(Launcher):
         self.context = (hydra_context, task_function, config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        from kindling.sweep.launch import Context, launch
+        from kindling.sweep.alone import Context
+        from kindling.sweep.launch import launch
 
         return launch(Context(*self.context), job_overrides, **self.options)
 

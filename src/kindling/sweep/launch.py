@@ -1,24 +1,18 @@
 """Runs the jobs of a sweep: groups first, then what is trained by itself; whatever a job does, the others go on."""
 
-import inspect
 import logging
 import os
 import signal
-import subprocess
 import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, run_job, setup_globals
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 
-from kindling import cli
-from kindling.result import write_json
 from kindling.sweep import pool
+from kindling.sweep.alone import Context, Order, run_alone, run_in_worker, write_if_none
 from kindling.sweep.compose import Job
 from kindling.sweep.folder import FINISHED, NEW, SweepFolder, result_of
 from kindling.sweep.plan import plan
@@ -26,19 +20,6 @@ from kindling.sweep.plan import plan
 log = logging.getLogger("kindling")
 
 ENOUGH = 4  # jobs by themselves for which it is worth to start processes, which takes 3 s
-
-
-@dataclass
-class Context:
-    """What Hydra gives a launcher."""
-
-    hydra: HydraContext
-    task: TaskFunction
-    master: DictConfig
-
-    @property
-    def script(self) -> Path:
-        return Path(sys.argv[0]).resolve()
 
 
 class Stop(Exception):
@@ -142,7 +123,7 @@ class Sweep:
         processes = self._processes(pooled)
         for job in jobs:
             if job not in pooled or not processes:
-                _write_if_none(job, *run_alone(self.context, self._order(job)))
+                write_if_none(job, *run_alone(self.context, self._order(job)))
                 self._ended(job)
         if processes and pooled:
             of = {job.key: job for job in pooled}
@@ -151,7 +132,7 @@ class Sweep:
             logged = self.folder.path / "workers.log"
             for order, outcome, why in pool.run(orders, run_in_worker, arguments, processes, logged):
                 job = of[order.key]
-                _write_if_none(job, *(outcome or ("killed", why, "")))
+                write_if_none(job, *(outcome or ("killed", why, "")))
                 self._ended(job)
 
     def _order(self, job: Job) -> "Order":
@@ -184,58 +165,6 @@ class Sweep:
             log.info(f"{self.done}/{self.total}  {said}")
         if self.stops and not finished:
             raise Stop
-
-
-@dataclass
-class Order:
-    """A job as it travels to a process."""
-
-    key: str
-    words: list[str]
-    folder: Path
-
-
-def run_alone(context: Context, order: Order) -> tuple[str, str, str]:
-    """Run it as Hydra's own launcher does; how it ended if it left no result: status, reason, traceback."""
-    config = context.hydra.config_loader.load_sweep_config(context.master, order.words)
-    with open_dict(config):
-        config.hydra.job.id = config.hydra.job.num = 0
-    if "ddp" in str(OmegaConf.select(config, "trainer.strategy")):
-        return _process_of_its_own(context, order)
-    outcome = run_job(
-        hydra_context=context.hydra, task_function=context.task, config=config,
-        job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
-    )  # fmt: skip
-    configure_log(context.master.hydra.hydra_logging, context.master.hydra.verbose)
-    if outcome.status is JobStatus.COMPLETED:
-        return "failed", "it left no result.json", ""
-    error = outcome._return_value
-    return "failed", f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
-
-
-def run_in_worker(hydra: HydraContext, task: str, master: DictConfig, order: Order) -> tuple[str, str, str]:
-    """`run_alone` in another process, which has to be told what Hydra knows; the program is imported there anew."""
-    setup_globals()
-    JobRuntime.instance().set("name", master.hydra.job.name)
-    function = inspect.unwrap(getattr(sys.modules["__main__"], task))  # as it is without @hydra.main
-    return run_alone(Context(hydra, function, master), order)
-
-
-def _process_of_its_own(context: Context, order: Order) -> tuple[str, str, str]:
-    words = [word for word in order.words if not word.lstrip("+").startswith("hydra.")]
-    command = [sys.executable, str(context.script), *words, "test=false", f"hydra.run.dir='{order.folder}'"]
-    ended = subprocess.run(command, capture_output=True, text=True)
-    return "killed" if ended.returncode < 0 else "failed", ended.stderr.strip()[-300:], ended.stderr
-
-
-def _write_if_none(job: Job, status: str, why: str, trace: str) -> None:
-    """A result for a job that left none, so that it is not taken for one that never ran; and where it went wrong."""
-    job.folder.mkdir(parents=True, exist_ok=True)
-    if result_of(job.folder).get("status") in (None, "interrupted") and status:
-        content = {"status": status, "error": why, "metrics": {}, "command": cli.command(job.overrides)}
-        write_json(job.folder / "result.json", content)
-    if trace and result_of(job.folder)["status"] == "failed":
-        (job.folder / "traceback.txt").write_text(trace)
 
 
 def _returned(job: Job) -> JobReturn:
