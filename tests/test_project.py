@@ -62,6 +62,14 @@ def own_fast_tests(folder: Path) -> subprocess.CompletedProcess:
     return python(folder, "-m", "pytest", "-q", "-m", "not slow", "-x", "-p", "no:cacheprovider", *left_out)
 
 
+def without_confusion(folder: Path, name: str = NAME) -> None:
+    """Strip it, after the pictures that are drawn by it."""
+    for extra in ("pictures", "confusion"):
+        if (folder / "src" / name / f"{extra}.py").exists():
+            stripped = python(folder, "-m", f"{name}.strip", extra)
+            assert stripped.returncode == 0, stripped.stderr
+
+
 @needs_rename
 @pytest.mark.parametrize(
     ("name", "message"),
@@ -136,6 +144,7 @@ def test_strip_lists_the_extras_and_refuses_everything_else(copy):
     ids=["import from", "import", "a call of several lines"],
 )
 def test_strip_refuses_an_extra_that_something_needs_and_says_what(copy, path, text, message):
+    (copy / "src" / NAME / "pictures.py").unlink(missing_ok=True)  # needs it too
     file = copy / path.format(name=NAME)
     file.write_text(text.format(name=NAME))
     before = texts(copy)
@@ -148,8 +157,7 @@ def test_strip_refuses_an_extra_that_something_needs_and_says_what(copy, path, t
 def test_a_stripped_project_trains_without_the_extra(copy):
     (copy / "tests" / "test_confusion.py").write_text("")
     (copy / "conf" / "model" / "matrix.yaml").write_text(f"# a call\n_target_: {NAME}.confusion.text\nnames: []\n")
-    stripped = python(copy, "-m", f"{NAME}.strip", "confusion")
-    assert stripped.returncode == 0, stripped.stderr
+    without_confusion(copy)
     for path in (f"src/{NAME}/confusion.py", "tests/test_confusion.py", "conf/model/matrix.yaml"):
         assert not (copy / path).exists()
     assert f"{NAME}.confusion" not in (copy / "conf" / "config.yaml").read_text()
@@ -197,6 +205,6 @@ def test_an_extra_goes_with_its_plugin_its_tests_and_what_chooses_it(copy, extra
 @needs_strip
 def test_a_renamed_and_stripped_project_passes_its_own_tests(copy):
     assert python(copy, "-m", f"{NAME}.rename", NEW).returncode == 0
-    assert python(copy, "-m", f"{NEW}.strip", "confusion").returncode == 0
+    without_confusion(copy, NEW)
     tested = own_fast_tests(copy)
     assert tested.returncode == 0, tested.stdout[-3000:] + tested.stderr

@@ -32,6 +32,8 @@ CONF = CONF if CONF.is_dir() else Path(__file__).parents[2] / "conf"
 
 
 HIGHER = ("accuracy", "precision", "recall", "f1", "auroc", "r2")  # metrics of which more is better
+# Launchers that are Hydra's once their package is installed.
+PACKAGES = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}
 NO_KNOBS = ("folder", "resume", "verbose", "test", "repeat", "folds", "on_error")  # of how a run is run
 HELP = """Train one variant:   python train.py [group=choice ...] [knob=value ...]
 Sweep over several:  python train.py -m activation=relu,tanh depth=1,2,4
@@ -161,9 +163,12 @@ def plain_errors() -> Iterator[None]:
     except UserError as error:
         _refuse(str(error))
     except MissingConfigException as error:
-        group, _, choice = (error.missing_cfg_file or "").partition("/")
+        *group, choice = (error.missing_cfg_file or "").split("/", 2 if "hydra/" in str(error.missing_cfg_file) else 1)
+        group = "/".join(group)
+        if choice in PACKAGES:
+            _refuse(f"{group}={choice} needs another package: pip install '.[{PACKAGES[choice]}]'")
         known = sorted({*_names(CONF / group), *(name for name in error.options or [] if name[0] != "_")})
-        _refuse(f"{group}={choice} is unknown." + _near(choice, known) if choice else str(error))
+        _refuse(f"{group}={choice} is unknown." + _near(choice, known) if group else str(error))
     except CompactHydraException as error:
         cause = error.__cause__
         if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None:

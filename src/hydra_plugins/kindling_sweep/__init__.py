@@ -23,7 +23,7 @@ class TogetherLauncher(Launcher):
         figures: called with the jobs' folders at the end, or null.
     """
 
-    def __init__(self, workers: int | None, most_bytes: float, figures: Callable[[list[Path]], None] | None):
+    def __init__(self, workers: int | None, most_bytes: float, figures: Callable[[list[Path]], None] | None = None):
         self.options = {"workers": workers, "most_bytes": most_bytes, "figures": figures}
 
     def setup(self, *, hydra_context, task_function, config: DictConfig) -> None:

@@ -47,6 +47,12 @@ class SweepFolder:
             self.states[job.key] = state
         self.save(jobs)
 
+    def __enter__(self) -> "SweepFolder":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.claim.close()
+
     @property
     def shown(self) -> Path:
         return self.path.relative_to(Path.cwd()) if self.path.is_relative_to(Path.cwd()) else self.path

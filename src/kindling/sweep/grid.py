@@ -3,13 +3,14 @@
 import logging
 from pathlib import Path
 
-from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from kindling import UserError, cli
-from kindling.result import write_json
+from kindling import UserError
+from kindling.sweep.alone import write_if_none
 from kindling.sweep.folder import FINISHED, SweepFolder, result_of
 from kindling.sweep.plan import plan
 
@@ -41,19 +42,18 @@ def through(launcher: Launcher, context: HydraContext, master: DictConfig, batch
     """Run the jobs that are not finished under any launcher of Hydra, each in its folder of the sweep."""
     jobs = plan(context.config_loader, master, batch)
     unique = list({job.key: job for job in jobs}.values())
-    folder = SweepFolder(Path(str(master.hydra.sweep.dir)))
-    folder.place(unique)
-    log.info(folder.summary(len(jobs)))
-    todo = [job for job in unique if folder.states[job.key] != FINISHED]
-    words = [folder.words(job) for job in todo]
-    returned = launcher.launch(words, initial_job_idx=0) if todo else []
+    with SweepFolder(Path(str(master.hydra.sweep.dir))) as folder:
+        folder.place(unique)
+        log.info(folder.summary(len(jobs)))
+        todo = [job for job in unique if folder.states[job.key] != FINISHED]
+        # Of processes that share the cores; a launcher in this one decides by itself.
+        with env_override({} if isinstance(launcher, BasicLauncher) else {"OMP_NUM_THREADS": "1"}):
+            returned = launcher.launch([folder.words(job) for job in todo], initial_job_idx=0) if todo else []
     configure_log(master.hydra.hydra_logging, master.hydra.verbose)
     for job, outcome in zip(todo, returned, strict=True):
         if outcome.status is JobStatus.FAILED and not result_of(job.folder):
             error = outcome._return_value
-            job.folder.mkdir(parents=True, exist_ok=True)
-            content = {"status": "failed", "error": f"{type(error).__name__}: {error}", "metrics": {}}
-            write_json(job.folder / "result.json", {**content, "command": cli.command(job.overrides)})
+            write_if_none(job, "failed", f"{type(error).__name__}: {error}", "")
         if result_of(job.folder).get("status") == "failed":
             log.info(f"FAILED  {job.name}: {result_of(job.folder)['error']}")
     return list(returned)

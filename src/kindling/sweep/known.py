@@ -34,7 +34,7 @@ def fingerprints(script: Path) -> dict[str, str]:
 
 def _fingerprint(path: Path) -> str:
     text = ast.dump(ast.parse(path.read_text(encoding="utf-8")))
-    return hashlib.sha256(text.replace(PACKAGE.name, "kindling").encode()).hexdigest()[:16]
+    return hashlib.sha256(text.replace(PACKAGE.name, "this package").encode()).hexdigest()[:16]
 
 
 if __name__ == "__main__":

@@ -45,20 +45,20 @@ def launch(
     configure_log(context.master.hydra.hydra_logging, context.master.hydra.verbose)
     jobs = plan(context.hydra.config_loader, context.master, batch)
     unique = list({job.key: job for job in jobs}.values())
-    folder = SweepFolder(Path(str(context.master.hydra.sweep.dir)))
-    folder.place(unique)
-    log.info(folder.summary(len(jobs)))
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        if any(state != FINISHED for state in folder.states.values()):
-            Sweep(context, folder, unique, workers, most_bytes).run()
-            if figures:
-                figures([job.folder for job in unique if result_of(job.folder)])
-    except Stop:
-        log.info("on_error=stop: the other jobs are not run")
-    except (KeyboardInterrupt, SystemExit) as error:
-        log.info(f"interrupted; to go on: python train.py resume={folder.shown}")
-        sys.exit(error.code if isinstance(error, SystemExit) else 130)
+    with SweepFolder(Path(str(context.master.hydra.sweep.dir))) as folder:
+        folder.place(unique)
+        log.info(folder.summary(len(jobs)))
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            if any(state != FINISHED for state in folder.states.values()):
+                Sweep(context, folder, unique, workers, most_bytes).run()
+                if figures:
+                    figures([job.folder for job in unique if result_of(job.folder)])
+        except Stop:
+            log.info("on_error=stop: the other jobs are not run")
+        except (KeyboardInterrupt, SystemExit) as error:
+            log.info(f"interrupted; to go on: python train.py resume={folder.shown}")
+            sys.exit(error.code if isinstance(error, SystemExit) else 130)
     placed = {job.key: job for job in unique}
     return [_returned(placed[job.key]) for job in jobs]
 
