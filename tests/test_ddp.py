@@ -67,7 +67,7 @@ def test_a_signal_to_the_first_of_two_processes_stops_both_and_both_go_on(tmp_pa
         assert {k: float(v) for k, v in again.items()} == pytest.approx({k: float(v) for k, v in row.items()}, abs=1e-6)
 
 
-def test_several_processes_in_a_sweep_are_refused(shell):
-    refused = shell("train.py", "-m", "trainer=ddp_cpu", "seed=0,1")
+def test_several_processes_in_a_sweep_of_one_process_are_refused(shell):
+    refused = shell("train.py", "-m", "trainer=ddp_cpu", "seed=0,1", "hydra/launcher=basic")
     assert refused.returncode == 2
     assert "would start the whole sweep again in every process" in refused.stderr
