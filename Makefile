@@ -37,10 +37,10 @@ train: env  ## train; ARGS="model=wide epochs=20" says what
 	$(RUN) train.py $(ARGS)
 
 test: lint  ## lint and the fast tests
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest -n auto --maxprocesses=8 -m "not slow"
 
 test-all: test  ## lint and all tests: what CI runs
-	$(RUN) -m pytest -m slow
+	$(RUN) -m pytest -n auto --maxprocesses=8 -m slow
 
 lint: env  ## ruff: rules and format, nothing is changed
 	$(RUN) -m ruff check
