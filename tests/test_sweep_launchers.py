@@ -14,7 +14,8 @@ import pytorch_lightning as pl
 
 class Reporter(pl.Callback):
     def on_fit_start(self, trainer, module):
-        Path(os.environ["REPORTS"], str(trainer.datamodule.seed)).write_text(os.environ.get("OMP_NUM_THREADS", "not set"))
+        threads = os.environ.get("OMP_NUM_THREADS", "not set")
+        Path(os.environ["REPORTS"], str(trainer.datamodule.seed)).write_text(threads)
 """
 
 
