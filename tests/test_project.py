@@ -21,7 +21,7 @@ needs_strip = pytest.mark.skipif(
     reason="strip or confusion is stripped",
 )
 
-needs_search = pytest.mark.skipif(not (PACKAGE / "search.py").exists(), reason="search is stripped")
+needs_search = pytest.mark.skipif(not (PACKAGE / "search").exists(), reason="search is stripped")
 
 
 @pytest.fixture
@@ -171,7 +171,9 @@ def test_a_stripped_project_trains_without_the_extra(copy):
 @needs_strip
 @needs_search
 def test_strip_refuses_what_a_plugin_imports(copy):
-    (copy / "src" / NAME / "search.py").unlink()
+    shutil.rmtree(copy / "src" / NAME / "search")
+    with (copy / f"src/hydra_plugins/{NAME}_search/__init__.py").open("a") as plugin:
+        plugin.write(f"from {NAME}.sweep.grid import through\n")
     before = texts(copy)
     refused = python(copy, "-m", f"{NAME}.strip", "sweep")
     wanted = f"src/hydra_plugins/{NAME}_search/__init__.py imports {NAME}.sweep: strip or edit that first."

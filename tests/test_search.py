@@ -13,12 +13,14 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 
-from hydra_plugins.kindling_search import Jobs, OptunaSweeper
+from hydra_plugins.kindling_search import OptunaSweeper
 from kindling import UserError, claim
 from kindling.resume import typed
 
 optuna = pytest.importorskip("optuna")
-from kindling.search import Typed, search  # noqa: E402
+from kindling.search.jobs import Jobs  # noqa: E402
+from kindling.search.space import Typed  # noqa: E402
+from kindling.search.study import search  # noqa: E402
 
 LR = "lr=interval(0.001,0.1)"
 
@@ -199,7 +201,7 @@ def test_a_search_that_cannot_be_is_refused_before_its_folder_is_made(words, num
 
 
 def test_without_optuna_it_says_how_to_get_it(monkeypatch):
-    monkeypatch.delitem(sys.modules, "kindling.search")
+    monkeypatch.delitem(sys.modules, "kindling.search.study")
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UserError, match=r'needs Optuna, which is missing: pip install "\.\[optuna\]"'):
         OptunaSweeper(1, 1, 0, 1, None).sweep([])

@@ -6,7 +6,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from kindling import UserError
 
 optuna = pytest.importorskip("optuna")
-from kindling.search import distribution  # noqa: E402
+from kindling.search.space import distribution  # noqa: E402
 
 Float, Int, Choice = (getattr(optuna.distributions, f"{k}Distribution") for k in ("Float", "Int", "Categorical"))
 

@@ -42,12 +42,14 @@ def _has_bfloat16() -> bool:
 SHORT = 10_000_000
 
 
-def choose_threads(trainer: pl.Trainer, model: pl.LightningModule, data: pl.LightningDataModule) -> int:
+def choose_threads(
+    trainer: pl.Trainer, model: pl.LightningModule, data: pl.LightningDataModule, short: int = SHORT
+) -> int:
     """Sets one thread for a small net on a table of ours, on the CPU; returns how many it was before."""
     before = torch.get_num_threads()
     x = getattr(data, "rows", {}).get("train", (None,))[0]
     if trainer.strategy.root_device.type == "cpu" and x is not None and x.dim() == 2:
         batch = len(x) if data.batch_size == "full" else data.batch_size
-        if batch * sum(p.numel() for p in model.parameters()) <= SHORT:
+        if batch * sum(p.numel() for p in model.parameters()) <= short:
             torch.set_num_threads(1)
     return before

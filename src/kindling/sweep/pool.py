@@ -40,7 +40,7 @@ def run(jobs: Iterable, work: Callable, arguments: tuple, processes: int, log: P
                 try:
                     outcome, why = connection.recv(), None
                     idle.append(worker)
-                except EOFError:
+                except (EOFError, ConnectionResetError):  # the latter: it had not read all that was sent
                     worker[1].join()
                     outcome, why = None, f"its process was killed (exit code {worker[1].exitcode})"
                     if todo:
