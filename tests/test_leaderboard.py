@@ -188,6 +188,13 @@ def test_a_knob_that_some_jobs_leave_out_is_a_swept_one_and_a_score_that_is_no_n
     assert [job.reason for job in board.unranked] == ["it has no finite val/loss"]
 
 
+def test_variants_on_different_data_are_said_not_to_compare(job, sweep, capsys):
+    for word in ("data=diabetes", "data=line"):
+        job(word, score=0.5)
+    make_board(sweep)
+    assert "Variants on different data: val/loss does not say which is better" in capsys.readouterr().out
+
+
 def test_without_validation_rows_the_training_loss_is_compared(job, sweep):
     for lr, loss in (("1", 0.3), ("2", 0.2)):
         job(f"lr={lr}", score=loss, metrics={"train/loss": loss})
