@@ -46,7 +46,9 @@ def _compare(board: Board) -> None:
     if board.rows and best and better(best.mean, board.rows[0].mean) == best.mean:
         board.notes.append(f"No variant is better than the baseline {best.name} ({number(best.mean)}).")
     if len({row.knobs.get("data") for row in board.rows}) > 1:
-        board.notes.append(f"Variants on different data: {board.metric} does not say which is better, but beside its baselines.")
+        board.notes.append(
+            f"Variants on different data: {board.metric} does not say which is better, but beside its baselines."
+        )
 
 
 def _tested(board: Board) -> str:
