@@ -10,9 +10,9 @@ import math
 import sys
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from kindling import UserError, cli
+from kindling import UserError, cli, saved
 from kindling.result import table, write_json
 
 log = logging.getLogger("kindling")
@@ -27,19 +27,14 @@ def evaluate(folder: Path) -> dict[str, float | None]:
     Raises:
         UserError: there is no such run, or it has no weights, no test rows, or a model that cannot be tested.
     """
-    cfg, best = _config(folder), folder / "checkpoints" / "best.ckpt"
-    if not best.is_file():
-        raise UserError(f"{folder} has no checkpoints/best.ckpt: it ended before its first epoch did. Train it again.")
-    import pytorch_lightning as pl
+    cfg, best = saved.config_of(folder), saved.best_of(folder)
     import torch
 
     from kindling.device import choose_threads
     from kindling.run import silence
 
     silence()
-    pl.seed_everything(cfg.get("seed", 0), verbose=False)  # as the run did, before its data
-    data = cli.build(cfg.data)
-    model = cli.build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
+    data, model = saved.build(cfg)
     _refuse_untestable(folder, data, model)
     confusion = cfg.get("callbacks", {}).get("confusion")
     callbacks = [cli.build(confusion)] if confusion else []
@@ -54,15 +49,6 @@ def evaluate(folder: Path) -> dict[str, float | None]:
     metrics = {name: value if math.isfinite(value) else None for name, value in found.items()}  # JSON has no NaN
     _keep(folder / "result.json", metrics)
     return metrics
-
-
-def _config(folder: Path) -> DictConfig:
-    file = folder / ".hydra" / "config.yaml"
-    if not file.is_file():
-        raise UserError(f"run={folder} is no run folder (it has no .hydra/config.yaml): give one, e.g. runs/.../...")
-    cfg = OmegaConf.load(file)
-    cfg.folder = str(folder)  # there it says ${hydra:runtime.output_dir}
-    return cfg
 
 
 def _refuse_untestable(folder: Path, data, model) -> None:

@@ -1,0 +1,42 @@
+"""A run that has ended: its config, its data, and its model. Does not import torch before `build`."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from kindling import UserError, cli
+
+
+def config_of(folder: Path) -> DictConfig:
+    """What the run was made from.
+
+    Raises:
+        UserError: it is no run folder.
+    """
+    file = folder / ".hydra" / "config.yaml"
+    if not file.is_file():
+        raise UserError(f"run={folder} is no run folder (it has no .hydra/config.yaml): give one, e.g. runs/.../...")
+    cfg = OmegaConf.load(file)
+    cfg.folder = str(folder)  # there it says ${hydra:runtime.output_dir}
+    return cfg
+
+
+def best_of(folder: Path) -> Path:
+    """The checkpoint with its best weights.
+
+    Raises:
+        UserError: there is none.
+    """
+    best = folder / "checkpoints" / "best.ckpt"
+    if not best.is_file():
+        raise UserError(f"{folder} has no checkpoints/best.ckpt: it ended before its first epoch did. Train it again.")
+    return best
+
+
+def build(cfg: DictConfig) -> tuple:
+    """Its data and its model, with start weights, as the run made them."""
+    import pytorch_lightning as pl
+
+    pl.seed_everything(cfg.get("seed", 0), verbose=False)
+    data = cli.build(cfg.data)
+    return data, cli.build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
