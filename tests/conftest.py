@@ -111,11 +111,13 @@ def fitted(folder, *callbacks, chunk="auto", ckpt_path=None, steps=6 * 29) -> di
 
 @pytest.fixture
 def run(tmp_path):
-    """run("data=ring", ..., folder="a") trains in tmp_path/a and returns its result.json."""
+    """run("data=ring", ..., folder="a") trains in tmp_path/a, without pictures, and returns its result.json."""
     import train
 
+    extras = ["pictures=none"] if (PROJECT / "src" / cli.__name__.partition(".")[0] / "pictures").exists() else []
+
     def train_here(*overrides: str, folder: str = "run") -> dict:
-        words = [*overrides, "trainer=cpu"]
+        words = [*extras, *overrides, "trainer=cpu"]
         train.train(compose_config(*words, f"folder={tmp_path / folder}"), words)
         return json.loads((tmp_path / folder / "result.json").read_text())
 

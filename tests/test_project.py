@@ -65,7 +65,7 @@ def own_fast_tests(folder: Path) -> subprocess.CompletedProcess:
 def without_confusion(folder: Path, name: str = NAME) -> None:
     """Strip it, after the pictures that are drawn by it."""
     for extra in ("pictures", "confusion"):
-        if (folder / "src" / name / f"{extra}.py").exists():
+        if list((folder / "src" / name).glob(f"{extra}*")):
             stripped = python(folder, "-m", f"{name}.strip", extra)
             assert stripped.returncode == 0, stripped.stderr
 
@@ -144,7 +144,7 @@ def test_strip_lists_the_extras_and_refuses_everything_else(copy):
     ids=["import from", "import", "a call of several lines"],
 )
 def test_strip_refuses_an_extra_that_something_needs_and_says_what(copy, path, text, message):
-    (copy / "src" / NAME / "pictures.py").unlink(missing_ok=True)  # needs it too
+    shutil.rmtree(copy / "src" / NAME / "pictures", ignore_errors=True)  # needs it too
     file = copy / path.format(name=NAME)
     file.write_text(text.format(name=NAME))
     before = texts(copy)

@@ -48,8 +48,9 @@ class ConfusionMatrix(AfterEpoch):
         names, table = pl_module.hparams["class_names"], counts.tolist()
         write_counts(self.folder / "confusion_matrix.csv", table, names)
         figure = draw(table, names, "test rows, best weights")
-        figure.savefig(self.folder / "confusion_matrix.png")
-        log_figure(trainer.loggers, "confusion/test", figure, trainer.current_epoch)
+        log_figure(
+            trainer.loggers, "confusion/test", figure, trainer.current_epoch, self.folder / "confusion_matrix.png"
+        )
         log.info(text(table, names))
 
 

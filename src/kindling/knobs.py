@@ -60,6 +60,7 @@ CHOICES = {
     "scale": ["standard", "minmax", "none"],
     "mode": ["min", "max"],
     "on_error": ["continue", "stop"],
+    "pictures": ["none", "final", "series"],
     "loss": ["auto", "bce", "cross_entropy", "mse", "hinge", "perceptron"],
 }
 READ_BY_TRAIN = {"seed", "resume", "verbose", "folder", "patience", "test", "on_error"}

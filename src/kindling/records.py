@@ -1,7 +1,9 @@
 """What a run records: a row of metrics an epoch, in metrics.csv and in every logger."""
 
 import csv
+import io
 import os
+import struct
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -142,13 +144,24 @@ def log_text(loggers: list[Logger], tag: str, text: str, step: int = 0) -> None:
             logger.log_text(tag, columns=["text"], data=[[text]], step=step)
 
 
-def log_figure(loggers: list[Logger], tag: str, figure, step: int = 0) -> None:
-    """A matplotlib figure to the loggers that take images."""
+def log_figure(loggers: list[Logger], tag: str, figure, step: int = 0, file: Path | None = None) -> None:
+    """A matplotlib figure to the loggers that take images, and as PNG to `file`. It is rendered once, the slow part."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    if file:
+        file.write_bytes(content.getvalue())
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_figure(tag, figure, step, close=False)
+            logger.experiment.file_writer.add_summary(picture(tag, content.getvalue()), step)
         elif hasattr(logger, "log_image"):  # Weights & Biases
             logger.log_image(tag, [figure], step=step)
+
+
+def picture(tag: str, png: bytes) -> Summary:
+    """What TensorBoard's writer takes: a PNG file under a name."""
+    width, height = struct.unpack(">II", png[16:24])
+    image = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)  # red, green, blue, alpha
+    return Summary(value=[Summary.Value(tag=tag, image=image)])
 
 
 def recorded_epochs(checkpoint: Path) -> int:

@@ -21,6 +21,7 @@ REPEATED = (
     *NEEDED,
     *("kindling.stopping.early_stopping", "kindling.init.init", "kindling.gradients.gradients"),
     *("kindling.average.Averaged", "kindling.progress.ProgressLine", "kindling.confusion.ConfusionMatrix"),
+    "kindling.pictures.Pictures",  # drawn of the best jobs, afterwards
 )
 ABSENT = {  # with this argument the callback is none
     "kindling.compile.compile": ("compile", False),
@@ -86,6 +87,8 @@ def _why_callbacks(nodes: dict) -> str | None:
     nodes = {name: node for name, node in nodes.items() if node}
     for name, node in nodes.items():
         target = node["_target_"]
+        if node.get("pictures") == "series":
+            return "pictures=series draws while a run trains"
         argument, absent = ABSENT.get(target, (None, None))
         known = target in REPEATED or (argument and node[argument] == absent)
         if not known and not (target == SCHEDULE and _is_linear(node["build"])):

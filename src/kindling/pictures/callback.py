@@ -1,0 +1,117 @@
+"""Draws while a run trains, and after it."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from kindling.checkpoints import BestAndLast
+from kindling.data import Data
+from kindling.models import Model
+from kindling.pictures import card, layers, path
+from kindling.pictures.figures import model_figures, row_figures, without_test
+from kindling.records import AfterEpoch, log_figure, log_text
+
+log = logging.getLogger("kindling")
+
+
+def in_series(epoch: int) -> bool:
+    """Whether the epoch is 1, 2, 3, 5, 8, 13, ...: a film of equal steps in a logarithm of time."""
+    one, other = 1, 2
+    while one < epoch:
+        one, other = other, one + other
+    return one == epoch
+
+
+class Pictures(AfterEpoch):
+    """Draws for models and data of ours; of others nothing.
+
+    Args:
+        folder: the run's; PNG files go there.
+        pictures: "none", "final" or "series".
+    """
+
+    def __init__(self, folder: str, pictures: str = "final"):
+        self.folder, self.pictures = Path(folder), pictures
+        self.path: list[list[float]] = []  # of a model of two numbers, these after every epoch, from the start on
+        self.draws, self.epoch = False, 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        ours = isinstance(pl_module, Model) and isinstance(trainer.datamodule, Data)
+        self.draws = self.pictures != "none" and ours and trainer.is_global_zero
+        if not self.draws:
+            return
+        self.follows = path.two_parameters(pl_module) is not None
+        if trainer.global_step:  # resumed
+            return
+        log_text(trainer.loggers, "data", card.data_card(trainer.datamodule))
+        if self.follows:
+            self.path.append(path.where(pl_module))
+        if self.pictures == "series":
+            self._of_layers(trainer, pl_module, 0)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self.draws:
+            return
+        if self.follows:
+            self.path.append(path.where(pl_module))
+        epoch = trainer.current_epoch + 1
+        if self.pictures == "series" and in_series(epoch):
+            self._of_layers(trainer, pl_module, epoch)
+            figures = model_figures(pl_module, trainer.datamodule, f"epoch {epoch}", self.path)
+            self._show(trainer, figures, "/series", epoch)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        best = next((c.best for c in trainer.callbacks if isinstance(c, BestAndLast)), {})
+        if not self.draws or not best or not all(bool(t.isfinite().all()) for t in best["weights"].values()):
+            return
+        now = {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()}
+        pl_module.load_state_dict(best["weights"])
+        try:
+            self._of_best(trainer, pl_module, best["epoch"])
+        finally:
+            pl_module.load_state_dict(now)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.draws:  # only at the end of a run that was trained
+            self._show(trainer, row_figures(pl_module, trainer.datamodule, "test"), "", self.epoch, self.folder)
+
+    def state_dict(self) -> dict:
+        return {"path": self.path}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self.path = state_dict["path"]
+
+    def _of_best(self, trainer: pl.Trainer, model: Model, epoch: int) -> None:
+        data, self.epoch = trainer.datamodule, epoch
+        if self.pictures == "final":
+            self._of_layers(trainer, model, epoch)
+        figures = model_figures(model, data, f"best epoch ({epoch})", self.path)
+        self._show(trainer, figures, "/best", epoch, self.folder)
+        if len(data.rows["test"][1]) == 0:
+            self._show(trainer, row_figures(model, data, without_test(data)), "", epoch, self.folder)
+        for writer in writers(trainer):
+            layers.write_graph(writer, model, layers.some_rows(data, model, 1)[0])
+
+    def _of_layers(self, trainer: pl.Trainer, model: Model, epoch: int) -> None:
+        rows = layers.some_rows(trainer.datamodule, model)
+        for writer in writers(trainer):
+            layers.write_histograms(writer, model, *rows, epoch)
+
+    def _show(
+        self, trainer: pl.Trainer, figures: Iterator[tuple], kind: str, epoch: int, folder: Path | None = None
+    ) -> None:
+        """To the loggers, and into `folder`; what cannot be drawn ends no run, and a line says why."""
+        try:
+            for name, figure in figures:
+                file = folder / f"{name.replace('/', '_')}.png" if folder else None
+                log_figure(trainer.loggers, f"{name}{kind}", figure, epoch, file)
+        except Exception as error:
+            log.info(f"no further pictures of {kind.strip('/') or 'the rows'}: {type(error).__name__}: {error}")
+
+
+def writers(trainer: pl.Trainer) -> list:
+    """TensorBoard's, of the loggers that have one."""
+    return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]

@@ -1,0 +1,70 @@
+"""Which pictures there are of a model and its data."""
+
+from collections.abc import Iterator
+
+import torch
+
+from kindling.pictures import images, path, rows, surface
+from kindling.pictures.look import style
+
+STAGES = {"train": "training rows", "val": "validation rows", "test": "test rows"}
+
+
+def model_figures(model, data, title: str, way: list | None = None, columns: tuple | None = None) -> Iterator[tuple]:
+    """Yields (tag, figure): what the network makes of its inputs, apart from the rows' answers.
+
+    Args:
+        way: the model's two numbers after each epoch, where it has no more.
+        columns: two columns for a surface, of a table that has more.
+    """
+    with style():
+        if data.examples.x.dim() == 2:
+            of = surface.plane(data, columns)
+            if of is not None:
+                yield "surface", surface.draw_surface(model, data, of, title)
+                neurons = surface.draw_neurons(model, data, of, title)
+                if neurons is not None:
+                    yield "neurons", neurons
+            if data.examples.x.shape[1] == 1 and data.examples.task == "regression":
+                yield "curve", surface.draw_curve(model, data, title)
+        else:
+            maps = images.first_filters(model, list(data.examples.x.shape[1:]))
+            if maps is not None:
+                yield "filters", images.draw_filters(maps, f"first layer's weights, {title}")
+        if way and path.two_parameters(model):
+            x, y = (t.to(model.device) for t in data.rows["train"])
+            yield "path", path.draw_path(model, x, y, way, title)
+
+
+def row_figures(model, data, stage: str) -> Iterator[tuple]:
+    """Yields (tag, figure) of the answers to a stage's rows, with the weights that the model has."""
+    examples, (x, y) = data.examples, data.rows[stage]
+    if len(y) == 0:
+        return
+    title = f"{STAGES[stage]}, best weights"
+    batches = data.loader(stage, 1000)
+    logits = torch.cat([surface.logits_of(model, x) for x, _ in batches])
+    answer = surface.of_logits(model, data, logits)
+    with style():
+        if examples.task == "regression":
+            true = surface.of_logits(model, data, y)
+            names = list(examples.class_names) or _targets(true.shape[1])
+            yield f"regression/{stage}", rows.draw_regression(answer, true, names, title)
+            return
+        sure = answer.max(1) if examples.task == "multiclass" else None
+        confidence = (sure.values, sure.indices == y) if sure else (answer.flatten(), y.flatten())
+        of = rows.one_against_rest(answer, y, list(examples.class_names))
+        yield f"curves/{stage}", rows.draw_curves(of, confidence, title)
+        wrong = images.most_wrong(answer, y) if x.dim() == 4 and sure else []
+        if len(wrong):
+            picked = (x[wrong], answer[wrong], y[wrong], list(examples.class_names))
+            yield f"wrong/{stage}", images.draw_wrong(*picked, title)
+
+
+def without_test(data) -> str:
+    """The stage whose rows are shown where no test rows are."""
+    return "val" if len(data.rows["val"][1]) else "train"
+
+
+def _targets(number: int) -> list[str]:
+    return ["target"] if number == 1 else [f"target {i}" for i in range(number)]

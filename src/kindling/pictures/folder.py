@@ -1,0 +1,96 @@
+"""Pictures of a run that has ended.
+
+Of a sweep's jobs that are trained together only the best three have pictures, as one takes as long as training a job.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from kindling import UserError, saved
+from kindling.data import Data
+from kindling.models import Model
+from kindling.pictures.figures import model_figures, row_figures, without_test
+from kindling.pictures.look import png
+from kindling.records import picture
+
+COUNTS = "confusion_matrix*.csv"
+
+
+def draw_best(folders: list[Path], jobs: int = 3) -> None:
+    """Draw the pictures of the best jobs of a sweep."""
+    results = {folder: json.loads((folder / "result.json").read_text()) for folder in folders}
+    scores = {f: r["score"] for f, r in results.items() if r["status"] == "finished" and r.get("score") is not None}
+    sign = {folder: -1 if results[folder]["mode"] == "max" else 1 for folder in scores}
+    for folder in sorted(scores, key=lambda folder: sign[folder] * scores[folder])[:jobs]:
+        draw(folder)
+
+
+def draw(folder: Path, columns: tuple[str, str] | None = None) -> list[Path]:
+    """Draw what is not drawn yet, as PNG in the run's folder and for TensorBoard; the files drawn now.
+
+    Args:
+        columns: two columns of a table, over which its surface is drawn; without them a table of two has one.
+
+    Raises:
+        UserError: there is no run, or there are no such columns.
+    """
+    if not (folder / "result.json").exists():
+        raise UserError(f"run={folder} is no run folder (it has no result.json).")
+    epoch, drawn = json.loads((folder / "result.json").read_text()).get("best_epoch") or 0, []
+    with SummaryWriter(str(folder)) as writer:
+        for tag, file, figure in _figures(folder, epoch, columns):
+            content = png(figure)
+            file.write_bytes(content)
+            writer.file_writer.add_summary(picture(tag, content), epoch)
+            drawn.append(file)
+    return drawn
+
+
+def _figures(folder: Path, epoch: int, columns: tuple[str, str] | None) -> Iterator[tuple]:
+    """(tag, file, figure) of what has no file yet."""
+    for path in sorted(folder.glob(COUNTS)):
+        if not path.with_suffix(".png").exists():
+            stage = path.stem.removeprefix("confusion_matrix").strip("_") or "test"
+            yield (
+                f"confusion/{stage}",
+                path.with_suffix(".png"),
+                _confusion(path, f"{stage} rows, best epoch ({epoch})"),
+            )
+    if not (folder / "checkpoints" / "best.ckpt").exists():
+        return
+    data, model = _trained(folder)
+    if not isinstance(model, Model) or not isinstance(data, Data):
+        return
+    suffix = "_".join(["", *columns]) if columns else ""
+    tested = (folder / "confusion_matrix.csv").exists() or "test/loss" in (folder / "result.json").read_text()
+    stage = "test" if tested else without_test(data)
+    title = f"best epoch ({epoch})"
+    for kind, figures in (
+        ("/best", model_figures(model, data, title, columns=columns)),
+        ("", row_figures(model, data, stage)),
+    ):
+        for name, figure in figures:
+            file = folder / f"{name.replace('/', '_')}{suffix if name in ('surface', 'neurons') else ''}.png"
+            if not file.exists():
+                yield f"{name}{suffix if kind else ''}{kind}", file, figure
+
+
+def _trained(folder: Path) -> tuple:
+    """The run's data, and its model with the best weights."""
+    data, model = saved.build(saved.config_of(folder))
+    # The run's own checkpoint: a user's module may keep more than plain data in it.
+    model.load_state_dict(torch.load(saved.best_of(folder), map_location="cpu", weights_only=False)["state_dict"])
+    return data, model
+
+
+def _confusion(path: Path, title: str):
+    from kindling.confusion import draw as draw_counts
+
+    with path.open(newline="") as file:
+        (_, *names), *rows = csv.reader(file)
+    return draw_counts([[int(n) for n in row[1:]] for row in rows], names, title)

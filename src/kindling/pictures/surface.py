@@ -1,0 +1,180 @@
+"""What a network makes of a plane of inputs: its decision surface, and a map of every neuron."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from kindling import UserError
+from kindling.data.scaling import apply_transform
+from kindling.pictures.look import COLOURS, diverging, figure, pale, scatter_style
+
+POINTS = 400  # drawn on a surface, at most
+MOST_NEURONS = 32  # of a layer
+
+
+@dataclass
+class Plane:
+    """A grid over two raw input columns, all others at their median.
+
+    x: (side * side, columns), raw, row by row from the lowest value of the second column.
+    extent: lowest and highest value of the first, then of the second column.
+    """
+
+    names: tuple[str, str]
+    x: Tensor
+    extent: tuple[float, float, float, float]
+    side: int
+    places: tuple[int, int]
+
+
+def plane(data, columns: tuple[str, str] | None = None, side: int = 100) -> Plane | None:
+    """Over the training rows' range and a little more; None for inputs that are not two columns, if none are named.
+
+    Raises:
+        UserError: a column is named that there is not.
+    """
+    raw, names = data.examples.x, list(data.examples.columns)
+    if raw.dim() != 2 or (columns is None and raw.shape[1] != 2):
+        return None
+    names = names if len(names) == raw.shape[1] else [f"x{i}" for i in range(raw.shape[1])]
+    if unknown := set(columns or ()) - set(names):
+        raise UserError(f"columns={','.join(columns)}: there is no {', '.join(sorted(unknown))} in {', '.join(names)}.")
+    places = tuple(names.index(name) for name in columns or names)
+    raw = raw.double()
+    ends = []
+    for place in places:
+        low, high = raw[:, place][~raw[:, place].isnan()].aminmax()
+        ends += [low.item() - 0.05 * (high - low).item(), high.item() + 0.05 * (high - low).item()]
+    x = raw.nanmedian(0).values.repeat(side * side, 1)
+    x[:, places[0]] = torch.linspace(*ends[:2], side, dtype=x.dtype).repeat(side)
+    x[:, places[1]] = torch.linspace(*ends[2:], side, dtype=x.dtype).repeat_interleave(side)
+    return Plane((names[places[0]], names[places[1]]), x.to(data.examples.x.dtype), tuple(ends), side, places)
+
+
+def draw_surface(model, data, of: Plane, title: str):
+    """The answer over the plane, and rows of the data on it: a probability, a class, or a value."""
+    answer = answers(model, data, of.x)
+    fig = figure(5.2, 4.4)
+    axes = fig.add_axes((0.12, 0.11, 0.7, 0.78))
+    look = {"extent": of.extent, "origin": "lower", "aspect": "auto", "interpolation": "bilinear"}
+    raw, y = data.examples.x, data.examples.y
+    some = torch.linspace(0, len(raw) - 1, min(POINTS, len(raw))).long()
+    points, y = raw[some][:, list(of.places)], y[some]
+    names = data.examples.class_names
+    if data.examples.task == "multiclass":
+        colours = torch.tensor([pale(COLOURS[k % len(COLOURS)]) for k in range(answer.shape[1])])
+        axes.imshow((answer @ colours).clamp(0, 1).view(of.side, of.side, 3).numpy(), **look)
+        _points(axes, points, y, names)
+    else:
+        value = answer[:, 0].view(of.side, of.side).numpy()
+        two = data.examples.task in ("binary", "multilabel")
+        limits = {"vmin": 0, "vmax": 1, "cmap": diverging()} if two else {"cmap": "viridis"}
+        image = axes.imshow(value, **look, **limits)
+        bar = fig.colorbar(image, cax=fig.add_axes((0.85, 0.11, 0.03, 0.78)))
+        bar.set_label(f"probability of {names[-1]}" if two else "answer")
+        if two:
+            axes.contour(value, levels=[0.5], colors="black", linewidths=1, extent=of.extent)
+            _points(axes, points, y[:, 0].long(), names)
+        else:
+            colours = {"c": y[:, 0], "cmap": "viridis", "vmin": image.norm.vmin, "vmax": image.norm.vmax}
+            axes.scatter(*points.T, s=12, edgecolors="white", linewidths=0.4, **colours)
+    axes.set(xlabel=of.names[0], ylabel=of.names[1], title=title, xlim=of.extent[:2], ylim=of.extent[2:])
+    return fig
+
+
+def draw_curve(model, data, title: str):
+    """The answer over the range of the only input, and rows of the data."""
+    raw, y, names = data.examples.x, data.examples.y, data.examples.columns or ["x"]
+    x = torch.linspace(raw[~raw.isnan()].min(), raw[~raw.isnan()].max(), 400, dtype=raw.dtype)[:, None]
+    some = torch.linspace(0, len(raw) - 1, min(POINTS, len(raw))).long()
+    fig = figure(5.2, 3.8)
+    axes = fig.add_axes((0.13, 0.13, 0.84, 0.77))
+    axes.plot(raw[some, 0], y[some, 0], **scatter_style(len(some)))
+    axes.plot(x[:, 0], answers(model, data, x)[:, 0], color=COLOURS[1], linewidth=2)
+    axes.set(xlabel=names[0], ylabel="target", title=title)
+    return fig
+
+
+def draw_neurons(model, data, of: Plane, title: str):
+    """Maps of the first and the last hidden layer's outputs over the plane; None without a hidden layer."""
+    layers = hidden(model, apply_transform(of.x, data.transform))
+    if not layers:
+        return None
+    shown = {"first hidden layer": layers[0]} | ({"last hidden layer": layers[-1]} if len(layers) > 1 else {})
+    columns = [math.ceil(min(MOST_NEURONS, layer.shape[1]) / 4) for layer in shown.values()]
+    fig = figure(1.0 + 0.85 * sum(columns), 4.2)
+    left = 0.3
+    for (name, layer), number in zip(shown.items(), columns, strict=True):
+        width = 0.85 * number
+        axes = fig.add_axes((left / fig.get_figwidth(), 0.03, width / fig.get_figwidth(), 0.8))
+        axes.imshow(
+            mosaic(layer.T[:MOST_NEURONS].view(-1, of.side, of.side).flip(1), 4).numpy(), cmap="viridis", aspect="auto"
+        )
+        axes.set_axis_off()
+        more = f", {MOST_NEURONS} of {layer.shape[1]}" if layer.shape[1] > MOST_NEURONS else ""
+        axes.set_title(f"{name}{more}", loc="left")
+        left += width + 0.3
+    fig.text(0.3 / fig.get_figwidth(), 0.94, f"{title}; {of.names[0]} to the right, {of.names[1]} upwards", fontsize=8)
+    return fig
+
+
+def answers(model, data, raw: Tensor) -> Tensor:
+    """Probabilities (N, num_outputs) of raw inputs (N, columns), or of a regression the values in the target's unit."""
+    return of_logits(model, data, logits_of(model, apply_transform(raw, data.transform)))
+
+
+def of_logits(model, data, logits: Tensor) -> Tensor:
+    task = data.examples.task
+    if task == "multiclass":
+        return logits.softmax(1)
+    if task != "regression":
+        return logits.sigmoid()
+    if "target_std" not in data.transform:
+        return logits
+    return logits * torch.tensor(data.transform["target_std"]) + torch.tensor(data.transform["target_shift"])
+
+
+def logits_of(model, x: Tensor, rows: int = 4096) -> Tensor:
+    """Of scaled inputs, in evaluation mode, on the model's device; the result is on the CPU in float32."""
+    training, device = model.training, next(model.parameters()).device
+    model.eval()
+    try:
+        with torch.no_grad():
+            return torch.cat([model(part.to(device)).float().cpu() for part in x.split(rows)])
+    finally:
+        model.train(training)
+
+
+def hidden(model, x: Tensor) -> list[Tensor]:
+    """Outputs (N, units) of the hidden layers of scaled inputs: what linear layers are given that is not the inputs."""
+    linear, found = [m for m in model.modules() if isinstance(m, nn.Linear)], []
+    hooks = [m.register_forward_pre_hook(lambda _, given: found.append(given[0].float().cpu())) for m in linear]
+    try:
+        logits_of(model, x, rows=len(x))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [layer for layer in found if not torch.equal(layer, x.flatten(1))]
+
+
+def mosaic(maps: Tensor, rows: int, gap: int = 4) -> Tensor:
+    """Maps (K, H, W), each scaled to 0 to 1, side by side in so many rows; between them is NaN."""
+    k, height, width = maps.shape
+    low, high = (end.view(k, 1, 1) for end in maps.flatten(1).aminmax(dim=1))
+    maps = torch.where(high > low, (maps - low) / (high - low).clamp(min=1e-12), 0.0)
+    columns = math.ceil(k / rows)
+    out = torch.full((rows * (height + gap), columns * (width + gap)), math.nan)
+    for i, one in enumerate(maps):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        out[top : top + height, left : left + width] = one
+    return out[:-gap, :-gap]
+
+
+def _points(axes, points: Tensor, y: Tensor, names: list[str]) -> None:
+    for k, name in enumerate(names):
+        look = {"color": COLOURS[k % len(COLOURS)], "edgecolors": "white", "linewidths": 0.4}
+        axes.scatter(*points[y == k].T, s=12, label=name, **look)
+    if len(names) <= 10:
+        axes.legend(fontsize=7, loc="upper right", framealpha=0.8)
