@@ -22,6 +22,8 @@ from kindling.models import Deep
 torch.set_num_threads(1)  # small nets; two threads on busy cores wait for each other (kindling/device.py)
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT))
+# Words of every run in this process: pictures have tests of their own, and may be gone.
+PLAIN = ["pictures=none"] if (PROJECT / "src" / cli.__name__.partition(".")[0] / "pictures").exists() else []
 FLOAT = 1e-6  # how far float32 weights may lie apart after a few epochs
 
 
@@ -114,10 +116,8 @@ def run(tmp_path):
     """run("data=ring", ..., folder="a") trains in tmp_path/a, without pictures, and returns its result.json."""
     import train
 
-    extras = ["pictures=none"] if (PROJECT / "src" / cli.__name__.partition(".")[0] / "pictures").exists() else []
-
     def train_here(*overrides: str, folder: str = "run") -> dict:
-        words = [*extras, *overrides, "trainer=cpu"]
+        words = [*PLAIN, *overrides, "trainer=cpu"]
         train.train(compose_config(*words, f"folder={tmp_path / folder}"), words)
         return json.loads((tmp_path / folder / "result.json").read_text())
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from conftest import PROJECT
+from conftest import PLAIN, PROJECT
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
@@ -26,7 +26,7 @@ def formed(batch: list[list[str]], most_bytes: float = 2e9) -> tuple:
     """Groups, and jobs by themselves with the reason."""
     from kindling.sweep.form import form
 
-    return form(planned([[*words, "trainer=cpu"] for words in batch]), PROJECT / "train.py", most_bytes)
+    return form(planned([[*PLAIN, *words, "trainer=cpu"] for words in batch]), PROJECT / "train.py", most_bytes)
 
 
 def trained_together(folder: Path, batch: list[list[str]]) -> list:
@@ -34,7 +34,7 @@ def trained_together(folder: Path, batch: list[list[str]]) -> list:
     from kindling.sweep.form import form
     from kindling.sweep.group import train
 
-    jobs = planned([[*words, "trainer=cpu"] for words in batch])
+    jobs = planned([[*PLAIN, *words, "trainer=cpu"] for words in batch])
     SweepFolder(folder).place(jobs)
     groups, singles = form(jobs, PROJECT / "train.py", 2e9)
     assert not singles, singles[0][1]

@@ -13,9 +13,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from kindling import UserError
 from kindling.activations import ACTIVATIONS
-from kindling.pictures import activations, draw, images, layers, path, rows, surface
+from kindling.pictures import activations, images, layers, path, rows, surface
 from kindling.pictures.callback import in_series
 from kindling.pictures.figures import model_figures
+from kindling.pictures.folder import draw
 
 
 @pytest.fixture

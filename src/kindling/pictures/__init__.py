@@ -4,8 +4,3 @@
 and so on, so that TensorBoard's slider shows a film; `none` draws nothing. Afterwards: `python -m kindling.pictures
 run=<folder>`. Every activation with its derivative: `python -m kindling.pictures activations`.
 """
-
-from kindling.pictures.callback import Pictures
-from kindling.pictures.folder import draw, draw_best
-
-__all__ = ["Pictures", "draw", "draw_best"]

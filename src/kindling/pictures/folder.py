@@ -1,7 +1,4 @@
-"""Pictures of a run that has ended.
-
-Of a sweep's jobs that are trained together only the best three have pictures, as one takes as long as training a job.
-"""
+"""Pictures of a run that has ended."""
 
 import csv
 import json
@@ -19,15 +16,6 @@ from kindling.pictures.look import png
 from kindling.records import picture
 
 COUNTS = "confusion_matrix*.csv"
-
-
-def draw_best(folders: list[Path], jobs: int = 3) -> None:
-    """Draw the pictures of the best jobs of a sweep."""
-    results = {folder: json.loads((folder / "result.json").read_text()) for folder in folders}
-    scores = {f: r["score"] for f, r in results.items() if r["status"] == "finished" and r.get("score") is not None}
-    sign = {folder: -1 if results[folder]["mode"] == "max" else 1 for folder in scores}
-    for folder in sorted(scores, key=lambda folder: sign[folder] * scores[folder])[:jobs]:
-        draw(folder)
 
 
 def draw(folder: Path, columns: tuple[str, str] | None = None) -> list[Path]:

@@ -21,7 +21,7 @@ REPEATED = (
     *NEEDED,
     *("kindling.stopping.early_stopping", "kindling.init.init", "kindling.gradients.gradients"),
     *("kindling.average.Averaged", "kindling.progress.ProgressLine", "kindling.confusion.ConfusionMatrix"),
-    "kindling.pictures.Pictures",  # drawn of the best jobs, afterwards
+    "kindling.pictures.callback.Pictures",  # drawn of the best jobs, afterwards
 )
 ABSENT = {  # with this argument the callback is none
     "kindling.compile.compile": ("compile", False),
