@@ -10,6 +10,7 @@ from conftest import built, compose_config, weights_of
 from omegaconf import OmegaConf
 from sklearn import calibration, metrics
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from kindling import UserError
 from kindling.activations import ACTIVATIONS
@@ -173,6 +174,9 @@ def test_a_run_has_its_pictures_as_files_and_in_tensorboard_and_trains_the_same(
     assert histograms[-1].histogram_value.num == 8
     assert {"gradients/net.0.weight", "outputs/net.1"} <= set(events.Tags()["histograms"])
     assert events.Graph().node
+    hits, false, _, missed, *_ = make_ndarray(events.Tensors("pr/test/1")[0].tensor_proto)  # at 127 thresholds
+    (_, wrong), (lost, right) = np.loadtxt(tmp_path / "with/confusion_matrix.csv", delimiter=",", skiprows=1)[:, 1:]
+    assert (hits[63], false[63], missed[63]) == (right, wrong, lost)  # the one in the middle is 0.5
     (card,) = events.Tensors("data/text_summary")
     assert "| train | 900 | 408 | 492 |" in card.tensor_proto.string_val[0].decode()
 
@@ -218,7 +222,7 @@ def test_what_cannot_be_drawn_ends_no_run(run, monkeypatch, caplog):
     monkeypatch.setattr("kindling.pictures.surface.draw_surface", broken)
     with caplog.at_level("INFO", "kindling"):
         assert run("data=ring", "epochs=1", "pictures=final")["status"] == "finished"
-    assert "no further pictures of best: ValueError: no colours" in caplog.text
+    assert "no further pictures of the best epoch: ValueError: no colours" in caplog.text
 
 
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))

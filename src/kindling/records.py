@@ -146,15 +146,21 @@ def log_text(loggers: list[Logger], tag: str, text: str, step: int = 0) -> None:
 
 def log_figure(loggers: list[Logger], tag: str, figure, step: int = 0, file: Path | None = None) -> None:
     """A matplotlib figure to the loggers that take images, and as PNG to `file`. It is rendered once, the slow part."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
+    content = png(figure)
     if file:
-        file.write_bytes(content.getvalue())
+        file.write_bytes(content)
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.experiment.file_writer.add_summary(picture(tag, content.getvalue()), step)
+            logger.experiment.file_writer.add_summary(picture(tag, content), step)
         elif hasattr(logger, "log_image"):  # Weights & Biases
             logger.log_image(tag, [figure], step=step)
+
+
+def png(figure) -> bytes:
+    """Of a matplotlib figure."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", pil_kwargs={"compress_level": 1})  # smaller takes longer than drawing
+    return content.getvalue()
 
 
 def picture(tag: str, png: bytes) -> Summary:

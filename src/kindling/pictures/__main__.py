@@ -31,7 +31,8 @@ def main() -> None:
 def _activations(file: Path) -> Path:
     from kindling.activations import ACTIVATIONS
     from kindling.pictures.activations import draw_activations
-    from kindling.pictures.look import png, style
+    from kindling.pictures.look import style
+    from kindling.records import png
 
     with style():
         file.write_bytes(png(draw_activations(list(ACTIVATIONS))))

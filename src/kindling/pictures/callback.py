@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -11,7 +12,7 @@ from kindling.checkpoints import BestAndLast
 from kindling.data import Data
 from kindling.models import Model
 from kindling.pictures import card, layers, path
-from kindling.pictures.figures import model_figures, row_figures, without_test
+from kindling.pictures.figures import model_figures, positives, row_figures, stage_answers, without_test
 from kindling.records import AfterEpoch, log_figure, log_text
 
 log = logging.getLogger("kindling")
@@ -46,11 +47,12 @@ class Pictures(AfterEpoch):
         self.follows = path.two_parameters(pl_module) is not None
         if trainer.global_step:  # resumed
             return
-        log_text(trainer.loggers, "data", card.data_card(trainer.datamodule))
         if self.follows:
             self.path.append(path.where(pl_module))
-        if self.pictures == "series":
-            self._of_layers(trainer, pl_module, 0)
+        with ending_no_run("the start"):
+            log_text(trainer.loggers, "data", card.data_card(trainer.datamodule))
+            if self.pictures == "series":
+                self._of_layers(trainer, pl_module, 0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self.draws:
@@ -59,9 +61,10 @@ class Pictures(AfterEpoch):
             self.path.append(path.where(pl_module))
         epoch = trainer.current_epoch + 1
         if self.pictures == "series" and in_series(epoch):
-            self._of_layers(trainer, pl_module, epoch)
-            figures = model_figures(pl_module, trainer.datamodule, f"epoch {epoch}", self.path)
-            self._show(trainer, figures, "/series", epoch)
+            with ending_no_run(f"epoch {epoch}"):
+                self._of_layers(trainer, pl_module, epoch)
+                figures = model_figures(pl_module, trainer.datamodule, f"epoch {epoch}", self.path)
+                self._show(trainer, figures, "/series", epoch)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         best = next((c.best for c in trainer.callbacks if isinstance(c, BestAndLast)), {})
@@ -70,13 +73,15 @@ class Pictures(AfterEpoch):
         now = {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()}
         pl_module.load_state_dict(best["weights"])
         try:
-            self._of_best(trainer, pl_module, best["epoch"])
+            with ending_no_run("the best epoch"):
+                self._of_best(trainer, pl_module, best["epoch"])
         finally:
             pl_module.load_state_dict(now)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.draws:  # only at the end of a run that was trained
-            self._show(trainer, row_figures(pl_module, trainer.datamodule, "test"), "", self.epoch, self.folder)
+            with ending_no_run("the test rows"):
+                self._of_rows(trainer, pl_module, "test")
 
     def state_dict(self) -> dict:
         return {"path": self.path}
@@ -91,9 +96,17 @@ class Pictures(AfterEpoch):
         figures = model_figures(model, data, f"best epoch ({epoch})", self.path)
         self._show(trainer, figures, "/best", epoch, self.folder)
         if len(data.rows["test"][1]) == 0:
-            self._show(trainer, row_figures(model, data, without_test(data)), "", epoch, self.folder)
+            self._of_rows(trainer, model, without_test(data))
         for writer in writers(trainer):
             layers.write_graph(writer, model, layers.some_rows(data, model, 1)[0])
+
+    def _of_rows(self, trainer: pl.Trainer, model: Model, stage: str) -> None:
+        data = trainer.datamodule
+        answer = stage_answers(model, data, stage)
+        self._show(trainer, row_figures(data, stage, answer), "", self.epoch, self.folder)
+        if data.examples.task != "regression":
+            for writer in writers(trainer):
+                layers.write_pr_curves(writer, positives(data, stage, answer), stage, self.epoch)
 
     def _of_layers(self, trainer: pl.Trainer, model: Model, epoch: int) -> None:
         rows = layers.some_rows(trainer.datamodule, model)
@@ -103,13 +116,19 @@ class Pictures(AfterEpoch):
     def _show(
         self, trainer: pl.Trainer, figures: Iterator[tuple], kind: str, epoch: int, folder: Path | None = None
     ) -> None:
-        """To the loggers, and into `folder`; what cannot be drawn ends no run, and a line says why."""
-        try:
-            for name, figure in figures:
-                file = folder / f"{name.replace('/', '_')}.png" if folder else None
-                log_figure(trainer.loggers, f"{name}{kind}", figure, epoch, file)
-        except Exception as error:
-            log.info(f"no further pictures of {kind.strip('/') or 'the rows'}: {type(error).__name__}: {error}")
+        """To the loggers, and into `folder`."""
+        for name, figure in figures:
+            file = folder / f"{name.replace('/', '_')}.png" if folder else None
+            log_figure(trainer.loggers, f"{name}{kind}", figure, epoch, file)
+
+
+@contextmanager
+def ending_no_run(what: str) -> Iterator[None]:
+    """A picture that cannot be drawn is a line that says why, and no reason to lose a result."""
+    try:
+        yield
+    except Exception as error:
+        log.info(f"no further pictures of {what}: {type(error).__name__}: {error}")
 
 
 def writers(trainer: pl.Trainer) -> list:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from kindling.pictures import images, path, rows, surface
 from kindling.pictures.look import style
@@ -36,29 +37,35 @@ def model_figures(model, data, title: str, way: list | None = None, columns: tup
             yield "path", path.draw_path(model, x, y, way, title)
 
 
-def row_figures(model, data, stage: str) -> Iterator[tuple]:
-    """Yields (tag, figure) of the answers to a stage's rows, with the weights that the model has."""
-    examples, (x, y) = data.examples, data.rows[stage]
-    if len(y) == 0:
-        return
+def stage_answers(model, data, stage: str) -> Tensor:
+    """The answers (N, num_outputs) to a stage's rows: probabilities, or values in the target's unit."""
+    logits = torch.cat([surface.logits_of(model, x) for x, _ in data.loader(stage, 1000)])
+    return surface.of_logits(data, logits)
+
+
+def row_figures(data, stage: str, answer: Tensor) -> Iterator[tuple]:
+    """Yields (tag, figure) of the answers to a stage's rows, from `stage_answers`."""
+    x, y = data.rows[stage]
     title = f"{STAGES[stage]}, best weights"
-    batches = data.loader(stage, 1000)
-    logits = torch.cat([surface.logits_of(model, x) for x, _ in batches])
-    answer = surface.of_logits(model, data, logits)
     with style():
-        if examples.task == "regression":
-            true = surface.of_logits(model, data, y)
-            names = list(examples.class_names) or _targets(true.shape[1])
+        if data.examples.task == "regression":
+            true = surface.of_logits(data, y)
+            names = list(data.examples.class_names) or _targets(true.shape[1])
             yield f"regression/{stage}", rows.draw_regression(answer, true, names, title)
             return
-        sure = answer.max(1) if examples.task == "multiclass" else None
-        confidence = (sure.values, sure.indices == y) if sure else (answer.flatten(), y.flatten())
-        of = rows.one_against_rest(answer, y, list(examples.class_names))
-        yield f"curves/{stage}", rows.draw_curves(of, confidence, title)
-        wrong = images.most_wrong(answer, y) if x.dim() == 4 and sure else []
+        several = data.examples.task == "multiclass"
+        sure = answer.max(1) if several else None
+        confidence = (sure.values, sure.indices == y) if several else (answer.flatten(), y.flatten())
+        yield f"curves/{stage}", rows.draw_curves(positives(data, stage, answer), confidence, title)
+        wrong = images.most_wrong(answer, y) if x.dim() == 4 and several else []
         if len(wrong):
-            picked = (x[wrong], answer[wrong], y[wrong], list(examples.class_names))
+            picked = (x[wrong], answer[wrong], y[wrong], list(data.examples.class_names))
             yield f"wrong/{stage}", images.draw_wrong(*picked, title)
+
+
+def positives(data, stage: str, answer: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """Of a classification, name -> probability and truth: see `rows.one_against_rest`."""
+    return rows.one_against_rest(answer, data.rows[stage][1], list(data.examples.class_names))
 
 
 def without_test(data) -> str:

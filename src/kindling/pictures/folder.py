@@ -11,9 +11,8 @@ from torch.utils.tensorboard import SummaryWriter
 from kindling import UserError, saved
 from kindling.data import Data
 from kindling.models import Model
-from kindling.pictures.figures import model_figures, row_figures, without_test
-from kindling.pictures.look import png
-from kindling.records import picture
+from kindling.pictures.figures import model_figures, row_figures, stage_answers, without_test
+from kindling.records import picture, png
 
 COUNTS = "confusion_matrix*.csv"
 
@@ -60,7 +59,7 @@ def _figures(folder: Path, epoch: int, columns: tuple[str, str] | None) -> Itera
     title = f"best epoch ({epoch})"
     for kind, figures in (
         ("/best", model_figures(model, data, title, columns=columns)),
-        ("", row_figures(model, data, stage)),
+        ("", row_figures(data, stage, stage_answers(model, data, stage))),
     ):
         for name, figure in figures:
             file = folder / f"{name.replace('/', '_')}{suffix if name in ('surface', 'neurons') else ''}.png"

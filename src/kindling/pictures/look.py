@@ -1,7 +1,5 @@
 """How pictures look: sizes, and colours that colour-blind eyes tell apart (Okabe and Ito 2008)."""
 
-import io
-
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 FAINT = "#999999"
 
@@ -35,9 +33,3 @@ def pale(colour: str) -> list[float]:
 def scatter_style(n: int) -> dict:
     """Dots that leave room for n of them."""
     return {"marker": ".", "linestyle": "none", "color": COLOURS[0], "markersize": 5 if n < 500 else 2, "alpha": 0.6}
-
-
-def png(fig) -> bytes:
-    content = io.BytesIO()
-    fig.savefig(content, format="png")
-    return content.getvalue()

@@ -88,7 +88,8 @@ def draw_curves(of: dict[str, tuple[Tensor, Tensor]], confidence: tuple[Tensor, 
     middle.set(xlabel="recall", ylabel="precision", title="precision and recall, average precision")
     right.set(xlabel="probability", ylabel="came true", title="calibration (dot: number of rows)")
     for axes in (left, middle, right):
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        # Ticks and their labels are most of the time that a small figure takes.
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     fig.text(0.01, 0.95, title, fontsize=9)
     return fig
 

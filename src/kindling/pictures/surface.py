@@ -104,11 +104,11 @@ def draw_neurons(model, data, of: Plane, title: str):
         return None
     shown = {"first hidden layer": layers[0]} | ({"last hidden layer": layers[-1]} if len(layers) > 1 else {})
     columns = [math.ceil(min(MOST_NEURONS, layer.shape[1]) / 4) for layer in shown.values()]
-    fig = figure(1.0 + 0.85 * sum(columns), 4.2)
+    fig = figure(1.0 + 0.65 * sum(columns), 3.3)
     left = 0.3
     for (name, layer), number in zip(shown.items(), columns, strict=True):
-        width = 0.85 * number
-        axes = fig.add_axes((left / fig.get_figwidth(), 0.03, width / fig.get_figwidth(), 0.8))
+        width = 0.65 * number
+        axes = fig.add_axes((left / fig.get_figwidth(), 0.03, width / fig.get_figwidth(), 0.77))
         axes.imshow(
             mosaic(layer.T[:MOST_NEURONS].view(-1, of.side, of.side).flip(1), 4).numpy(), cmap="viridis", aspect="auto"
         )
@@ -122,10 +122,10 @@ def draw_neurons(model, data, of: Plane, title: str):
 
 def answers(model, data, raw: Tensor) -> Tensor:
     """Probabilities (N, num_outputs) of raw inputs (N, columns), or of a regression the values in the target's unit."""
-    return of_logits(model, data, logits_of(model, apply_transform(raw, data.transform)))
+    return of_logits(data, logits_of(model, apply_transform(raw, data.transform)))
 
 
-def of_logits(model, data, logits: Tensor) -> Tensor:
+def of_logits(data, logits: Tensor) -> Tensor:
     task = data.examples.task
     if task == "multiclass":
         return logits.softmax(1)
