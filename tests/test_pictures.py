@@ -12,10 +12,10 @@ from sklearn import calibration, metrics
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from kindling import UserError
+from kindling import UserError, layers
 from kindling.activations import ACTIVATIONS
-from kindling.pictures import activations, images, layers, path, rows, surface
-from kindling.pictures.callback import in_series
+from kindling.layers import in_series
+from kindling.pictures import activations, images, path, rows, surface
 from kindling.pictures.figures import model_figures
 from kindling.pictures.folder import draw
 

@@ -10,20 +10,13 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from kindling.checkpoints import BestAndLast
 from kindling.data import Data
+from kindling.layers import in_series, some_rows
 from kindling.models import Model
-from kindling.pictures import card, layers, path
+from kindling.pictures import card, charts, path
 from kindling.pictures.figures import model_figures, positives, row_figures, stage_answers, without_test
 from kindling.records import AfterEpoch, log_figure, log_text
 
 log = logging.getLogger("kindling")
-
-
-def in_series(epoch: int) -> bool:
-    """Whether the epoch is 1, 2, 3, 5, 8, 13, ...: a film of equal steps in a logarithm of time."""
-    one, other = 1, 2
-    while one < epoch:
-        one, other = other, one + other
-    return one == epoch
 
 
 class Pictures(AfterEpoch):
@@ -98,7 +91,7 @@ class Pictures(AfterEpoch):
         if len(data.rows["test"][1]) == 0:
             self._of_rows(trainer, model, without_test(data))
         for writer in writers(trainer):
-            layers.write_graph(writer, model, layers.some_rows(data, model, 1)[0])
+            charts.write_graph(writer, model, some_rows(data, model, 1)[0])
 
     def _of_rows(self, trainer: pl.Trainer, model: Model, stage: str) -> None:
         data = trainer.datamodule
@@ -106,12 +99,12 @@ class Pictures(AfterEpoch):
         self._show(trainer, row_figures(data, stage, answer), "", self.epoch, self.folder)
         if data.examples.task != "regression":
             for writer in writers(trainer):
-                layers.write_pr_curves(writer, positives(data, stage, answer), stage, self.epoch)
+                charts.write_pr_curves(writer, positives(data, stage, answer), stage, self.epoch)
 
     def _of_layers(self, trainer: pl.Trainer, model: Model, epoch: int) -> None:
-        rows = layers.some_rows(trainer.datamodule, model)
+        rows = some_rows(trainer.datamodule, model)
         for writer in writers(trainer):
-            layers.write_histograms(writer, model, *rows, epoch)
+            charts.write_histograms(writer, model, *rows, epoch)
 
     def _show(
         self, trainer: pl.Trainer, figures: Iterator[tuple], kind: str, epoch: int, folder: Path | None = None
