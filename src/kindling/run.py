@@ -136,6 +136,9 @@ class Run:
             outcome["diverged"] = diverged
         if status == "failed":
             outcome["error"] = f"{kind.__name__}: {error}"
+        for callback in self.trainer.callbacks if self.trainer else ():
+            if hasattr(callback, "advice"):  # an extra's
+                outcome["advice"] = outcome.get("advice", []) + callback.advice(self.command)
         write_json(self.folder / "result.json", outcome)
         self._report(outcome, error)
         if interrupted:
@@ -166,6 +169,8 @@ class Run:
         shown = self.folder.relative_to(here) if self.folder.is_relative_to(here) else self.folder
         if result["metrics"]:
             log.info(table(result["metrics"], result["best_epoch"]))
+        for sentence in result.get("advice", []):
+            log.info(f"advice   {sentence}")
         if result["status"] != "finished" and not isinstance(error, UserError):  # that one is printed at the end
             log.info(f"{result['status']}: {result.get('diverged') or result.get('error') or 'the last state is kept'}")
         if result["status"] == "interrupted" and (self.folder / "checkpoints" / "last.ckpt").exists():

@@ -1,0 +1,80 @@
+"""Measures while a run trains, and gives its advice when it has ended."""
+
+import math
+from dataclasses import asdict
+
+import pytorch_lightning as pl
+import torch
+
+from kindling.checkpoints import BestAndLast
+from kindling.data import Data
+from kindling.doctor import facts
+from kindling.doctor.rules import Case, advice
+from kindling.layers import in_series, some_rows
+from kindling.models import Model
+from kindling.records import AfterEpoch
+from kindling.stopping import Divergence
+
+
+class Doctor(AfterEpoch):
+    """For models and data of ours; of others it says nothing."""
+
+    def __init__(self):
+        self.history, self.case, self.lr = facts.History(), None, 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.looks = isinstance(pl_module, Model) and isinstance(trainer.datamodule, Data) and trainer.is_global_zero
+        if self.looks and not self.history.looks:  # not resumed
+            group = trainer.optimizers[0].param_groups[0]
+            self.lr = float(group.get("initial_lr", group["lr"]))
+            self._look(trainer, pl_module, 0)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self.looks:
+            return
+        for losses, name in ((self.history.train_loss, "train/loss"), (self.history.val_loss, "val/loss")):
+            losses.append(float(trainer.callback_metrics.get(name, math.nan)))
+        if in_series(trainer.current_epoch + 1):
+            self._look(trainer, pl_module, trainer.current_epoch + 1)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.looks:
+            data, rows = trainer.datamodule, trainer.datamodule.rows
+            bounded = any(type(module) in facts.ENDS for module in pl_module.modules())
+            best = next((c.best for c in trainer.callbacks if isinstance(c, BestAndLast)), {})
+            metrics = {name: float(value) for name, value in best.get("metrics", {}).items()}
+            name = next((name for name in ("accuracy", "r2") if f"val/{name}" in metrics), None)
+            self.case = Case(
+                self.history,
+                "",
+                self.lr,
+                best.get("epoch") or 0,
+                next((c.diverged for c in trainer.callbacks if isinstance(c, Divergence)), None),
+                data.scale,
+                facts.scale_ratio(data),
+                facts.class_rows(data),
+                rows["train"][0].shape[1] if rows["train"][0].dim() == 2 else None,
+                (name, metrics[f"val/{name}"]) if name else None,
+                len(rows["val"][1]),
+                facts.simple_scores(data),
+                bounded,
+                len(self.history.looks[0].gradients) > 1,
+            )
+
+    def advice(self, command: str) -> list[str]:
+        """Sentences on the run that `command` reproduces; none before it has ended."""
+        if not self.case:
+            return []
+        self.case.command = command
+        return advice(self.case)
+
+    def state_dict(self) -> dict:
+        return {"lr": self.lr, "history": asdict(self.history)}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self.lr, kept = state_dict["lr"], state_dict["history"]
+        self.history = facts.History(**kept | {"looks": [facts.Look(**look) for look in kept["looks"]]})
+
+    def _look(self, trainer: pl.Trainer, model: Model, epoch: int) -> None:
+        with torch.autocast(model.device.type, enabled=False):
+            self.history.looks.append(facts.look(model, *some_rows(trainer.datamodule, model), epoch))

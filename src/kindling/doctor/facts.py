@@ -1,0 +1,112 @@
+"""What the doctor looks at: how training went, and what the data is like."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from kindling.layers import gradients, outputs
+from kindling.metrics import r2
+
+ENDS = {nn.Sigmoid: (0.0, 1.0), nn.Tanh: (-1.0, 1.0), nn.Softsign: (-1.0, 1.0), nn.Hardsigmoid: (0.0, 1.0)}
+NEAR = 0.05  # of the range: as near to an end of it an output counts as saturated
+RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold)
+
+
+@dataclass
+class Look:
+    """At one epoch (0: before training).
+
+    gradients: root mean square of each weight matrix's gradient, from the first layer to the last.
+    norm: of the whole gradient.
+    loss: of the rows looked at.
+    dead: share of the rectified units that are 0 for all these rows, None without such units.
+    saturated: share of the outputs of bounded activations that are at an end of their range, None without such.
+    """
+
+    epoch: int
+    gradients: list[float]
+    norm: float
+    loss: float
+    dead: float | None
+    saturated: float | None
+
+
+@dataclass
+class History:
+    """Of a run, an element an epoch; NaN where there was none."""
+
+    train_loss: list[float] = field(default_factory=list)
+    val_loss: list[float] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+
+
+def look(model, x: Tensor, y: Tensor, epoch: int) -> Look:
+    """At a model of ours with rows x, y: in evaluation mode, and without a change to the model or to random numbers."""
+    found = gradients(model, x, y)
+    matrices = [g for name, g in found.items() if g.dim() > 1]
+    layers, seen = dict(model.named_modules()), outputs(model, x)
+    rectified = [out for name, out in seen.items() if isinstance(layers[name], RECTIFIERS)]
+    bounded = [_place(out, ENDS[type(layers[name])]) for name, out in seen.items() if type(layers[name]) in ENDS]
+    with torch.no_grad():
+        training = model.training
+        loss = model.eval().loss(model(x), y).item()
+        model.train(training)
+    dead = [(out == 0).flatten(2).all(2).all(0) if out.dim() > 2 else (out == 0).all(0) for out in rectified]
+    return Look(
+        epoch,
+        [g.square().mean().sqrt().item() for g in matrices],
+        sum(g.double().square().sum().item() for g in found.values()) ** 0.5,
+        loss,
+        torch.cat(dead).float().mean().item() if dead else None,
+        torch.cat([b.flatten() for b in bounded]).float().mean().item() if bounded else None,
+    )
+
+
+def _place(out: Tensor, ends: tuple[float, float]) -> Tensor:
+    """Whether each output is at an end of the range."""
+    share = (out - ends[0]) / (ends[1] - ends[0])
+    return (share < NEAR) | (share > 1 - NEAR)
+
+
+def scale_ratio(data) -> float | None:
+    """The largest standard deviation of a training input column over the smallest, as the model is given them."""
+    x = data.rows["train"][0]
+    if x.dim() != 2 or x.shape[1] < 2:
+        return None
+    deviations = x.double().std(0, correction=0)
+    deviations = deviations[deviations > 0]
+    return (deviations.max() / deviations.min()).item() if len(deviations) > 1 else None
+
+
+def class_rows(data) -> dict[str, int] | None:
+    """Training rows of each class; None without classes that exclude each other."""
+    if data.examples.task not in ("binary", "multiclass"):
+        return None
+    names, y = data.examples.class_names, data.rows["train"][1]
+    return dict(zip(names, torch.bincount(y.flatten().long(), minlength=len(names)).tolist(), strict=True))
+
+
+def simple_scores(data) -> dict[str, float]:
+    """Validation score of a constant and of a least-squares line: accuracy, or r2; empty without rows to score.
+
+    Wide inputs (over 1,000 columns) have no line: it would take longer than to train.
+    """
+    (x, y), (x_val, y_val) = data.rows["train"], data.rows["val"]
+    if not len(y_val) or data.examples.task == "multilabel":
+        return {}
+    classes = data.examples.task != "regression"
+    if classes:
+        k = max(2, len(data.examples.class_names))
+        labels, goal = y.flatten().long(), y_val.flatten().long()
+        y, constant = nn.functional.one_hot(labels, k).double(), labels.bincount(minlength=k).argmax()
+        scores = {"the most frequent class": (goal == constant).double().mean().item()}
+    else:
+        y, goal = y.double(), y_val.double()
+        scores = {"the mean": r2(y.mean(0).expand_as(goal), goal).item()}
+    if x.dim() == 2 and x.shape[1] <= 1000:
+        x, x_val = (nn.functional.pad(part.double(), (0, 1), value=1.0) for part in (x, x_val))
+        answer = x_val @ torch.linalg.lstsq(x, y, driver="gelsd").solution
+        score = (answer.argmax(1) == goal).double().mean() if classes else r2(answer, goal)
+        scores["a straight line"] = score.item()
+    return scores
