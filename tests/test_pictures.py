@@ -256,3 +256,11 @@ def test_a_model_s_pictures_need_no_rows_and_change_nothing():
     assert [name for name, _ in model_figures(model, data, "now")] == ["surface", "neurons"]
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert model.training
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+@pytest.mark.parametrize(("words", "name"), [("data=ring", "neurons"), ("data=line model=linear", "path")])
+def test_pictures_are_drawn_of_a_model_in_another_precision(run, tmp_path, capsys, words, name, precision):
+    run(*words.split(), "epochs=2", f"trainer.precision={precision}", "pictures=final", folder="run")
+    assert "no further pictures" not in "".join(capsys.readouterr())
+    assert (tmp_path / f"run/{name}.png").stat().st_size > 5000

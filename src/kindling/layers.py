@@ -17,10 +17,16 @@ def in_series(epoch: int) -> bool:
 
 
 def some_rows(data, model, number: int = ROWS) -> tuple[Tensor, Tensor]:
-    """The first training rows, as the model is given them, on its device."""
+    """The first training rows, as the model is given them, on its device and in its precision."""
     x, y = (t[:number] for t in data.rows["train"])
     x = x if x.is_floating_point() else Pixels(data.transform)(x)
-    return x.to(model.device), y.to(model.device)
+    return for_model(model, x), for_model(model, y)
+
+
+def for_model(model, t: Tensor) -> Tensor:
+    """On the model's device, and floats in the model's precision, which may be float64."""
+    parameter = next(model.parameters())
+    return t.to(parameter.device, parameter.dtype if t.is_floating_point() else t.dtype)
 
 
 def gradients(model, x: Tensor, y: Tensor) -> dict[str, Tensor]:

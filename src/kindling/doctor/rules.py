@@ -14,9 +14,9 @@ MOST = 5  # sentences
 VANISHING = 1e-3  # first layer's gradient over the last's; Glorot and Bengio 2010, figure 7, where it falls 10-fold
 EXPLODING = 100.0  # norm of the gradient; Pascanu et al. 2013 clip at 1 to 10
 DEAD = 0.4  # share of rectified units; Karpathy, notes of Stanford's CS231n, "as much as 40%"
-SATURATED = 0.6  # share of outputs at an end of their range, of an activation that is bounded; Glorot and Bengio 2010
+SATURATED = 0.7  # share of outputs at an end of their range, of activations that are bounded; Glorot and Bengio 2010
 SCALES = 30.0  # of standard deviations: the loss is then 30 * 30 times as steep one way; LeCun et al. 1998, 4.3
-BOUNCING = 0.1  # mean change of the training loss an epoch, over what it has fallen in all
+BOUNCING = 0.05  # mean rise of the training loss an epoch, over what it has fallen in all
 STILL_FALLING = 0.15  # share of the fall in the last fifth of epochs: a straight line has 0.2
 OVERFIT = 1.3  # last validation loss over the best
 LOST = 0.05  # of the loss before training, by which validation has become worse at least
@@ -119,7 +119,8 @@ def saturated(case: Case):
         return (
             f"{median(shares):.0%} of the activations' outputs are at an end of their range (well: under "
             f"{SATURATED:.0%}), where the slope is nearly 0.",
-            "activation=relu",
+            # Large weights at the start, or steps that made them so.
+            "init=xavier" if shares[0] > SATURATED else f"lr={case.lr / 10:.3g}",
         )
 
 
@@ -128,7 +129,7 @@ def lr_too_high(case: Case):
     if case.diverged or len(losses) < 5 or not looks:
         return None
     start, half = looks[0].loss, losses[len(losses) // 2 :]
-    jumps = fmean(abs(b - a) for a, b in pairwise(half))
+    jumps = fmean(max(b - a, 0) for a, b in pairwise(half))
     fallen = max(start - min(losses), 0.0)
     if median(half) > start or jumps > BOUNCING * fallen:
         words = f"lr={case.lr / 10:.3g}"
@@ -138,7 +139,7 @@ def lr_too_high(case: Case):
                 words,
             )
         share = jumps / fallen
-        return f"The training loss jumps by {share:.0%} of its fall in an epoch (well: under {BOUNCING:.0%}).", words
+        return f"The training loss jumps up by {share:.0%} of its fall in an epoch (well: under {BOUNCING:.0%}).", words
 
 
 def lr_too_low(case: Case):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from kindling.layers import for_model
 from kindling.pictures import images, path, rows, surface
 from kindling.pictures.look import style
 
@@ -33,7 +34,7 @@ def model_figures(model, data, title: str, way: list | None = None, columns: tup
             if maps is not None:
                 yield "filters", images.draw_filters(maps, f"first layer's weights, {title}")
         if way and path.two_parameters(model):
-            x, y = (t.to(model.device) for t in data.rows["train"])
+            x, y = (for_model(model, t) for t in data.rows["train"])
             yield "path", path.draw_path(model, x, y, way, title)
 
 

@@ -39,7 +39,7 @@ def draw_path(model, x: Tensor, y: Tensor, path: list[list[float]], title: str, 
     room = 0.35 * (high - low).clamp(min=0.2 * (high - low).max().item() + 1e-3)
     first, second = (torch.linspace(low[i] - room[i], high[i] + room[i], side) for i in (0, 1))
     points = torch.stack([first.repeat(side), second.repeat_interleave(side)], 1).to(x)
-    losses = losses_at(model, x, y, points).view(side, side).clamp(min=1e-12).cpu()
+    losses = losses_at(model, x, y, points).view(side, side).float().clamp(min=1e-12).cpu()
     fig = figure(5.4, 4.4)
     axes = fig.add_axes((0.13, 0.11, 0.66, 0.78))
     filled = axes.contourf(first.numpy(), second.numpy(), losses.log10().numpy(), levels=20, cmap="Greys_r")

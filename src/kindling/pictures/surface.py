@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from kindling import UserError
 from kindling.data.scaling import apply_transform
+from kindling.layers import for_model
 from kindling.pictures.look import COLOURS, diverging, figure, pale, scatter_style
 
 POINTS = 400  # drawn on a surface, at most
@@ -138,11 +139,11 @@ def of_logits(data, logits: Tensor) -> Tensor:
 
 def logits_of(model, x: Tensor, rows: int = 4096) -> Tensor:
     """Of scaled inputs, in evaluation mode, on the model's device; the result is on the CPU in float32."""
-    training, device = model.training, next(model.parameters()).device
+    training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            return torch.cat([model(part.to(device)).float().cpu() for part in x.split(rows)])
+            return torch.cat([model(for_model(model, part)).float().cpu() for part in x.split(rows)])
     finally:
         model.train(training)
 
@@ -156,7 +157,7 @@ def hidden(model, x: Tensor) -> list[Tensor]:
     finally:
         for hook in hooks:
             hook.remove()
-    return [layer for layer in found if not torch.equal(layer, x.flatten(1))]
+    return [layer for layer in found if not torch.equal(layer, for_model(model, x).float().cpu().flatten(1))]
 
 
 def mosaic(maps: Tensor, rows: int, gap: int = 4) -> Tensor:
