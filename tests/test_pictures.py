@@ -137,7 +137,7 @@ def test_gradients_are_those_of_backward_and_batch_norm_keeps_its_mean():
     data, model = built("data=ring", "batch_norm=true")
     x, y = layers.some_rows(data, model)
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    found = layers.gradients(model, x, y)
+    found = layers.inside(model, x, y).gradients
     model.eval()
     model.loss(model(x), y).backward()
     for name, p in model.named_parameters():

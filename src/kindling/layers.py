@@ -1,5 +1,7 @@
 """What goes on in a model's layers at a moment of training, for the extras that look: gradients and outputs."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -29,40 +31,37 @@ def for_model(model, t: Tensor) -> Tensor:
     return t.to(parameter.device, parameter.dtype if t.is_floating_point() else t.dtype)
 
 
-def gradients(model, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-    """Of the training loss on rows x, y, in evaluation mode: nothing of the model is changed, batch norm's mean not."""
+class Inside(NamedTuple):
+    """Of a model with some rows: the training loss, each parameter's gradient, each layer's outputs, on the CPU."""
+
+    loss: float
+    gradients: dict[str, Tensor]
+    outputs: dict[str, Tensor]  # of layers without parts of their own, apart from Flatten and Dropout
+
+
+def inside(model, x: Tensor, y: Tensor) -> Inside:
+    """In evaluation mode; nothing of the model is changed, the means of batch norm are not either."""
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    training = model.training
-    model.eval()
-    try:
-        with torch.enable_grad():
-            found = torch.autograd.grad(model.loss(model(x), y), list(parameters.values()), allow_unused=True)
-    finally:
-        model.train(training)
-    pairs = zip(parameters, found, strict=True)
-    return {name: gradient.float().cpu() for name, gradient in pairs if gradient is not None}
-
-
-def outputs(model, x: Tensor) -> dict[str, Tensor]:
-    """Of every layer without parts of its own, by name, for inputs x in evaluation mode."""
-    found: dict[str, Tensor] = {}
+    leaves = [(name, m) for name, m in model.named_modules() if name and not list(m.children())]
+    outputs: dict[str, Tensor] = {}
 
     def keep(name: str):
         def hook(module, inputs, output) -> None:
             if isinstance(output, Tensor):
-                found[name] = output.detach().float().cpu()
+                outputs[name] = output.detach().float().cpu()
 
         return hook
 
-    layers = [(name, m) for name, m in model.named_modules() if name and not list(m.children())]
-    hooks = [m.register_forward_hook(keep(name)) for name, m in layers if not isinstance(m, nn.Flatten | nn.Dropout)]
+    hooks = [m.register_forward_hook(keep(name)) for name, m in leaves if not isinstance(m, nn.Flatten | nn.Dropout)]
     training = model.training
     model.eval()
     try:
-        with torch.no_grad():
-            model(x)
+        with torch.enable_grad():
+            loss = model.loss(model(x), y)
+        found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
     finally:
         model.train(training)
         for hook in hooks:
             hook.remove()
-    return found
+    pairs = zip(parameters, found, strict=True)
+    return Inside(loss.item(), {name: g.float().cpu() for name, g in pairs if g is not None}, outputs)

@@ -6,7 +6,7 @@ round.
     python tests/benchmarks/overhead.py --rounds 1 --no-stock
 
 A time is fit and files written: from made objects to the closed files. Before a ratio is printed the recorded rows are
-counted.
+counted. Pictures are left out there; a last row has their share, and others', of a default run: see shares.py.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
+import shares
 import torch
 from hydra import compose, initialize_config_dir
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
@@ -81,7 +82,7 @@ def kindling(sizes: list[int], optimizer, chunk: str = "auto") -> float:
     folder = tempfile.mkdtemp()
     data, model = net(sizes, chunk, optimizer)
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        cfg = compose("config", overrides=[f"folder={folder}"])
+        cfg = compose("config", overrides=[f"folder={folder}", "pictures=none"])
     callbacks = [callback for node in cfg.callbacks.values() if node and (callback := cli.build(node))]
     start = time.perf_counter()
     with Run(folder, "benchmark") as run:
@@ -206,6 +207,7 @@ def main() -> None:
             rows.append(f"{'-'.join(map(str, sizes)):10} {name:5} {first:7.3f}{cells}")
             print(rows[-1], flush=True)
     print("\n".join(["", *rows]))
+    print(shares.row(options.rounds))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from kindling.layers import gradients, outputs
+from kindling.layers import inside
 from kindling.metrics import r2
 
 ENDS = {nn.Sigmoid: (0.0, 1.0), nn.Tanh: (-1.0, 1.0), nn.Softsign: (-1.0, 1.0), nn.Hardsigmoid: (0.0, 1.0)}
@@ -43,20 +43,14 @@ class History:
 
 def look(model, x: Tensor, y: Tensor, epoch: int) -> Look:
     """At a model of ours with rows x, y: in evaluation mode, and without a change to the model or to random numbers."""
-    found = gradients(model, x, y)
-    matrices = [g for name, g in found.items() if g.dim() > 1]
-    layers, seen = dict(model.named_modules()), outputs(model, x)
-    rectified = [out for name, out in seen.items() if isinstance(layers[name], RECTIFIERS)]
-    bounded = [_place(out, ENDS[type(layers[name])]) for name, out in seen.items() if type(layers[name]) in ENDS]
-    with torch.no_grad():
-        training = model.training
-        loss = model.eval().loss(model(x), y).item()
-        model.train(training)
+    layers, (loss, gradients, outputs) = dict(model.named_modules()), inside(model, x, y)
+    rectified = [out for name, out in outputs.items() if isinstance(layers[name], RECTIFIERS)]
+    bounded = [_place(out, ENDS[type(layers[name])]) for name, out in outputs.items() if type(layers[name]) in ENDS]
     dead = [(out == 0).flatten(2).all(2).all(0) if out.dim() > 2 else (out == 0).all(0) for out in rectified]
     return Look(
         epoch,
-        [g.square().mean().sqrt().item() for g in matrices],
-        sum(g.double().square().sum().item() for g in found.values()) ** 0.5,
+        [g.square().mean().sqrt().item() for g in gradients.values() if g.dim() > 1],
+        sum(g.double().square().sum().item() for g in gradients.values()) ** 0.5,
         loss,
         torch.cat(dead).float().mean().item() if dead else None,
         torch.cat([b.flatten() for b in bounded]).float().mean().item() if bounded else None,

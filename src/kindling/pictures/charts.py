@@ -6,7 +6,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from kindling.layers import gradients, outputs
+from kindling.layers import inside
 
 VALUES = 10_000  # of a tensor, in its histogram
 BINS = 60
@@ -14,12 +14,8 @@ BINS = 60
 
 def write_histograms(writer, model, x: Tensor, y: Tensor, step: int) -> None:
     """Of the weights, of the gradients of the loss on rows x, y, and of every layer's outputs."""
-    weights = {name: p.detach().float().cpu() for name, p in model.named_parameters()}
-    for kind, tensors in {
-        "weights": weights,
-        "gradients": gradients(model, x, y),
-        "outputs": outputs(model, x),
-    }.items():
+    weights, seen = {name: p.detach().float().cpu() for name, p in model.named_parameters()}, inside(model, x, y)
+    for kind, tensors in (("weights", weights), ("gradients", seen.gradients), ("outputs", seen.outputs)):
         for name, tensor in tensors.items():
             values = tensor.flatten()
             values = values[:: max(1, len(values) // VALUES)]

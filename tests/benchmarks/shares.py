@@ -1,0 +1,82 @@
+"""What of a default run's fit and test goes into each thing that is done besides training.
+
+    python tests/benchmarks/shares.py              # 7 runs of `python train.py`, each a process of its own
+
+Seconds inside a callback's methods over seconds inside `Trainer.fit` and `Trainer.test`; medians. A row counts only
+where the run wrote its files.
+"""
+
+import contextlib
+import json
+import runpy
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+TIMED = {
+    "pictures": ("kindling.pictures.callback.Pictures", "curves_test.png"),
+    "doctor": ("kindling.doctor.callback.Doctor", "result.json"),
+    "confusion matrices": ("kindling.confusion.ConfusionMatrix", "confusion_matrix.png"),
+}
+
+
+def timed_run() -> None:
+    """`python train.py` here, with a clock around what is timed; prints the seconds as its last line."""
+    import pytorch_lightning as pl
+    from hydra.utils import get_class
+
+    seconds = dict.fromkeys(["all", *TIMED], 0.0)
+
+    def clock(kind: type, method: str, name: str) -> None:
+        original = getattr(kind, method)
+
+        def timed(*args, **kwargs):
+            start = time.perf_counter()
+            try:
+                return original(*args, **kwargs)
+            finally:
+                seconds[name] += time.perf_counter() - start
+
+        setattr(kind, method, timed)
+
+    for method in ("fit", "test"):
+        clock(pl.Trainer, method, "all")
+    for name, (target, _) in TIMED.items():
+        kind = get_class(target)
+        for method in (method for method in dir(kind) if method.startswith("on_")):
+            if getattr(kind, method) is not getattr(pl.Callback, method):
+                clock(kind, method, name)
+    sys.argv = [str(PROJECT / "train.py"), *sys.argv[2:]]
+    with contextlib.suppress(SystemExit):
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    print(json.dumps(seconds))
+
+
+def shares(*words: str) -> dict[str, float]:
+    """Of one run of `python train.py words`, in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, __file__, "--timed-run", *words, "folder=run"]
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+        missing = [file for _, file in TIMED.values() if not Path(folder, "run", file).is_file()]
+        assert not missing, missing
+    seconds = json.loads(done.stdout.splitlines()[-1])
+    return {"all": seconds["all"]} | {name: seconds[name] / seconds["all"] for name in TIMED}
+
+
+def row(rounds: int, *words: str) -> str:
+    found = [shares(*words) for _ in range(rounds)]
+    medians = {name: statistics.median(one[name] for one in found) for name in found[0]}
+    cells = "  ".join(f"{name} {medians[name]:.1%}" for name in TIMED)
+    return f"python train.py {' '.join(words):35} fit and test {medians['all']:.2f} s, of it  {cells}"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--timed-run"]:
+        timed_run()
+    else:
+        for words in ("", "data=ring", "data=mnist_sample model=cnn"):
+            print(row(7, *words.split()), flush=True)
