@@ -12,7 +12,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from kindling import cli
 from kindling.checkpoints import BestAndLast
@@ -143,3 +143,17 @@ def shell(tmp_path):
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, **options)
 
     return call
+
+
+@pytest.fixture
+def finished(run, tmp_path):
+    """finished("data=blobs", ...) is the folder of a run of these words, with its config as Hydra leaves it."""
+
+    def train(*words: str):
+        run(*words)
+        folder = tmp_path / "run"
+        (folder / ".hydra").mkdir()
+        OmegaConf.save(compose_config(*words, "trainer=cpu"), folder / ".hydra" / "config.yaml")
+        return folder
+
+    return train

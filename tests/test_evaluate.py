@@ -6,26 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from conftest import compose_config
 from omegaconf import OmegaConf
 
 from kindling import UserError
 from kindling.evaluate import evaluate
 from kindling.result import write_json
-
-
-@pytest.fixture
-def finished(run, tmp_path):
-    """finished("data=blobs", ...) is the folder of a run of these words, with its config as Hydra leaves it."""
-
-    def train(*words: str):
-        run(*words)
-        folder = tmp_path / "run"
-        (folder / ".hydra").mkdir()
-        OmegaConf.save(compose_config(*words, "trainer=cpu"), folder / ".hydra" / "config.yaml")
-        return folder
-
-    return train
 
 
 def forget_the_test(folder) -> dict:

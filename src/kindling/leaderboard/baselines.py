@@ -27,7 +27,7 @@ def add_baselines(board: Board) -> None:
         entries = []
         for text, jobs in repetitions.items():
             key = hashlib.sha256(f"{text}{board.metric}{_versions(text)}".encode()).hexdigest()[:16]
-            used[key] = used.get(key) or known.get(key) or _scored(jobs[0], board.metric)
+            used[key] = used.get(key) or known.get(key) or scored(jobs[0].folder, board.metric)
             entries.append(used[key])
         board.notes += [note for entry in entries if (note := entry["note"]) and note not in board.notes]
         knobs = _shared(board.knobs, [job for jobs in repetitions.values() for job in jobs])
@@ -81,13 +81,13 @@ def _versions(text: str) -> list[str]:
     return [f"{path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths]
 
 
-def _scored(job: Job, metric: str) -> dict:
-    """Name -> metrics, and a note where something is left out."""
+def scored(folder: Path, metric: str) -> dict:
+    """Of a run's data: "baselines", name -> metrics of the stage of `metric`, and a "note" on what is left out."""
     from kindling.data import Data
 
     try:
-        cfg = OmegaConf.load(job.folder / ".hydra" / "config.yaml")
-        cfg.folder = str(job.folder)
+        cfg = OmegaConf.load(folder / ".hydra" / "config.yaml")
+        cfg.folder = str(folder)
         data = cli.build(cfg.data)
         if not isinstance(data, Data):
             return {"baselines": {}, "note": f"No baselines: {type(data).__name__} is no kindling.data.Data."}

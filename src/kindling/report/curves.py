@@ -1,0 +1,28 @@
+"""A run's metrics, epoch by epoch."""
+
+from kindling.pictures.look import COLOURS, FAINT, figure, style
+
+
+def draw_curves(rows: list[dict[str, str]], best_epoch: int | None):
+    """A panel for every metric of training or validation rows, from the rows of metrics.csv; None without any."""
+    names = [name for name in (rows[0] if rows else ()) if name.startswith(("train/", "val/"))]
+    metrics = list(dict.fromkeys(name.split("/", 1)[1] for name in names))
+    if not metrics:
+        return None
+    columns = min(3, len(metrics))
+    height = -(-len(metrics) // columns)
+    epochs = [int(row["epoch"]) for row in rows]
+    with style():
+        fig = figure(3.1 * columns, 2.3 * height)
+        for place, metric in enumerate(metrics, 1):
+            axes = fig.add_subplot(height, columns, place)
+            for stage, colour in zip(("train", "val"), COLOURS, strict=False):
+                if f"{stage}/{metric}" in names:
+                    values = [float(row[f"{stage}/{metric}"] or "nan") for row in rows]
+                    axes.plot(epochs, values, color=colour, label=stage, marker="." if len(rows) < 2 else None)
+            if best_epoch:
+                axes.axvline(best_epoch, color=FAINT, linewidth=0.8)
+            axes.set(title=metric, xlabel="epoch")
+            axes.legend()
+        fig.tight_layout()
+    return fig
