@@ -137,8 +137,8 @@ def test_strip_lists_the_extras_and_refuses_everything_else(copy):
 @pytest.mark.parametrize(
     ("path", "text", "message"),
     [
-        ("src/{name}/report.py", "from {name} import confusion\n", "src/{name}/report.py imports {name}.confusion"),
-        ("src/{name}/report.py", "import {name}.confusion as c\n", "src/{name}/report.py imports {name}.confusion"),
+        ("src/{name}/own.py", "from {name} import confusion\n", "src/{name}/own.py imports {name}.confusion"),
+        ("src/{name}/own.py", "import {name}.confusion as c\n", "src/{name}/own.py imports {name}.confusion"),
         ("conf/more.yaml", "a:\n  _target_: {name}.confusion.text\n", "calls {name}.confusion in several lines"),
     ],
     ids=["import from", "import", "a call of several lines"],

@@ -8,10 +8,12 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
-from conftest import PROJECT
+from conftest import PLAIN, PROJECT
 
 from kindling.leaderboard.write import number
 from kindling.report.__main__ import write_report
+
+needs_pictures = pytest.mark.skipif(not PLAIN, reason="pictures is stripped")
 
 
 class Read(HTMLParser):
@@ -62,6 +64,7 @@ def reported(folder) -> Read:
     return page
 
 
+@needs_pictures
 def test_the_page_of_a_run_has_its_result_pictures_advice_command_and_config(finished):
     folder = finished("data=ring", "scale=none", "optimizer=sgd", "lr=1e-4", "epochs=10", "pictures=final")
     page = reported(folder)
@@ -79,6 +82,7 @@ def test_the_page_of_a_run_has_its_result_pictures_advice_command_and_config(fin
     assert len(result["advice"]) > 0
 
 
+@needs_pictures
 def test_names_of_classes_are_no_html_and_a_matrix_without_a_picture_is_a_table(finished, tmp_path):
     rows = [f"{i % 7},{i % 5},{'<b>yes' if i % 3 else 'no & never'}" for i in range(90)]
     (tmp_path / "own.csv").write_text("\n".join(["a,b,label", *rows]) + "\n")
@@ -95,6 +99,7 @@ def test_names_of_classes_are_no_html_and_a_matrix_without_a_picture_is_a_table(
     assert f"python -m kindling.pictures run={folder}" in page.text
 
 
+@needs_pictures
 def test_the_page_of_a_sweep_has_the_leaderboard_effects_and_the_winner_s_pictures(tmp_path):
     words = ("data=ring", "activation=relu,tanh", "lr=0.01,1e9", "epochs=3", "optimizer=sgd")
     python(tmp_path, str(PROJECT / "train.py"), "-m", *words, "hydra.sweep.dir=sweep", "trainer=cpu")

@@ -1,6 +1,6 @@
 """The loss over the learning rate."""
 
-from kindling.pictures.look import COLOURS, FAINT, figure, style
+from kindling.look import COLOURS, FAINT, figure, style
 
 
 def draw_range(seen: list[tuple[float, float, float]], suggested: float | None):

@@ -30,8 +30,8 @@ def main() -> None:
 
 def _activations(file: Path) -> Path:
     from kindling.activations import ACTIVATIONS
+    from kindling.look import style
     from kindling.pictures.activations import draw_activations
-    from kindling.pictures.look import style
     from kindling.records import png
 
     with style():

@@ -4,8 +4,8 @@ import math
 
 import torch
 
+from kindling.look import COLOURS, FAINT, figure
 from kindling.models.activation import activation_module
-from kindling.pictures.look import COLOURS, FAINT, figure
 
 FROM, TO, POINTS = -4.0, 4.0, 401
 

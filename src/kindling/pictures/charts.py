@@ -49,6 +49,7 @@ def write_graph(writer, model, x: Tensor) -> None:
         def forward(self, x):
             return type(model).forward(self, x)
 
+    Plain.__name__ = type(model).__name__  # the graph's name
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own: its trace is deprecated, and TensorBoard knows no other
         writer.add_graph(copy.deepcopy(Plain()).eval(), x)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from kindling.layers import for_model
+from kindling.look import style
 from kindling.pictures import images, path, rows, surface
-from kindling.pictures.look import style
 
 STAGES = {"train": "training rows", "val": "validation rows", "test": "test rows"}
 

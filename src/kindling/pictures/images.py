@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-from kindling.pictures.look import figure
+from kindling.look import figure
 from kindling.pictures.surface import mosaic
 
 MOST_FILTERS = 32

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
-from kindling.pictures.look import COLOURS, figure
+from kindling.look import COLOURS, figure
 
 
 def two_parameters(model) -> list[str] | None:

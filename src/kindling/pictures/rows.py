@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kindling.pictures.look import COLOURS, FAINT, figure, scatter_style
+from kindling.look import COLOURS, FAINT, figure, scatter_style
 
 
 @dataclass

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from kindling import UserError
 from kindling.data.scaling import apply_transform
 from kindling.layers import for_model
-from kindling.pictures.look import COLOURS, diverging, figure, pale, scatter_style
+from kindling.look import COLOURS, diverging, figure, pale, scatter_style
 
 POINTS = 400  # drawn on a surface, at most
 MOST_NEURONS = 32  # of a layer

@@ -1,6 +1,6 @@
 """A run's metrics, epoch by epoch."""
 
-from kindling.pictures.look import COLOURS, FAINT, figure, style
+from kindling.look import COLOURS, FAINT, figure, style
 
 
 def draw_curves(rows: list[dict[str, str]], best_epoch: int | None):
