@@ -72,7 +72,7 @@ class Run:
         if not self.first:
             log.setLevel(logging.WARNING)
         self.trainer: pl.Trainer | None = None
-        self.threads = torch.get_num_threads()
+        self.threads, self.sentences = torch.get_num_threads(), []
         silence(verbose)
 
     def __enter__(self) -> "Run":
@@ -137,8 +137,10 @@ class Run:
         if status == "failed":
             outcome["error"] = f"{kind.__name__}: {error}"
         for callback in self.trainer.callbacks if self.trainer else ():
-            if hasattr(callback, "advice"):  # an extra's
-                outcome["advice"] = outcome.get("advice", []) + callback.advice(self.command)
+            if hasattr(callback, "said"):  # an extra's: name -> sentences
+                said = callback.said(self.command)
+                outcome |= said
+                self.sentences += [f"{name:8} {line}" for name, lines in said.items() for line in lines]
         write_json(self.folder / "result.json", outcome)
         self._report(outcome, error)
         if interrupted:
@@ -169,8 +171,8 @@ class Run:
         shown = self.folder.relative_to(here) if self.folder.is_relative_to(here) else self.folder
         if result["metrics"]:
             log.info(table(result["metrics"], result["best_epoch"]))
-        for sentence in result.get("advice", []):
-            log.info(f"advice   {sentence}")
+        for sentence in self.sentences:
+            log.info(sentence)
         if result["status"] != "finished" and not isinstance(error, UserError):  # that one is printed at the end
             log.info(f"{result['status']}: {result.get('diverged') or result.get('error') or 'the last state is kept'}")
         if result["status"] == "interrupted" and (self.folder / "checkpoints" / "last.ckpt").exists():

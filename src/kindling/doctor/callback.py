@@ -61,12 +61,12 @@ class Doctor(AfterEpoch):
                 len(self.history.looks[0].gradients) > 1,
             )
 
-    def advice(self, command: str) -> list[str]:
+    def said(self, command: str) -> dict[str, list[str]]:
         """Sentences on the run that `command` reproduces; none before it has ended."""
         if not self.case:
-            return []
+            return {"advice": []}
         self.case.command = command
-        return advice(self.case)
+        return {"advice": advice(self.case)}
 
     def state_dict(self) -> dict:
         return {"lr": self.lr, "history": asdict(self.history)}

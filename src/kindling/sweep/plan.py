@@ -18,7 +18,7 @@ from kindling.sweep.compose import Composer, Job, get, paths
 # Words about the sweep, not about a job.
 OF_THE_SWEEP = ("repeat", "folds", "on_error", "sweep.name", "resume", "test")
 # Modules that work before or after training: with other code of theirs a job is the same.
-BESIDE = ("doctor", "evaluate", "leaderboard", "lr_find", "pictures", "rename", "report", "search", "strip")
+BESIDE = ("doctor", "equation", "evaluate", "leaderboard", "lr_find", "pictures", "rename", "report", "search", "strip")
 # Parts of the config without influence on the weights or their score.
 APART = ("logger", "sweep", "hydra")
 

@@ -23,6 +23,7 @@ REPEATED = (
     *("kindling.average.Averaged", "kindling.progress.ProgressLine", "kindling.confusion.ConfusionMatrix"),
     "kindling.pictures.callback.Pictures",  # drawn of the best jobs, afterwards
     "kindling.doctor.callback.Doctor",  # looks at single runs alone
+    "kindling.equation.Equation",  # of single runs alone
 )
 ABSENT = {  # with this argument the callback is none
     "kindling.compile.compile": ("compile", False),
