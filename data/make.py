@@ -1,4 +1,4 @@
-"""Makes the generated data sets anew: `python data/make.py` (ring, xor, spiral).
+"""Makes the generated data sets anew: `python data/make.py` (ring, xor, spiral, bump).
 
 `python data/make.py DIGITS` also makes mnist_sample.npz from the four unpacked IDX files of MNIST in the folder DIGITS.
 """
@@ -27,8 +27,11 @@ def ring(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def xor(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Uniform in [-1, 1)^2; class 1 where the signs of x and y are equal."""
-    xy = rng.uniform(-1, 1, (n, 2))
+    """x and y from 0.1 to 1 or from -1 to -0.1, evenly; class 1 where their signs are equal.
+
+    With a gap along the axes, as the ring has one: so a logistic regression on the product reaches the best rate.
+    """
+    xy = rng.uniform(0.1, 1, (n, 2)) * rng.choice([-1, 1], (n, 2))
     return xy, (xy.prod(1) > 0).astype(int)
 
 
@@ -42,7 +45,7 @@ def spiral(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 # The share of labels that are turned round, so the best any model can reach (the Bayes rate) is 1 - share.
-SETS = {"ring": (ring, 0.044), "xor": (xor, 0.036), "spiral": (spiral, 0.020)}
+SETS = {"ring": (ring, 0.044), "xor": (xor, 0.036), "spiral": (spiral, 0.0)}
 
 
 def write(name: str, suffix: str, rows: int, seed: int) -> None:
@@ -52,6 +55,13 @@ def write(name: str, suffix: str, rows: int, seed: int) -> None:
     label = np.where(rng.uniform(size=rows) < noise, 1 - label, label)
     table = pd.DataFrame(xy.round(4), columns=["x", "y"]).assign(**{"class": label})
     table.to_csv(HERE / f"{name}{suffix}.csv", index=False, lineterminator="\n")
+
+
+def bump() -> None:
+    """x from 0 to 3 in steps of 0.01, class 1 between 0.4 and 0.5."""
+    x = np.arange(301) / 100
+    table = pd.DataFrame({"x": x, "class": ((x > 0.4) & (x < 0.5)).astype(int)})
+    table.to_csv(HERE / "bump.csv", index=False, lineterminator="\n")
 
 
 def digits(folder: Path) -> None:
@@ -70,5 +80,6 @@ if __name__ == "__main__":
     for number, name in enumerate(SETS):
         write(name, "", ROWS, seed=2 * number)
         write(name, "_test", TEST_ROWS, seed=2 * number + 1)
+    bump()
     if sys.argv[1:]:
         digits(Path(sys.argv[1]))

@@ -7,6 +7,8 @@ import sys
 import pytest
 from conftest import PROJECT
 
+from kindling import cli
+
 # Runs train.py's command line, then says whether torch was imported, whatever SystemExit came.
 WATCH = """
 import runpy, sys
@@ -168,3 +170,9 @@ def test_flags_may_stand_anywhere():
     from kindling import resume
 
     assert resume.expand(["data=ring", "-m", "seed=0,1"]) == ["-m", "data=ring", "seed=0,1"]
+
+
+def test_the_command_of_a_job_of_an_experiment_that_sweeps_trains_that_job_alone():
+    word = "experiment=lectures/ensemble"
+    assert cli.command([word, "seed=3", "test=true"]) == f"python train.py {word} seed=3 hydra.mode=RUN"
+    assert cli.command(["experiment=lectures/diabetes"]) == "python train.py experiment=lectures/diabetes"

@@ -111,3 +111,27 @@ def test_the_command_has_each_knob_once():
     assert rules.with_words("python train.py lr=1 data='a b'", "lr=0.1", "clip=1") == (
         "python train.py 'data=a b' lr=0.1 clip=1"
     )
+
+
+def test_a_run_of_step_size_0_is_told_that_and_nothing_else(run):
+    (line,) = run("data=diabetes", "model=linear", "optimizer=sgd", "lr=0", "epochs=6")["advice"]
+    assert line.startswith("The step size lr is 0, so nothing was learnt. Try: ")
+
+
+def test_the_column_whose_scale_is_out_of_line_is_named(run):
+    advice = run("experiment=lectures/dates_raw")["advice"]
+    assert advice[0].startswith("Training diverged")
+    assert "income has the largest" in advice[1]
+    assert advice[1].endswith("scale=standard")
+
+
+def test_a_linear_model_below_a_straight_line_is_to_take_larger_steps(run):
+    words = ["data=line", "model=linear", "optimizer=sgd", "epochs=5", "lr=0.001", "data.val_share=0.2"]
+    assert any(line.endswith("lr=0.01") and "a straight line has" in line for line in run(*words)["advice"])
+
+
+def test_a_perceptron_that_has_separated_its_rows_is_well(run):
+    result = run("experiment=lectures/perceptron")
+    assert result["metrics"]["train/accuracy"] == 1
+    assert result["epochs"] < 100
+    assert not any("lr" in line for line in result["advice"])

@@ -35,7 +35,7 @@ def job(tmp_path):
     def write(*words: str, score: float | None = None, status="finished", config=None, **more) -> Path:
         folder = tmp_path / "sweep" / ("_".join(words).replace("/", "-") or "job")
         (folder / ".hydra").mkdir(parents=True)
-        (folder / ".hydra" / "overrides.yaml").write_text(json.dumps([*words, "test=false"]))
+        (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(["test=false", *words]))
         if config is not None:
             OmegaConf.save(config, folder / ".hydra" / "config.yaml")
         metric = more.get("monitor", "val/loss")
@@ -350,6 +350,17 @@ def test_the_winner_alone_is_tested_if_it_was_not(job, sweep, capsys, monkeypatc
     monkeypatch.setattr(evaluate_module, "evaluate", refuse)
     make_board(sweep)
     assert "The winner's test rows were not scored: no test rows" in capsys.readouterr().out
+
+
+def test_with_test_true_every_job_is_tested(job, sweep, monkeypatch):
+    tested = []
+    monkeypatch.setattr(evaluate_module, "evaluate", lambda folder: tested.append(folder.name) or {"test/loss": 0.25})
+    for lr, score in (("1", 0.4), ("2", 0.3)):
+        folder = job(f"lr={lr}", "test=True", score=score)
+        result = json.loads((folder / "result.json").read_text())
+        (folder / "result.json").write_text(json.dumps({**result, "metrics": {"val/loss": score}}))
+    make_board(sweep)
+    assert sorted(name.split("_")[0] for name in tested) == ["lr=1", "lr=2"]
 
 
 def test_every_line_of_the_csv_has_a_cell_for_every_column(job, sweep):

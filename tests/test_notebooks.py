@@ -1,4 +1,6 @@
-"""Every notebook runs from top to bottom, in a kernel of its own."""
+"""Every notebook runs from top to bottom, in a kernel of its own, and what its text says is what came out."""
+
+import re
 
 import nbformat
 import pytest
@@ -16,13 +18,89 @@ def executed(path) -> list:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def text(cell) -> str:
-    shown = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+def text(*cells) -> str:
+    shown = [o.get("text") or o.get("data", {}).get("text/plain", "") for cell in cells for o in cell.outputs]
     return "\n".join(shown)
 
 
-def pictures(cell) -> int:
-    return sum("image/png" in output.get("data", {}) for output in cell.outputs)
+def pictures(*cells) -> int:
+    return sum("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs)
+
+
+def found(pattern: str, cells) -> list:
+    """What the groups of the pattern match in the cells' texts, as numbers where they are numbers."""
+    rows = re.findall(pattern, text(*cells))
+    number = re.compile(r"-?[\d.,]+(e[+-]?\d+)?")
+    return [[float(v.replace(",", "")) if number.fullmatch(v) else v.strip() for v in row] for row in rows]
+
+
+def start(cells):
+    assert "'test/accuracy': 0." in text(cells[-3])
+    assert "same logits: True" in text(cells[-2])
+    assert [pictures(cell) for cell in cells if pictures(cell)] == [1, 1]  # the scatter and the confusion matrix
+    assert pictures(cells[-1]) == 1
+
+
+def line(cells):
+    gradients = found(r"([wb]) +(-\d\S+) +(-\d\S+) +(-\d\S+)", cells)
+    assert [row[0] for row in gradients] == ["w", "b"]
+    for _, autograd, formula, difference in gradients:
+        assert autograd == pytest.approx(formula, abs=1e-7) == pytest.approx(difference, abs=1e-7)
+    full, mini, stochastic = found(r"(\d+) steps  w (\S+)  b (\S+)", cells)
+    assert [full[0], mini[0], stochastic[0]] == [20, 160, 2560]
+    assert full[2] > mini[2] > stochastic[2] == pytest.approx(0.2, abs=0.05)
+    before = found(r"loss (\S+) before, (\S+) after", cells)[0]
+    (_, slow), (_, good), (_, swinging), (_, diverging) = found(r"(too low|good|swinging|diverging) .* (\S+)\n", cells)
+    assert before[0] > slow > good > swinging  # as the text says, the rate next to the limit arrives first
+    assert diverging > 100 * before[0]
+    assert pictures(*cells) == 4
+
+
+def features_or_hidden_layers(cells):
+    right = {(name, kind): share / 100 for name, kind, share in found(r"(\w+) +(.*?)  +.* (\S+)% of the test", cells)}
+    raw = [share for (_, kind), share in right.items() if kind == "raw columns, logistic"]
+    best = {"ring": 0.956, "xor": 0.964, "spiral": 1.0}  # what the wrong labels leave
+    assert len(right) == 9
+    assert max(raw) < 0.7
+    for (name, kind), share in right.items():
+        if kind != "raw columns, logistic":
+            assert best[name] - 0.06 < share < best[name] + 0.01
+    assert pictures(*cells) == 4
+
+
+def activation_and_depth(cells):
+    assert found(r"(sigmoid|relu) +steepest (\S+),", cells) == [["sigmoid", 0.25], ["relu", 1.0]]
+    ratio = {(name, init): value for name, init, value in found(r"(\w+), (\w+) start .* last (\S+)", cells)}
+    assert ratio["sigmoid", "default"] < 0.25**12
+    assert min(ratio["relu", "kaiming"], ratio["tanh", "xavier"]) > 0.05
+    ranked = {(name, depth): loss for name, depth, loss in found(r"\n\d+ +(\w+) +(\d) +(\S+) \S+ 0\.\d+", cells)}
+    assert len(ranked) == 12
+    assert min(ranked["sigmoid", 4], ranked["sigmoid", 8]) > 0.65 > 0.45 > max(ranked["tanh", 8], ranked["relu", 8])
+    ill, well = found(r"(ill|well) +val/loss (\S+)", cells)
+    assert ill[1] > well[1] + 0.2
+    assert re.search("gradient vanishes.*activation=relu init=kaiming", text(cells[-1]))
+    assert pictures(*cells) == 3
+
+
+def digits(cells):
+    (_, *softmax), (_, *mlp), (_, *cnn) = found(r"(\w+) +([\d,]+) parameters  (\S+)% right", cells)
+    assert softmax[0] == 28 * 28 * 10 + 10
+    assert mlp[0] > cnn[0]
+    assert 80 < softmax[1] < mlp[1] < cnn[1] - 2
+    assert [digit for digit, _ in found(r"reads (\d), probability (\S+)", cells)] == [2, 2, 2]
+    answered, wrong = found(r"(\d+) test digits .*, (\d+) of them wrong", cells)[0]
+    assert answered > 250
+    assert wrong < 0.02 * answered
+    assert pictures(*cells) == 7
+
+
+LESSONS = {
+    "start": start,
+    "01_line": line,
+    "02_features_or_hidden_layers": features_or_hidden_layers,
+    "03_activation_and_depth": activation_and_depth,
+    "04_digits": digits,
+}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -31,13 +109,20 @@ def test_a_notebook_is_kept_without_outputs(path):
     assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_defines_nothing_to_be_copied(path):
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    assert [line for source in cells for line in source.splitlines() if re.match(r"\s*(def|class|async)\b", line)] == []
+
+
 # On Windows the kernel's client says which event loop it takes.
 @pytest.mark.filterwarnings("ignore:Proactor event loop:RuntimeWarning")
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs(path):
-    cells = executed(path)
-    if path.stem == "start":
-        assert "'test/accuracy': 0." in text(cells[-3])
-        assert "same logits: True" in text(cells[-2])
-        assert [pictures(cell) for cell in cells if pictures(cell)] == [1, 1]  # the scatter and the confusion matrix
-        assert pictures(cells[-1]) == 1
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[] if path.stem == "start" else pytest.mark.slow) for path in NOTEBOOKS],
+    ids=lambda path: path.stem,
+)
+def test_a_notebook_runs_comes_to_what_it_says_and_leaves_no_folder_behind(path):
+    there = sorted(path.parent.rglob("*/"))  # every run makes a folder
+    LESSONS[path.stem](executed(path))
+    assert sorted(path.parent.rglob("*/")) == there

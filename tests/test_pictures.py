@@ -11,11 +11,14 @@ from omegaconf import OmegaConf
 from sklearn import calibration, metrics
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
+from torch.utils.tensorboard import SummaryWriter
 
 from kindling import UserError, layers
 from kindling.activations import ACTIVATIONS
 from kindling.layers import in_series
+from kindling.models import Towers
 from kindling.pictures import activations, images, path, rows, surface
+from kindling.pictures.charts import write_graph
 from kindling.pictures.figures import model_figures
 from kindling.pictures.folder import draw
 
@@ -264,3 +267,11 @@ def test_pictures_are_drawn_of_a_model_in_another_precision(run, tmp_path, capsy
     run(*words.split(), "epochs=2", f"trainer.precision={precision}", "pictures=final", folder="run")
     assert "no further pictures" not in "".join(capsys.readouterr())
     assert (tmp_path / f"run/{name}.png").stat().st_size > 5000
+
+
+def test_the_graph_of_a_model_whose_forward_reads_a_value_of_its_own_is_drawn(tmp_path):
+    model = Towers([5], 1, task="binary", groups=[2, 3], towers=[[4], [4]], joined=3, heads=[2])
+    with SummaryWriter(str(tmp_path)) as writer:
+        write_graph(writer, model, torch.randn(2, 5))
+    names = {node.name for node in EventAccumulator(str(tmp_path)).Reload().Graph().node}
+    assert any(name.startswith("Towers/") for name in names)

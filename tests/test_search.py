@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import sys
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def searched(tmp_path, monkeypatch):
     """searched(score, *words, folder=, n_trials=...) searches in tmp_path; its launcher and trials."""
     monkeypatch.setattr("kindling.sweep.grid.configure_log", lambda *args: None)  # pytest has its own
 
-    def call(score, *words, folder="sweep", n_trials=6, batch=3, seed=0, repeat=1, folds=None):
+    def call(score, *words, folder="sweep", n_trials=6, batch=3, seed=0, repeat=1, folds=None, sampler="tpe"):
         words = ["trainer=cpu", *words]
         with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
             loader = GlobalHydra.instance().config_loader()
@@ -59,7 +60,7 @@ def searched(tmp_path, monkeypatch):
             master = loader.load_configuration("config", [*words, place], run_mode=RunMode.MULTIRUN)
         launcher = Formula(score)
         jobs = Jobs(launcher, HydraContext(loader, None), master)
-        search(Typed(words, loader, repeat, folds), jobs, n_trials, batch, seed)
+        search(Typed(words, loader, repeat, folds), jobs, n_trials, batch, seed, sampler)
         return launcher, study(tmp_path / folder).trials
 
     return call
@@ -119,6 +120,35 @@ def test_one_seed_asks_for_the_same_trials_and_another_for_others(searched):
     _, other = searched(near, LR, "activation=relu,tanh", folder="other", seed=1)
     assert [trial.params for trial in one] == [trial.params for trial in two]
     assert not set(values(one)) & set(values(other))
+
+
+def test_a_random_search_learns_nothing_from_its_trials(searched):
+    space, how = ("lr=tag(log,interval(0.001,0.1))", "activation=relu,tanh"), {"n_trials": 14, "batch": 5}
+    _, trials = searched(near, *space, folder="random", sampler="random", **how)
+    _, tpe = searched(near, *space, folder="tpe", **how)
+    untold = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    asked = [untold.ask(trials[0].distributions).params for _ in trials]
+    assert [trial.params for trial in trials] == asked
+    assert [trial.params for trial in tpe[:10]] == asked[:10]  # TPE starts with ten random trials
+    assert [trial.params for trial in tpe[10:]] != asked[10:]
+
+
+def test_a_random_search_goes_on_with_other_values(searched):
+    searched(near, LR, n_trials=2, sampler="random")
+    _, trials = searched(near, LR, n_trials=4, sampler="random")
+    assert len(set(values(trials))) == 4
+
+
+def test_an_experiment_may_say_what_is_searched_and_what_is_typed_goes_before_it(searched, monkeypatch):
+    seen = []
+    monkeypatch.setattr("kindling.search.study.search", lambda typed, jobs, **how: seen.append((typed, how)))
+    sweeper = OptunaSweeper(20, 20, 0, 1, None, "random", {"lr": "interval(0.001,0.1)", "depth": "range(1,5)"})
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        sweeper.loader, sweeper.jobs = GlobalHydra.instance().config_loader(), None
+        sweeper.sweep(["depth=3", "width=7"])
+    ((typed_words, how),) = seen
+    assert (list(typed_words.space), typed_words.common) == (["lr"], ["depth=3", "width=7"])
+    assert how == {"n_trials": 20, "batch": 20, "seed": 0, "sampler": "random"}
 
 
 def test_a_search_goes_on_without_trying_the_same_again(searched, tmp_path):
@@ -191,6 +221,7 @@ def test_another_search_is_refused_in_the_same_folder(searched, tmp_path):
         (["lr=0.1"], {}, "There is nothing to search: give a knob several values"),
         ([LR], {"n_trials": 0}, "hydra.sweeper.n_trials=0 cannot be: it must be a whole number from 1"),
         ([LR], {"batch": None}, "hydra.sweeper.batch=None cannot be"),
+        ([LR], {"sampler": "grid"}, "hydra.sweeper.sampler=grid is unknown: take tpe or random"),
         (["seed=0,1"], {"repeat": 2}, "repeat=2 and seed=0,1 both say which seeds to take"),
     ],
 )
@@ -211,6 +242,21 @@ def test_hydra_finds_the_plugin_without_optuna_or_torch(shell, tmp_path):
     code = "import sys, hydra_plugins.kindling_search; print({'optuna', 'torch'} & set(sys.modules))"
     (tmp_path / "light.py").write_text(code)
     assert shell(str(tmp_path / "light.py"), check=True).stdout.strip() == "set()"
+
+
+@pytest.mark.slow
+def test_the_lecture_s_random_search_ends_with_a_command_that_trains_its_best(shell, tmp_path):
+    words = ["experiment=lectures/random_search", "epochs=2", "trainer=cpu", "hydra.sweeper.n_trials=6"]
+    done = shell("train.py", *words, "sweep.name=one")
+    assert done.returncode == 0, done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("best val/loss"))
+    trials = study(tmp_path / "runs" / "sweeps" / "one").trials
+    assert {tuple(trial.params) for trial in trials} == {("lr", "weight_decay", "depth", "width")}
+    again = shell("train.py", *shlex.split(line.partition("python train.py ")[2]))
+    assert again.returncode == 0, again.stderr
+    (result,) = (tmp_path / "runs" / "diabetes-deep").glob("*/result.json")
+    best = min(trial.value for trial in trials)
+    assert json.loads(result.read_text())["score"] == pytest.approx(best, rel=1e-4)
 
 
 @pytest.mark.slow

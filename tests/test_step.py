@@ -8,6 +8,8 @@ import torch
 from conftest import FLOAT, assert_weights, built, choices, plain_loop, rows_of, weights_of
 from pytorch_lightning.callbacks import Callback
 
+from kindling.data.loader import TensorLoader
+
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_lecture_run_equals_a_plain_loop_in_every_epoch(run, tmp_path, seed):
@@ -136,6 +138,24 @@ def test_full_batch_is_one_step_an_epoch_and_one_row_is_one_a_row(run, tmp_path)
     run("data=blobs", "epochs=1", "batch_size=1", "data.num_examples=50", folder="one")
     assert rows_of(tmp_path / "full")[-1]["step"] == "2"
     assert rows_of(tmp_path / "one")[-1]["step"] == "45"
+
+
+@pytest.mark.parametrize("chunk", ["auto", "off", "3"])
+def test_an_epoch_of_five_passes_takes_the_steps_of_five_epochs(run, tmp_path, chunk):
+    words = ["data=blobs", "model=logistic", "optimizer=sgd", "lr=0.5", "batch_size=full"]
+    run(*words, "epochs=10", folder="ten")
+    result = run(*words, "data.passes=5", "epochs=2", f"chunk={chunk}", folder="two")
+    assert result["epochs"] == 2
+    for name, tensor in weights_of(tmp_path / "ten").items():
+        torch.testing.assert_close(weights_of(tmp_path / "two")[name], tensor, atol=FLOAT, rtol=0)
+
+
+def test_passes_have_orders_of_their_own_and_a_mini_batch_reaches_into_the_next():
+    loader = TensorLoader(torch.arange(10.0)[:, None], torch.arange(10), batch_size=4, seed=0, passes=3)
+    rows = torch.cat([y for _, y in loader])
+    assert len(loader) == 8  # 30 rows in batches of 4
+    assert all(part.sort().values.tolist() == list(range(10)) for part in rows.split(10))
+    assert not torch.equal(rows[:10], rows[10:20])
 
 
 def test_equal_seeds_give_equal_results_and_other_seeds_keep_the_split(run, tmp_path):

@@ -79,6 +79,7 @@ def test_fifty_epochs_are_those_of_a_single_run(optimizer, run, tmp_path):
         ["data.val_share=0"],
         ["monitor=val/accuracy"],
         ["data.folds=3", "data.fold=1"],
+        ["data.passes=3"],
     ],
     ids=" ".join,
 )

@@ -54,8 +54,20 @@ def test_multilabel_metrics_equal_scikit_learn():
     close(found["accuracy"], (true == preds).mean())
     for name, function in (("precision", sk.precision_score), ("recall", sk.recall_score), ("f1", sk.f1_score)):
         close(found[name], function(true, preds, average="macro"))
-    close(found["auroc"], sk.roc_auc_score(true, logits.sigmoid().numpy(), average="macro"))
+    for name, average in (("auroc", "macro"), ("auroc_micro", "micro")):
+        close(found[name], sk.roc_auc_score(true, logits.sigmoid().numpy(), average=average))
     assert counts is None
+
+
+def test_multilabel_areas_of_several_nets_are_those_of_each():
+    torch.manual_seed(0)
+    logits, y = torch.randn(3, N, 4).round(decimals=1), (torch.rand(N, 4) > torch.tensor([0.2, 0.5, 0.9, 0.95])).float()
+    together, _ = TASKS["multilabel"].metrics(logits, y)
+    for member, own in enumerate(logits.numpy()):
+        for name, average in (("auroc", "macro"), ("auroc_micro", "micro")):
+            close(together[name][member], sk.roc_auc_score(y.numpy(), own, average=average))
+    one_class, _ = TASKS["multilabel"].metrics(logits, torch.zeros(N, 4))
+    assert one_class["auroc_micro"].tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("outputs", [1, 3])

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, InstantiationException, MissingConfigException
 from hydra.experimental.callback import Callback
@@ -31,7 +32,7 @@ CONF = Path(sys.argv[0]).resolve().parent / "conf"
 CONF = CONF if CONF.is_dir() else Path(__file__).parents[2] / "conf"
 
 
-HIGHER = ("accuracy", "precision", "recall", "f1", "auroc", "r2")  # metrics of which more is better
+HIGHER = ("accuracy", "precision", "recall", "f1", "auroc", "auroc_micro", "r2")  # metrics of which more is better
 # Launchers that are Hydra's once their package is installed.
 PACKAGES = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}
 NO_KNOBS = ("folder", "resume", "verbose", "test", "repeat", "folds", "on_error")  # of how a run is run
@@ -96,8 +97,12 @@ def wants_test(cfg: DictConfig) -> bool:
 
 
 def command(overrides: list[str]) -> str:
-    """What reproduces the run, without how it was resumed."""
+    """What reproduces the run, without how it was resumed; of an experiment that sweeps, the one run."""
     words = [word for word in overrides if not word.startswith(("resume=", "folder=", "test="))]
+    file = CONF / "experiment" / f"{resume.typed(words).get('experiment')}.yaml"
+    own = yaml.safe_load(file.read_text(encoding="utf-8")) or {} if file.is_file() else {}
+    if (own.get("hydra") or {}).get("mode") == "MULTIRUN":
+        words.append("hydra.mode=RUN")
     return shlex.join(["python", "train.py", *words])
 
 

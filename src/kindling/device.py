@@ -45,10 +45,14 @@ SHORT = 10_000_000
 def choose_threads(
     trainer: pl.Trainer, model: pl.LightningModule, data: pl.LightningDataModule, short: int = SHORT
 ) -> int:
-    """Sets one thread for a small net on a table of ours, on the CPU; returns how many it was before."""
+    """Sets one thread for a small net on data of ours, on the CPU; returns how many it was before.
+
+    Of images only for one without convolutions, whose weights are used many times in a forward pass.
+    """
     before = torch.get_num_threads()
     x = getattr(data, "rows", {}).get("train", (None,))[0]
-    if trainer.strategy.root_device.type == "cpu" and x is not None and x.dim() == 2:
+    known = x is not None and (x.dim() == 2 or all(p.dim() <= 2 for p in model.parameters()))
+    if trainer.strategy.root_device.type == "cpu" and known:
         batch = len(x) if data.batch_size == "full" else data.batch_size
         if batch * sum(p.numel() for p in model.parameters()) <= short:
             torch.set_num_threads(1)

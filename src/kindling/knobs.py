@@ -27,8 +27,8 @@ RULES: dict[str, tuple[str, Callable]] = {
     "depth": ("a whole number from 1; depth 0 is model=linear", lambda v: _whole(v, 1)),
     "width": ("a whole number from 1", lambda v: _whole(v, 1)),
     "hidden_sizes": (
-        "a list of whole numbers, e.g. [6,4]",
-        lambda v: v is None or (isinstance(v, list) and len(v) > 0 and all(_whole(size, 1) for size in v)),
+        "a list of whole numbers from 1, e.g. [6,4], or [] for no such layer",
+        lambda v: v is None or (isinstance(v, list) and all(_whole(size, 1) for size in v)),
     ),
     "degree": ("a whole number from 1", lambda v: _whole(v, 1)),
     "dropout": ("a number from 0 to under 1", lambda v: _number(v) and 0 <= v < 1),

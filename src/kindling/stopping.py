@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
-from kindling import UserError
+from kindling import UserError, losses
 from kindling.models import Model
 from kindling.records import AfterEpoch
 
@@ -129,9 +129,12 @@ def far_off(last: float, lowest: float, constant: float) -> str | None:
 
 
 def constant_loss(data: pl.LightningDataModule, model: pl.LightningModule) -> float:
-    """Of the best predictor that ignores its input; 0 for data or a model that is not ours."""
+    """Of the best predictor that ignores its input; 0 for data or a model that is not ours.
+
+    And 0 for the perceptron's loss, which has no scale of its own: it grows with the weights.
+    """
     rows = getattr(data, "rows", {})
-    if not rows or not isinstance(model, Model):
+    if not rows or not isinstance(model, Model) or model.loss in (losses.perceptron, losses.class_perceptron):
         return 0.0
     y = rows["train"][1]
     return model.loss(model.task.constant_logits(y).expand(len(y), -1), y).item()

@@ -101,7 +101,10 @@ class Multiclass(Task):
 
 
 class Multilabel(Task):
-    """One logit per label, each a yes or no of its own; metrics are means over the labels (macro)."""
+    """One logit per label, each a yes or no of its own; metrics are means over the labels (macro).
+
+    `auroc_micro` is the area over all labels' rows as one list, so that it also tells frequent labels from rare ones.
+    """
 
     losses = YES_OR_NO
 
@@ -115,7 +118,8 @@ class Multilabel(Task):
         logits, y = logits.movedim(-1, -2), y.movedim(-1, -2)  # (..., labels, N)
         counts = metrics.confusion_counts(self.preds(logits), y, 2)
         area = metrics.auroc(logits, y).nanmean(-1).nan_to_num()
-        return {**metrics.rates(counts), "auroc": area}, None
+        micro = metrics.auroc(logits.flatten(-2), y.flatten(-2)).nan_to_num()
+        return {**metrics.rates(counts), "auroc": area, "auroc_micro": micro}, None
 
 
 class Regression(Task):

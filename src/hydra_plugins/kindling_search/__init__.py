@@ -18,11 +18,22 @@ class OptunaSweeper(Sweeper):
         batch: trials asked for at once, so that they are trained together.
         seed: of what is tried, apart from the jobs' own; None: another one each time.
         repeat, folds: seeds, and parts of a cross-validation, over whose mean score a trial counts.
+        sampler: "tpe" or "random".
+        params: knob -> where to search it, as it would be typed; what is typed goes before it.
     """
 
-    def __init__(self, n_trials: int, batch: int, seed: int | None, repeat: int, folds: int | None):
-        self.numbers = {"n_trials": n_trials, "batch": batch, "seed": seed}
-        self.shorthand = (repeat, folds)
+    def __init__(
+        self,
+        n_trials: int,
+        batch: int,
+        seed: int | None,
+        repeat: int,
+        folds: int | None,
+        sampler: str = "tpe",
+        params: dict[str, str] | None = None,
+    ):
+        self.how = {"n_trials": n_trials, "batch": batch, "seed": seed, "sampler": sampler}
+        self.shorthand, self.params = (repeat, folds), params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra.core.plugins import Plugins  # itself imports all plugins
@@ -38,8 +49,10 @@ class OptunaSweeper(Sweeper):
         try:
             from kindling.search.space import Typed
             from kindling.search.study import search
+            from kindling.sweep.grid import with_params
         except ModuleNotFoundError as error:
             if error.name != "optuna":
                 raise
             raise UserError('hydra/sweeper=optuna needs Optuna, which is missing: pip install ".[optuna]"') from error
-        search(Typed(arguments, self.loader, *self.shorthand), self.jobs, **self.numbers)
+        words = with_params(arguments, self.params)
+        search(Typed(words, self.loader, *self.shorthand), self.jobs, **self.how)

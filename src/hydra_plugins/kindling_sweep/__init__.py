@@ -42,16 +42,17 @@ class GridSweeper(BasicSweeper):
     Args:
         repeat: seeds of every variant.
         folds: of a cross-validation, or null.
+        params: knob -> its values, as they would be typed; what is typed goes before it.
     """
 
-    def __init__(self, repeat: int, folds: int | None):
-        super().__init__(max_batch_size=None)
+    def __init__(self, repeat: int, folds: int | None, params: dict[str, str] | None = None):
+        super().__init__(max_batch_size=None, params=params)
         self.repeat, self.folds = repeat, folds
 
     def sweep(self, arguments: list[str]) -> list:
-        from kindling.sweep.grid import shorthand, through
+        from kindling.sweep.grid import shorthand, through, with_params
 
-        words = shorthand(arguments, self.repeat, self.folds)
+        words = shorthand(with_params(arguments, self.params), self.repeat, self.folds)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         (batch,) = self.split_arguments(parser.parse_overrides(words), None)
         folder = Path(self.config.hydra.sweep.dir)

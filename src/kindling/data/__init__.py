@@ -2,8 +2,23 @@
 
 from kindling.data.base import Data, Examples
 from kindling.data.images import Idx, ImageArchive
-from kindling.data.lecture import DiabetesLecture
+from kindling.data.lecture import Credit, DiabetesLecture, WeightedSum
+from kindling.data.lecture_sets import Playback, TwoInputs
 from kindling.data.synthetic import Blobs, Dates, Polynomial
 from kindling.data.tabular import Table
 
-__all__ = ["Blobs", "Data", "Dates", "DiabetesLecture", "Examples", "Idx", "ImageArchive", "Polynomial", "Table"]
+__all__ = [
+    "Blobs",
+    "Credit",
+    "Data",
+    "Dates",
+    "DiabetesLecture",
+    "Examples",
+    "Idx",
+    "ImageArchive",
+    "Playback",
+    "Polynomial",
+    "Table",
+    "TwoInputs",
+    "WeightedSum",
+]

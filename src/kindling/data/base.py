@@ -46,6 +46,8 @@ class Data(pl.LightningDataModule, ABC):
         split_seed: seed of the split, apart from `seed` so that a sweep over seeds compares on the same rows.
         seed: with the epoch's number it gives the order of the training rows.
         chunk: mini-batches in a training step: "auto" (about a second's work), "off", or a number.
+        passes: over the training rows in an epoch. Steps of gradient descent are short: with passes=100 the records and
+            the validation of an epoch come once in 100 of them.
     """
 
     def __init__(
@@ -62,10 +64,13 @@ class Data(pl.LightningDataModule, ABC):
         split_seed: int = 0,
         seed: int = 0,
         chunk: int | str = "auto",
+        passes: int = 1,
     ):
         super().__init__()
         check_shares(val_share, test_share, folds, fold)
-        self.batch_size, self.chunk = batch_size, chunk
+        if not isinstance(passes, int) or passes < 1:
+            raise UserError(f"data.passes={passes} cannot be: it must be a whole number from 1.")
+        self.batch_size, self.chunk, self.passes = batch_size, chunk, passes
         self.features, self.degree, self.scale, self.scale_target = features, degree, scale, scale_target
         self.val_share, self.test_share, self.folds, self.fold = val_share, test_share, folds, fold
         self.split_seed, self.seed = split_seed, seed
@@ -149,7 +154,8 @@ class Data(pl.LightningDataModule, ABC):
         shift = self.examples.shift if seed is not None else 0
         pixels = None if x.is_floating_point() else Pixels(self.transform, shift)
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return TensorLoader(x, y, batch_size, seed, chunk, pixels, rank, world_size)
+        passes = self.passes if stage == "train" and seed is not None else 1
+        return TensorLoader(x, y, batch_size, seed, chunk, pixels, rank, world_size, passes)
 
     def _chunk(self, model: pl.LightningModule, batch_size: int) -> int:
         """Mini-batches of about a second on a core: 2,000 steps, 4e6 input values, or 5e9 multiply-adds of weights."""

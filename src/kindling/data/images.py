@@ -41,6 +41,10 @@ class Idx(Data):
             with t10k; null for a file that is not checked.
         class_names: of the labels 0, 1, ...
         shift: pixels by which training images are moved at random, anew in every epoch.
+        num_examples: use the first so many rows of the training file, which has them in no order; None for all.
+
+    Raises:
+        UserError: files are neither there nor to be fetched, or are not what they should be; or they have fewer rows.
     """
 
     def __init__(
@@ -50,11 +54,12 @@ class Idx(Data):
         class_names: list[str],
         sources: list[str] | tuple = (),
         shift: int = 0,
+        num_examples: int | None = None,
         **data,
     ):
         super().__init__(**data)
         self.folder, self.md5, self.class_names = folder, md5, class_names
-        self.sources, self.shift = sources, shift
+        self.sources, self.shift, self.num_examples = sources, shift, num_examples
 
     def load(self) -> Examples:
         folder = Path(self.folder) if Path(self.folder).is_dir() else PROJECT / self.folder
@@ -64,8 +69,11 @@ class Idx(Data):
             for part in ("train", "t10k")
             for kind in ("images-idx3", "labels-idx1")
         )
-        test = (x_test[:, None], y_test.long())
-        return Examples(x[:, None], y.long(), "multiclass", list(self.class_names), test=test, shift=self.shift)
+        n = len(y) if self.num_examples is None else self.num_examples
+        if not 0 < n <= len(y):
+            raise UserError(f"data.num_examples={n} cannot be: {folder} has {len(y)} training rows; null takes all.")
+        x, y, test = x[:n, None], y[:n].long(), (x_test[:, None], y_test.long())
+        return Examples(x, y, "multiclass", list(self.class_names), test=test, shift=self.shift)
 
 
 def _idx(folder: Path, name: str, md5: str | None) -> torch.Tensor:

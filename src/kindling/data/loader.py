@@ -40,6 +40,7 @@ class TensorLoader:
 
     Args:
         batch_size: rows of a mini-batch, of all processes together.
+        passes: over the rows in an epoch, each in an order of its own; a mini-batch may reach into the next pass.
         rank, world_size: this process and how many there are; each gets its share of every mini-batch.
         pixels: for images, kept as bytes: what a batch goes through when its turn comes, while it is in the cache.
     """
@@ -54,15 +55,21 @@ class TensorLoader:
         pixels: Pixels | None = None,
         rank: int = 0,
         world_size: int = 1,
+        passes: int = 1,
     ):
         self.x, self.y, self.batch_size, self.seed, self.chunk, self.pixels = x, y, batch_size, seed, chunk, pixels
-        self.rank, self.world_size = rank, world_size
+        self.rank, self.world_size, self.passes = rank, world_size, passes
         self.epoch, self.start, self.position = 0, 0, 0
         if seed is not None:
             self.sampler = self.batch_sampler = self
 
     def __len__(self) -> int:
-        return math.ceil(len(self.x) / (self.batch_size * (self.chunk or 1)))
+        return math.ceil(self.rows / (self.batch_size * (self.chunk or 1)))
+
+    @property
+    def rows(self) -> int:
+        """Of an epoch, all passes together."""
+        return len(self.x) * self.passes
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -95,7 +102,7 @@ class TensorLoader:
 
     def weight(self, batch_idx: int, rows: int) -> float:
         """What makes the mean over processes of their mean losses the mean over the rows, where shares are uneven."""
-        return rows * self.world_size / min(self.batch_size, len(self.x) - batch_idx * self.batch_size)
+        return rows * self.world_size / min(self.batch_size, self.rows - batch_idx * self.batch_size)
 
     def _prepared(self, batches: Iterator, moves: Iterator | None) -> Iterator:
         for x, y in batches:
@@ -104,14 +111,14 @@ class TensorLoader:
     def draw(self) -> tuple[Tensor, Tensor | None]:
         """The epoch's order of the rows, and moves of images: drawn on the CPU, so the same on every device."""
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
-        order = torch.randperm(len(self.x), generator=generator).to(self.x.device)
-        moves = self.pixels.moves(len(self.x), generator) if self.pixels else None
-        return order, None if moves is None else moves.to(self.x.device)
+        passes = [torch.randperm(len(self.x), generator=generator) for _ in range(self.passes)]
+        moves = self.pixels.moves(self.rows, generator) if self.pixels else None
+        return torch.cat(passes).to(self.x.device), None if moves is None else moves.to(self.x.device)
 
 
 def steps_per_epoch(trainer: pl.Trainer) -> int:
     """Optimizer steps of an epoch: with chunks Lightning counts a chunk as one batch."""
     loader = trainer.train_dataloader
     if getattr(loader, "chunk", None):
-        return math.ceil(len(loader.x) / loader.batch_size)
+        return math.ceil(loader.rows / loader.batch_size)
     return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)

@@ -51,7 +51,7 @@ class Doctor(AfterEpoch):
                 best.get("epoch") or 0,
                 next((c.diverged for c in trainer.callbacks if isinstance(c, Divergence)), None),
                 data.scale,
-                facts.scale_ratio(data),
+                facts.scales(data),
                 facts.class_rows(data),
                 rows["train"][0].shape[1] if rows["train"][0].dim() == 2 else None,
                 (name, metrics[f"val/{name}"]) if name else None,

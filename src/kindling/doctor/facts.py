@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from kindling.data.features import feature_names
 from kindling.layers import inside
 from kindling.metrics import r2
 
@@ -63,14 +64,21 @@ def _place(out: Tensor, ends: tuple[float, float]) -> Tensor:
     return (share < NEAR) | (share > 1 - NEAR)
 
 
-def scale_ratio(data) -> float | None:
-    """The largest standard deviation of a training input column over the smallest, as the model is given them."""
+def scales(data) -> tuple[float, str] | None:
+    """The largest standard deviation of a training input column over the smallest, as the model is given them.
+
+    With it the name of the column of the largest; None for inputs of less than two columns.
+    """
     x = data.rows["train"][0]
     if x.dim() != 2 or x.shape[1] < 2:
         return None
     deviations = x.double().std(0, correction=0)
-    deviations = deviations[deviations > 0]
-    return (deviations.max() / deviations.min()).item() if len(deviations) > 1 else None
+    some = deviations[deviations > 0]
+    if len(some) < 2:
+        return None
+    widest = int(deviations.argmax())
+    names = feature_names(data.examples.columns, data.features, data.degree) if data.examples.columns else []
+    return (some.max() / some.min()).item(), names[widest] if names else f"column {widest}"
 
 
 def class_rows(data) -> dict[str, int] | None:

@@ -37,7 +37,7 @@ class Case:
     best_epoch: int = 0
     diverged: str | None = None
     scale: str = "standard"
-    scale_ratio: float | None = None
+    scales: tuple[float, str] | None = None  # largest over smallest standard deviation of an input, and whose it is
     class_rows: dict[str, int] | None = None
     inputs: int | None = None  # columns of a table
     score: tuple[str, float] | None = None
@@ -49,6 +49,8 @@ class Case:
 
 def advice(case: Case) -> list[str]:
     """At most five sentences, the most serious first; a symptom is left out where its cause is named."""
+    if case.lr == 0:
+        return [f"The step size lr is 0, so nothing was learnt. Try: {with_words(case.command, 'lr=0.01')}"]
     found: list[str] = []
     for rule in CAUSES:
         found += _said(rule, case)
@@ -78,10 +80,11 @@ def diverged(case: Case):
 
 
 def scales(case: Case):
-    if case.scale == "none" and (case.scale_ratio or 0) > SCALES:
+    ratio, widest = case.scales or (0, "")
+    if case.scale == "none" and ratio > SCALES:
         return (
-            f"The inputs' standard deviations differ by a factor of {case.scale_ratio:.3g} (well: under {SCALES:g}), "
-            "so that one step size does not fit all weights.",
+            f"The inputs' standard deviations differ by a factor of {ratio:.3g} (well: under {SCALES:g}), {widest} has "
+            "the largest, so that one step size does not fit all weights.",
             "scale=standard",
         )
 
@@ -129,6 +132,8 @@ def lr_too_high(case: Case):
     if case.diverged or len(losses) < 5 or not looks:
         return None
     start, half = looks[0].loss, losses[len(losses) // 2 :]
+    if start == 0:  # a perceptron of zeros
+        return None
     jumps = fmean(max(b - a, 0) for a, b in pairwise(half))
     fallen = max(start - min(losses), 0.0)
     if median(half) > start or jumps > BOUNCING * fallen:
@@ -144,7 +149,7 @@ def lr_too_high(case: Case):
 
 def lr_too_low(case: Case):
     losses, looks = [loss for loss in case.history.train_loss if math.isfinite(loss)], case.history.looks
-    if len(losses) < 5 or not looks or case.best_epoch < 0.95 * len(losses):
+    if len(losses) < 5 or not looks or case.best_epoch < 0.95 * len(losses) or losses[-1] == 0:
         return None
     fall = losses[0] - losses[-1]
     share = (losses[int(0.8 * len(losses)) - 1] - losses[-1]) / fall if fall > 0 else 0
@@ -168,8 +173,15 @@ def underfit(case: Case):
         return (
             f"It learned too little: {name} is {score:.3f} on the validation rows, {beaten_by} has "
             f"{case.simple[beaten_by]:.3f} (well: more than {error:.2g} above it).",
-            *(("optimizer=adam", "lr=0.01", "epochs=100") if case.hidden else ("model=deep",)),
+            *_words_to_learn_more(case, beaten_by),
         )
+
+
+def _words_to_learn_more(case: Case, beaten_by: str) -> tuple[str, ...]:
+    if case.hidden:
+        return "optimizer=adam", "lr=0.01", "epochs=100"
+    # A linear model could be that line.
+    return (f"lr={case.lr * 10:.3g}",) if beaten_by == "a straight line" else ("model=deep",)
 
 
 def overfit(case: Case):

@@ -24,6 +24,7 @@ class Job:
     status: str
     reason: str = ""
     result: dict = field(default_factory=dict)
+    wants_test: bool = False  # test=true was typed
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -61,7 +62,8 @@ def swept(jobs: list[Job]) -> list[str]:
 
 
 def _job(folder: Path, overrides: list[str]) -> Job:
-    knobs = {k: v for k, v in typed(overrides).items() if k not in NO_KNOBS and not k.startswith("hydra")}
+    words = typed(overrides)
+    knobs = {k: v for k, v in words.items() if k not in NO_KNOBS and not k.startswith("hydra")}
     try:
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -69,7 +71,11 @@ def _job(folder: Path, overrides: list[str]) -> Job:
     except ValueError as error:
         return Job(folder, knobs, "unfinished", f"its result.json cannot be read: {error}")
     reason = result.get("diverged") or result.get("error") or ""
-    return Job(folder, knobs, result.get("status", "unfinished"), " ".join(str(reason).split()), result)
+    return Job(folder, knobs, result.get("status", "unfinished"), " ".join(str(reason).split()), result, _is_true(words.get("test")))
+
+
+def _is_true(word: str | None) -> bool:
+    return str(word).lower() == "true"
 
 
 def _strings(file: Path) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kindling.leaderboard.baselines import add_baselines
 from kindling.leaderboard.board import Board, rank
-from kindling.leaderboard.jobs import read_jobs
+from kindling.leaderboard.jobs import Job, read_jobs
 from kindling.leaderboard.write import as_csv, as_markdown, as_text, number, write_whole
 
 log = logging.getLogger("kindling")
@@ -52,18 +52,29 @@ def _compare(board: Board) -> None:
 
 
 def _tested(board: Board) -> str:
-    """The winner's metrics on the test rows, which are scored now if they were not before."""
-    job = board.rows[0].best_job(board.mode)
-    metrics = {name: value for name, value in job.metrics.items() if name.startswith("test/")}
-    if not metrics:
-        from kindling.evaluate import evaluate
-
-        level = log.level
-        log.setLevel(logging.WARNING)  # of that run nothing but its test metrics is wanted here
+    """The winner's metrics on the test rows; with test=true also those of all other jobs go into their results."""
+    winner = board.rows[0].best_job(board.mode)
+    others = [job for job in board.jobs if job.wants_test and job.status == "finished" and job is not winner]
+    for job in (winner, *others):
         try:
-            metrics = evaluate(job.folder)
+            _test_metrics(job)
         except Exception as error:  # the user's model or data; the ranking stands without it
-            return f"The winner's test rows were not scored: {error}"
-        finally:
-            log.setLevel(level)
-    return "winner on the test rows: " + "  ".join(f"{k.split('/', 1)[1]} {number(v)}" for k, v in metrics.items())
+            return f"The {'winner' if job is winner else job.folder.name}'s test rows were not scored: {error}"
+    metrics = _test_metrics(winner).items()
+    return "winner on the test rows: " + "  ".join(f"{name.split('/', 1)[1]} {number(v)}" for name, v in metrics)
+
+
+def _test_metrics(job: Job) -> dict[str, float | None]:
+    """They are computed now if they were not before: of jobs trained together none are."""
+    metrics = {name: value for name, value in job.metrics.items() if name.startswith("test/")}
+    if metrics:
+        return metrics
+    from kindling.evaluate import evaluate
+
+    level = log.level
+    log.setLevel(logging.WARNING)  # of that run nothing but its test metrics is wanted here
+    try:
+        job.metrics.update(evaluate(job.folder))
+    finally:
+        log.setLevel(level)
+    return {name: value for name, value in job.metrics.items() if name.startswith("test/")}

@@ -27,7 +27,7 @@ def dense_layers(sizes: list[int], activation: str, dropout: float, batch_norm: 
 
 
 class Deep(Model):
-    """`depth` hidden layers of `width` units; hidden_sizes, e.g. [6, 4], replaces both."""
+    """`depth` hidden layers of `width` units; hidden_sizes, e.g. [6, 4], replaces both, and [] leaves a linear map."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Deep(Model):
         **model,
     ):
         super().__init__(**model)
-        sizes = [math.prod(input_shape), *(hidden_sizes or [width] * depth), num_outputs]
+        sizes = [math.prod(input_shape), *([width] * depth if hidden_sizes is None else hidden_sizes), num_outputs]
         self.net = nn.Sequential(*flatten(input_shape), *dense_layers(sizes, activation, dropout, batch_norm))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class WideDeep(Model):
         **model,
     ):
         super().__init__(**model)
-        sizes = [math.prod(input_shape), *(hidden_sizes or [width] * depth), num_outputs]
+        sizes = [math.prod(input_shape), *([width] * depth if hidden_sizes is None else hidden_sizes), num_outputs]
         self.wide = nn.Linear(sizes[0], num_outputs)
         self.deep = nn.Sequential(*dense_layers(sizes, activation, dropout, batch_norm))
 

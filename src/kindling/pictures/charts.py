@@ -46,6 +46,9 @@ def write_graph(writer, model, x: Tensor) -> None:
             for name, child in model.named_children():
                 self.add_module(name, child)
 
+        def __getattr__(self, name: str):  # of the model's own values those that its forward reads
+            return vars(model)[name] if name in vars(model) else super().__getattr__(name)
+
         def forward(self, x):
             return type(model).forward(self, x)
 

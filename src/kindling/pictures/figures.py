@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from kindling.answer import logits_of, of_logits
 from kindling.layers import for_model
 from kindling.look import style
 from kindling.pictures import images, path, rows, surface
@@ -27,7 +28,7 @@ def model_figures(model, data, title: str, way: list | None = None, columns: tup
                 neurons = surface.draw_neurons(model, data, of, title)
                 if neurons is not None:
                     yield "neurons", neurons
-            if data.examples.x.shape[1] == 1 and data.examples.task == "regression":
+            if data.examples.x.shape[1] == 1 and data.examples.task in ("regression", "binary"):
                 yield "curve", surface.draw_curve(model, data, title)
         else:
             maps = images.first_filters(model, list(data.examples.x.shape[1:]))
@@ -40,8 +41,8 @@ def model_figures(model, data, title: str, way: list | None = None, columns: tup
 
 def stage_answers(model, data, stage: str) -> Tensor:
     """The answers (N, num_outputs) to a stage's rows: probabilities, or values in the target's unit."""
-    logits = torch.cat([surface.logits_of(model, x) for x, _ in data.loader(stage, 1000)])
-    return surface.of_logits(data, logits)
+    logits = torch.cat([logits_of(model, x) for x, _ in data.loader(stage, 1000)])
+    return of_logits(data, logits)
 
 
 def row_figures(data, stage: str, answer: Tensor) -> Iterator[tuple]:
@@ -50,7 +51,7 @@ def row_figures(data, stage: str, answer: Tensor) -> Iterator[tuple]:
     title = f"{STAGES[stage]}, best weights"
     with style():
         if data.examples.task == "regression":
-            true = surface.of_logits(data, y)
+            true = of_logits(data, y)
             names = list(data.examples.class_names) or _targets(true.shape[1])
             yield f"regression/{stage}", rows.draw_regression(answer, true, names, title)
             return

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kindling import UserError
+from kindling.answer import answers, logits_of
 from kindling.data.scaling import apply_transform
 from kindling.layers import for_model
 from kindling.look import COLOURS, diverging, figure, pale, scatter_style
@@ -86,7 +87,7 @@ def draw_surface(model, data, of: Plane, title: str):
 
 
 def draw_curve(model, data, title: str):
-    """The answer over the range of the only input, and rows of the data."""
+    """The answer over the range of the only input, a value or a probability, and rows of the data."""
     raw, y, names = data.examples.x, data.examples.y, data.examples.columns or ["x"]
     x = torch.linspace(raw[~raw.isnan()].min(), raw[~raw.isnan()].max(), 400, dtype=raw.dtype)[:, None]
     some = torch.linspace(0, len(raw) - 1, min(POINTS, len(raw))).long()
@@ -94,7 +95,9 @@ def draw_curve(model, data, title: str):
     axes = fig.add_axes((0.13, 0.13, 0.84, 0.77))
     axes.plot(raw[some, 0], y[some, 0], **scatter_style(len(some)))
     axes.plot(x[:, 0], answers(model, data, x)[:, 0], color=COLOURS[1], linewidth=2)
-    axes.set(xlabel=names[0], ylabel="target", title=title)
+    binary = data.examples.task == "binary"
+    label = f"probability of {data.examples.class_names[-1]}" if binary else "target"
+    axes.set(xlabel=names[0], ylabel=label, title=title)
     return fig
 
 
@@ -119,33 +122,6 @@ def draw_neurons(model, data, of: Plane, title: str):
         left += width + 0.3
     fig.text(0.3 / fig.get_figwidth(), 0.94, f"{title}; {of.names[0]} to the right, {of.names[1]} upwards", fontsize=8)
     return fig
-
-
-def answers(model, data, raw: Tensor) -> Tensor:
-    """Probabilities (N, num_outputs) of raw inputs (N, columns), or of a regression the values in the target's unit."""
-    return of_logits(data, logits_of(model, apply_transform(raw, data.transform)))
-
-
-def of_logits(data, logits: Tensor) -> Tensor:
-    task = data.examples.task
-    if task == "multiclass":
-        return logits.softmax(1)
-    if task != "regression":
-        return logits.sigmoid()
-    if "target_std" not in data.transform:
-        return logits
-    return logits * torch.tensor(data.transform["target_std"]) + torch.tensor(data.transform["target_shift"])
-
-
-def logits_of(model, x: Tensor, rows: int = 4096) -> Tensor:
-    """Of scaled inputs, in evaluation mode, on the model's device; the result is on the CPU in float32."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            return torch.cat([model(for_model(model, part)).float().cpu() for part in x.split(rows)])
-    finally:
-        model.train(training)
 
 
 def hidden(model, x: Tensor) -> list[Tensor]:

@@ -20,21 +20,25 @@ from kindling.search.space import Typed
 
 log = logging.getLogger("kindling")
 
+# Tree-structured Parzen estimator: Bergstra et al. 2011. Random: Bergstra and Bengio 2012, who have it beat a grid.
+SAMPLERS = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
 RUN = "run"  # a trial's user attribute: its jobs, as in jobs.json; only a trial that was trained has it
 
 
-def search(typed: Typed, jobs: Jobs, n_trials: int, batch: int, seed: int | None) -> None:
+def search(typed: Typed, jobs: Jobs, n_trials: int, batch: int, seed: int | None, sampler: str = "tpe") -> None:
     """Ask for trials, train them and tell their scores, until there are n_trials.
 
     Raises:
-        UserError: a number cannot be, or another process or another search is in the folder.
+        UserError: a number or the sampler cannot be, or another process or another search is in the folder.
     """
+    if sampler not in SAMPLERS:
+        raise UserError(f"hydra.sweeper.sampler={sampler} is unknown: take {' or '.join(SAMPLERS)}.")
     for name, number in (("n_trials", n_trials), ("batch", batch)):
         if not isinstance(number, int) or number < 1:
             raise UserError(f"hydra.sweeper.{name}={number} cannot be: it must be a whole number from 1.")
     goes_on = True
     with claim(jobs.folder / ".search", new=False):  # held between the batches too
-        study = _study(typed, jobs, seed)
+        study = _study(typed, jobs, seed, sampler)
         jobs.begin()
         try:
             while goes_on and (left := n_trials - len(_trained(study))) > 0:
@@ -51,7 +55,7 @@ def search(typed: Typed, jobs: Jobs, n_trials: int, batch: int, seed: int | None
         log.info(f"none of {len(done)} trials has a score")
 
 
-def _study(typed: Typed, jobs: Jobs, seed: int | None) -> optuna.Study:
+def _study(typed: Typed, jobs: Jobs, seed: int | None, sampler: str) -> optuna.Study:
     """The folder's study; what a killed process has left unfinished is the first to be asked for."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     mode, place = jobs.master.mode, (jobs.folder / "optuna.db").absolute().as_posix()
@@ -64,7 +68,7 @@ def _study(typed: Typed, jobs: Jobs, seed: int | None) -> optuna.Study:
         raise UserError(f"{jobs.folder} has another search ({', '.join(sorted(other))}): take another sweep.name.")
     study.set_user_attr("same", same)
     # A sampler forgets: with its first seed a search that goes on would try the same values again.
-    study.sampler = optuna.samplers.TPESampler(seed=None if seed is None else seed + len(study.trials))
+    study.sampler = SAMPLERS[sampler](seed=None if seed is None else seed + len(study.trials))
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         if trial.distributions == typed.space:
             study.enqueue_trial(trial.params)

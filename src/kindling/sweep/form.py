@@ -165,7 +165,7 @@ def _bytes(variant: Variant) -> float:
     batch = len(x) if data.batch_size == "full" else data.batch_size
     weights = sum(p.numel() for p in model.parameters())
     units = x[0].numel() + sum(p.numel() for p in model.parameters() if p.dim() == 1)
-    rows = sum(len(y) for _, y in data.rows.values())
+    rows = sum(len(y) for _, y in data.rows.values()) + (data.passes - 1) * len(x)
     outputs = data.facts()["num_outputs"]
     return 4 * (10 * weights + 6 * batch * units + rows * (6 * outputs + 4) + 2 * len(data.rows["val"][1]) * units)
 

@@ -17,6 +17,12 @@ from kindling.sweep.plan import plan
 log = logging.getLogger("kindling")
 
 
+def with_params(words: list[str], params: dict | None) -> list[str]:
+    """The words, and before them the knobs that a config's hydra.sweeper.params names and nobody has typed."""
+    typed = {word.lstrip("+~").split("=", 1)[0] for word in words}
+    return [f"{knob}={values}" for knob, values in (params or {}).items() if knob not in typed] + words
+
+
 def shorthand(words: list[str], repeat: int, folds: int | None) -> list[str]:
     """The words with `repeat=5` and `folds=5` spelled out as lists of values.
 

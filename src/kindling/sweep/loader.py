@@ -31,7 +31,7 @@ class MembersLoader:
     @property
     def steps(self) -> int:
         """Optimizer steps of an epoch."""
-        return math.ceil(len(self.loader.x) / self.batch_size)
+        return math.ceil(self.loader.rows / self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch

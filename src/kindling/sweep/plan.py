@@ -40,7 +40,7 @@ def plan(loader: ConfigLoader, master: DictConfig, batch: Iterable[list[str]]) -
 
 def is_of_the_sweep(word: str) -> bool:
     key = word.lstrip("+~").split("=")[0]
-    return key in OF_THE_SWEEP and word != "test=true"
+    return key in OF_THE_SWEEP and word.lower() != "test=true"  # Hydra writes True
 
 
 def check(job: Job) -> None:
@@ -55,7 +55,7 @@ def effective(resolved: dict) -> dict:
     """What decides about the weights: the calls of the config and the seed, without knobs that nothing reads."""
     nodes = {key: value for key, value in resolved.items() if isinstance(value, dict) and key not in APART}
     model = dict(nodes.get("model", {}))
-    if model.get("hidden_sizes"):
+    if model.get("hidden_sizes") is not None:
         model |= {"depth": None, "width": None}  # are not read then
     data = dict(nodes.get("data", {}))
     if data.get("features", "polynomial") != "polynomial":

@@ -1,0 +1,51 @@
+"""An extra: of a table of a few rows, shows each row with its answer, and the shapes on the way to it."""
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from kindling.answer import answers
+from kindling.checkpoints import BestAndLast
+from kindling.data import Data
+from kindling.models import Model
+from kindling.records import AfterEpoch
+
+MOST = 8  # rows
+
+
+class FewRows(AfterEpoch):
+    """For models and data of ours: a line for every training row, of the best weights; of larger sets the first ones.
+
+    An answer is a probability, one for each class, or a value in the target's unit.
+    """
+
+    def __init__(self):
+        self.shapes: list[str] = []
+        self.lines: list[str] = []
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        best, data = next((c.best for c in trainer.callbacks if isinstance(c, BestAndLast)), {}), trainer.datamodule
+        if not best or not isinstance(pl_module, Model) or not isinstance(data, Data) or data.examples.x.dim() != 2:
+            return
+        now = {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()}
+        pl_module.load_state_dict(best["weights"])
+        x, y = (part[:MOST] for part in (data.examples.x, data.examples.y))
+        answer = answers(pl_module, data, x)
+        pl_module.load_state_dict(now)
+        tensors = {"x": data.rows["train"][0], **best["weights"], "answer": answer}
+        self.shapes = ["  ".join(f"{name} {_shape(tensor)}" for name, tensor in tensors.items())]
+        columns = data.examples.columns or [f"x{i}" for i in range(x.shape[1])]
+        for row, target, said in zip(x.tolist(), y.view(len(y), -1).tolist(), answer.tolist(), strict=True):
+            given = "  ".join(f"{name} {value:.4g}" for name, value in zip(columns, row, strict=True))
+            self.lines.append(f"{given}  target {_numbers(target, '.4g')}  answer {_numbers(said, '.2f')}")
+
+    def said(self, command: str) -> dict[str, list[str]]:
+        """For the result of the run."""
+        return {"shapes": self.shapes, "answers": self.lines}
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(tuple(tensor.shape)).replace(",)", ")")
+
+
+def _numbers(values: list[float], form: str) -> str:
+    return " ".join(f"{value:{form}}" for value in values)

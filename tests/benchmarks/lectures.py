@@ -1,0 +1,142 @@
+"""Runs the lectures' experiments and writes the table in notebooks/README.md.
+
+    python tests/benchmarks/lectures.py                 # all rows, under 20 minutes on two cores
+    python tests/benchmarks/lectures.py ring_mlp delta  # these rows; the others stay as they are
+    python tests/benchmarks/lectures.py --write         # only writes the table again, from lectures.csv
+
+notebooks/lectures.yaml says what a row is, notebooks/lectures.csv keeps every number that was measured; the table, and
+the first comment of every experiment, are made of the two (lectures_page.py).
+"""
+
+import argparse
+import csv
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lectures_page import CSV, PROJECT, by_run, read, rows, shown, unmet, write, write_csv
+
+
+def measure(run: str, row: dict, folder: Path) -> list[dict]:
+    """Train a row's runs in `folder`, an empty one; a record (run, variant, at, value, seconds) of each."""
+    if "command" in row:
+        return [_of_command(run, row)]
+    name, *words = shlex.split(run)
+    words = [f"experiment=lectures/{name}", *words, "pictures=none"]
+    over, values = row.get("over", "seed"), range(row.get("times", 5))
+    if row.get("alone"):
+        return [_alone(run, row, [*words, f"{over}={at}"], folder / str(at), at) for at in values]
+    swept = [] if row.get("swept") else [f"{over}={','.join(map(str, values))}"]
+    # Without workers: two rows are measured at once.
+    _python("train.py", "-m", *words, *swept, "test=true", f"hydra.sweep.dir={folder}", "hydra.launcher.workers=0")
+    typed, records = {word.partition("=")[0] for word in (*words, "test=")}, []
+    for job in json.loads((folder / "jobs.json").read_text())["jobs"]:
+        knobs = dict(word.split("=", 1) for word in job["overrides"])
+        at = knobs.pop(over, "0")
+        variant = " ".join(f"{knob}={value}" for knob, value in knobs.items() if knob not in typed)
+        records.append(_record(run, row, folder / job["folder"], variant, at))
+    return records + (_of_all(run, row["then"], folder) if "then" in row else [])
+
+
+def _alone(run: str, row: dict, words: list[str], folder: Path, at: int) -> dict:
+    """A run on all cores."""
+    _python("train.py", *words, f"hydra.run.dir={folder}", threads=None)
+    return _record(run, row, folder, "", at)
+
+
+def _record(run: str, row: dict, folder: Path, variant: str, at) -> dict:
+    result = json.loads((folder / "result.json").read_text())
+    value = json.dumps(value_of(row["show"], result, folder))
+    return {"run": run, "variant": variant, "at": str(at), "value": value, "seconds": str(result["seconds"])}
+
+
+def value_of(show: str, result: dict, folder: Path):
+    """What a row shows of a run: a number, numbers, or a text; see notebooks/lectures.yaml."""
+    if show == "weights":
+        return weights(result["equation"][0])
+    if show.startswith("off "):
+        wanted = [float(number) for number in show.removeprefix("off ").split(",")]
+        return max(abs(a - b) for a, b in zip(weights(result["equation"][0]), wanted, strict=True))
+    if show == "learnt":
+        return result["metrics"]["train/accuracy"] == 1
+    if show == "jump":
+        with (folder / "metrics.csv").open() as file:
+            losses = [float(line["train/loss"]) for line in csv.DictReader(file)]
+        return max(losses[i] / min(losses[:i]) for i in range(10, len(losses)))
+    return result[show] if show in result else result["metrics"][show]
+
+
+def weights(equation: str) -> list[float]:
+    """The numbers of "y = 0.9 x - 0.2", the constant last."""
+    terms = re.findall(r"(^-|- |\+ |^)([\d.]+(?:e[+-]\d+)?)(?= |$)", equation.partition(" = ")[2])
+    return [-float(number) if "-" in sign else float(number) for sign, number in terms]
+
+
+def _of_command(run: str, row: dict) -> dict:
+    started = time.monotonic()
+    value = re.search(row["pattern"], _python(*shlex.split(row["command"])[1:]))[1]
+    seconds = f"{time.monotonic() - started:.3f}"
+    return {"run": run, "variant": "", "at": "0", "value": value, "seconds": seconds}
+
+
+def _of_all(run: str, then: dict, folder: Path) -> list[dict]:
+    """What another command makes of all runs together."""
+    _python(*shlex.split(then["command"].format(folder=folder))[1:])
+    value = json.loads((folder / then["file"]).read_text())
+    for key in then["keys"]:
+        value = value[key]
+    return [{"run": run, "variant": then["called"], "at": "0", "value": json.dumps(value), "seconds": ""}]
+
+
+def _python(*words: str, threads: int | None = 1) -> str:
+    env = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
+    done = subprocess.run([sys.executable, *words], cwd=PROJECT, env=env, capture_output=True, text=True)
+    if (
+        done.returncode and "diverged" not in done.stdout
+    ):  # a sweep with such a run ends with 1; one row's are to diverge
+        raise RuntimeError(f"{shlex.join(words)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def measure_all(todo: list[str], known: dict[str, dict], records: dict[str, list[dict]], folder: Path) -> None:
+    """Two rows at a time in processes of one thread, then those that want all cores; each is kept once measured."""
+
+    def one(run: str) -> None:
+        started = time.monotonic()
+        records[run] = measure(run, known[run], folder / str(todo.index(run)))
+        write_csv(records)
+        print(f"{time.monotonic() - started:5.0f} s  {run}: {shown(known[run], records[run])}", flush=True)
+        for missed in unmet(known[run], records[run]):
+            print(f"         NOT REACHED: {missed}", flush=True)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(one, [run for run in todo if not known[run].get("alone")]))
+    for run in todo:
+        if known[run].get("alone"):
+            one(run)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="*", help="rows of lectures.yaml; without any: all")
+    parser.add_argument("--write", action="store_true", help="run nothing")
+    args, known = parser.parse_args(), rows()
+    if unknown := [run for run in args.runs if run not in known]:
+        sys.exit(f"{', '.join(unknown)}: no such row in lectures.yaml, there are {', '.join(known)}.")
+    records = {run: [] for run in known} | (by_run(read()) if CSV.exists() else {})
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        measure_all([] if args.write else args.runs or list(known), known, records, Path(folder))
+    write(records)
+    print(f"{time.monotonic() - started:.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()

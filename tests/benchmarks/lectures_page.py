@@ -1,0 +1,154 @@
+"""From the lectures' numbers to their table: what lectures.py has measured, and what it must reach."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from statistics import fmean, median
+
+import yaml
+
+PROJECT = Path(__file__).parents[2]
+CSV = PROJECT / "notebooks" / "lectures.csv"
+PAGE = PROJECT / "notebooks" / "README.md"
+FIELDS = ("run", "variant", "at", "value", "seconds")
+FIRST, LAST = "<!-- table: python tests/benchmarks/lectures.py -->", "<!-- end of table -->"
+HEAD = "| `experiment=lectures/` | what | the course | here, least to most | of | over | s |\n" + "| --- " * 7 + "|"
+OF = {"test": "test rows", "val": "validation rows", "train": "training rows"}
+OVER = {"seed": "seeds", "data.data_seed": "drawings", "data.split_seed": "splits"}
+MOST = 10  # variants that are all shown
+
+
+def rows() -> dict[str, dict]:
+    """What the table has, by the words behind experiment=lectures/."""
+    return yaml.safe_load((PROJECT / "notebooks" / "lectures.yaml").read_text(encoding="utf-8"))
+
+
+def read() -> list[dict]:
+    """The measured numbers."""
+    with CSV.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def by_run(records: list[dict]) -> dict[str, list[dict]]:
+    """Those of rows that there are."""
+    known = rows()
+    found: dict[str, list[dict]] = {}
+    for record in records:
+        if record["run"] in known:
+            found.setdefault(record["run"], []).append(record)
+    return found
+
+
+def by_variant(records: list[dict]) -> dict[str, list]:
+    """Variant -> its values."""
+    values: dict[str, list] = {}
+    for record in records:
+        values.setdefault(record["variant"], []).append(json.loads(record["value"]))
+    return values
+
+
+def shown(row: dict, records: list[dict]) -> str:
+    """The least and the largest value of every variant, or of the best and the worst of many."""
+    values = by_variant(records)
+    if len(values) > MOST:
+        best, *_, worst = sorted(values, key=lambda variant: fmean(values[variant]), reverse="loss" not in row["show"])
+        values = {f"best, {best}": values[best], f"worst, {worst}": values[worst]}
+    return "; ".join(f"{variant}: {_range(row, found)}".removeprefix(": ") for variant, found in values.items())
+
+
+def _range(row: dict, values: list) -> str:
+    if row["show"] == "learnt":
+        return f"all right in {sum(values)} of {len(values)}"
+    if isinstance(values[0], str):
+        return f"{values[0]}, {values.count(values[0])} of {len(values)}"
+    if isinstance(values[0], list):
+        return ", ".join(_between(row, list(part)) for part in zip(*values, strict=True))
+    return _between(row, values) + (f", mean {_number(row, fmean(values))}" if row.get("mean") else "")
+
+
+def _between(row: dict, values: list[float]) -> str:
+    low, high = _number(row, min(values)), _number(row, max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def _number(row: dict, value: float) -> str:
+    if row["show"].endswith("accuracy"):
+        return f"{value:.{row.get('digits', 1)}%}".replace("%", " %")
+    if isinstance(value, int) or value == 0:
+        return str(value)
+    return f"{value:.3f}" if 0.1 <= abs(value) < 100 else f"{value:.3g}"
+
+
+def unmet(row: dict, records: list[dict]) -> list[str]:
+    """What the row must reach and does not, in words."""
+    values, missed = by_variant(records), []
+    for variant, bound in row.get("must", {}).items():
+        found = values["" if variant == "all" else variant]
+        if row["show"] == "learnt":
+            found = [sum(found)]
+        if isinstance(bound, str):
+            missed += [f"{value}, wanted is {bound}" for value in found if value != bound]
+            continue
+        for value in found:
+            triples = zip(*(end if isinstance(end, list) else [end] for end in (value, *bound)), strict=True)
+            missed += [
+                f"{variant}: {v:.4g}, wanted is {low} to {high}" for v, low, high in triples if not low <= v <= high
+            ]
+    return missed
+
+
+def table(records: dict[str, list[dict]]) -> str:
+    """The rows as markdown.
+
+    Raises:
+        SystemExit: a row was never measured.
+    """
+    lines = [HEAD]
+    for run, row in rows().items():
+        if not (own := records[run]):
+            raise SystemExit(f"{run} was never measured: python tests/benchmarks/lectures.py '{run}'")
+        what = "; ".join(text for text in (row["what"], row.get("note")) if text)
+        number = len({record["at"] for record in own})
+        over = f"{number} {OVER[row.get('over', 'seed')]}" if number > 1 else ""
+        of = row.get("of", OF.get(row["show"].split("/")[0], row["show"]))
+        of = f"{of}, {row['show'].split('/')[1]}" if "/" in row["show"] else of
+        cells = [f"`{row.get('command', run)}`", what, row.get("course", ""), shown(row, own), of, over, _seconds(own)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _seconds(records: list[dict]) -> str:
+    seconds = median(float(record["seconds"]) for record in records if record["seconds"])
+    return f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"
+
+
+def write_csv(records: dict[str, list[dict]]) -> None:
+    part = CSV.with_suffix(".part")
+    with part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(record for run in rows() for record in records[run])
+    part.replace(CSV)
+
+
+def write(records: dict[str, list[dict]]) -> None:
+    """The numbers, the table, and the first comments of the experiments."""
+    write_csv(records)
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(FIRST)
+    PAGE.write_text(f"{before}{FIRST}\n{table(records)}\n{LAST}{rest.partition(LAST)[2]}", encoding="utf-8")
+    for run, row in rows().items():
+        file = PROJECT / "conf" / "experiment" / "lectures" / f"{run}.yaml"
+        if file.exists():
+            text = file.read_text(encoding="utf-8")
+            file.write_text(_commented(text, comment(run, row, records[run])), encoding="utf-8")
+
+
+def comment(run: str, row: dict, records: list[dict]) -> str:
+    """The first comment of an experiment: its command, seconds and score."""
+    score = f"{row.get('of') or row['show']} {shown(row, records)}"
+    return f"# python train.py experiment=lectures/{run}: {_seconds(records)} s; {score}"
+
+
+def _commented(text: str, line: str) -> str:
+    return re.sub(r"^# python train\.py experiment=.*$", lambda _: line, text, count=1, flags=re.MULTILINE)
