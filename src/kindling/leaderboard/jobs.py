@@ -71,7 +71,14 @@ def _job(folder: Path, overrides: list[str]) -> Job:
     except ValueError as error:
         return Job(folder, knobs, "unfinished", f"its result.json cannot be read: {error}")
     reason = result.get("diverged") or result.get("error") or ""
-    return Job(folder, knobs, result.get("status", "unfinished"), " ".join(str(reason).split()), result, _is_true(words.get("test")))
+    return Job(
+        folder,
+        knobs,
+        result.get("status", "unfinished"),
+        " ".join(str(reason).split()),
+        result,
+        _is_true(words.get("test")),
+    )
 
 
 def _is_true(word: str | None) -> bool:
