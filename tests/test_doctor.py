@@ -126,8 +126,8 @@ def test_the_column_whose_scale_is_out_of_line_is_named(run):
 
 
 def test_a_linear_model_below_a_straight_line_is_to_take_larger_steps(run):
-    words = ["data=line", "model=linear", "optimizer=sgd", "epochs=5", "lr=0.001", "data.val_share=0.2"]
-    assert any(line.endswith("lr=0.01") and "a straight line has" in line for line in run(*words)["advice"])
+    advice = run("experiment=lectures/line_lr", "lr=0.001")["advice"]
+    assert any(line.endswith("lr=0.01") and "a straight line has" in line for line in advice)
 
 
 def test_a_perceptron_that_has_separated_its_rows_is_well(run):

@@ -35,7 +35,8 @@ def measure(run: str, row: dict, folder: Path) -> list[dict]:
         return [_alone(run, row, [*words, f"{over}={at}"], folder / str(at), at) for at in values]
     swept = [] if row.get("swept") else [f"{over}={','.join(map(str, values))}"]
     # Without workers: two rows are measured at once.
-    _python("train.py", "-m", *words, *swept, "test=true", f"hydra.sweep.dir={folder}", "hydra.launcher.workers=0")
+    workers = [] if row.get("launcher") == "basic" else ["hydra.launcher.workers=0"]
+    _python("train.py", "-m", *words, *swept, "test=true", f"hydra.sweep.dir={folder}", *workers)
     typed, records = {word.partition("=")[0] for word in (*words, "test=")}, []
     for job in json.loads((folder / "jobs.json").read_text())["jobs"]:
         knobs = dict(word.split("=", 1) for word in job["overrides"])
