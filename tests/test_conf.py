@@ -10,7 +10,7 @@ from kindling import cli
 @pytest.mark.parametrize("data", choices("data"))
 @pytest.mark.parametrize("model", choices("model"))
 def test_every_pair_of_data_and_model_learns_eight_rows_or_refuses(data, model):
-    own = ["data.path=data/linear9.csv"] if data == "csv" else []
+    own = {"csv": ["data.path=data/linear9.csv"], "playback": ["data.num_examples=200"]}.get(data, [])
     cfg = compose_config(f"data={data}", f"model={model}", "folder=unused", *own)
     loaded = cli.build(cfg.data)
     if "mnist" in data and "folder" in cfg.data and not (PROJECT / cfg.data.folder).exists():

@@ -122,6 +122,7 @@ def test_fewer_than_two_members_or_no_test_rows_are_refused(sweep, tmp_path):
         ensemble(folder)
 
 
+@pytest.mark.slow
 def test_the_command_line_prints_the_table(sweep, tmp_path):
     folder = sweep("data=diabetes")
     command = [sys.executable, "-m", "kindling.ensemble", "sweep"]

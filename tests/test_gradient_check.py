@@ -139,6 +139,7 @@ def test_the_command_line_gives_the_verdict_and_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_command_line_ends_with_1_at_a_wrong_gradient(tmp_path):
     (tmp_path / "own.py").write_text(
         "import torch\nfrom kindling.models import Linear\n\n\n"

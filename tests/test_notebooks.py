@@ -117,11 +117,8 @@ def test_a_notebook_defines_nothing_to_be_copied(path):
 
 # On Windows the kernel's client says which event loop it takes.
 @pytest.mark.filterwarnings("ignore:Proactor event loop:RuntimeWarning")
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(path, marks=[] if path.stem == "start" else pytest.mark.slow) for path in NOTEBOOKS],
-    ids=lambda path: path.stem,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_comes_to_what_it_says_and_leaves_no_folder_behind(path):
     there = sorted(path.parent.rglob("*/"))  # every run makes a folder
     LESSONS[path.stem](executed(path))

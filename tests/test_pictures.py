@@ -236,6 +236,7 @@ def test_an_activation_s_derivative_is_its_slope(name):
     assert smooth.double().mean() > 0.97  # but at a kink
 
 
+@pytest.mark.slow
 def test_the_command_line_draws_a_run_and_the_activations(finished, tmp_path):
     finished("data=ring", "epochs=1")
 

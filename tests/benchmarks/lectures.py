@@ -11,8 +11,10 @@ the first comment of every experiment, are made of the two (lectures_page.py).
 import argparse
 import csv
 import json
+import multiprocessing
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -22,6 +24,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lectures_page import CSV, PROJECT, by_run, read, rows, shown, unmet, write, write_csv
+
+FORKS = "forkserver" in multiprocessing.get_all_start_methods()  # not on Windows
+PRELOAD = ["pytorch_lightning", "kindling.sweep.form", "kindling.evaluate", "matplotlib.figure"]  # 6 s of imports
 
 
 def measure(run: str, row: dict, folder: Path) -> list[dict]:
@@ -36,7 +41,7 @@ def measure(run: str, row: dict, folder: Path) -> list[dict]:
     swept = [] if row.get("swept") else [f"{over}={','.join(map(str, values))}"]
     # Without workers: two rows are measured at once.
     workers = [] if row.get("launcher") == "basic" else ["hydra.launcher.workers=0"]
-    _python("train.py", "-m", *words, *swept, "test=true", f"hydra.sweep.dir={folder}", *workers)
+    _train("-m", *words, *swept, "test=true", f"hydra.sweep.dir={folder}", *workers, log=folder.with_suffix(".log"))
     typed, records = {word.partition("=")[0] for word in (*words, "test=")}, []
     for job in json.loads((folder / "jobs.json").read_text())["jobs"]:
         knobs = dict(word.split("=", 1) for word in job["overrides"])
@@ -48,7 +53,7 @@ def measure(run: str, row: dict, folder: Path) -> list[dict]:
 
 def _alone(run: str, row: dict, words: list[str], folder: Path, at: int) -> dict:
     """A run on all cores."""
-    _python("train.py", *words, f"hydra.run.dir={folder}", threads=None)
+    _python("train.py", *words, f"hydra.run.dir={folder}")
     return _record(run, row, folder, "", at)
 
 
@@ -96,14 +101,36 @@ def _of_all(run: str, then: dict, folder: Path) -> list[dict]:
     return [{"run": run, "variant": then["called"], "at": "0", "value": json.dumps(value), "seconds": ""}]
 
 
-def _python(*words: str, threads: int | None = 1) -> str:
-    env = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
-    done = subprocess.run([sys.executable, *words], cwd=PROJECT, env=env, capture_output=True, text=True)
-    if (
-        done.returncode and "diverged" not in done.stdout
-    ):  # a sweep with such a run ends with 1; one row's are to diverge
+def _python(*words: str) -> str:
+    done = subprocess.run([sys.executable, *words], cwd=PROJECT, capture_output=True, text=True)
+    if done.returncode:
         raise RuntimeError(f"{shlex.join(words)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stdout
+
+
+def _train(*words: str, log: Path) -> None:
+    """`python train.py ...` with one thread, in a process that has its imports already where there is fork."""
+    context = multiprocessing.get_context("forkserver" if FORKS else "spawn")
+    if FORKS:
+        context.set_forkserver_preload(PRELOAD)
+    process = context.Process(target=_script, args=(words, log))
+    process.start()
+    process.join()
+    # A sweep with a run that diverged ends with 1, and one row's are to diverge.
+    if process.exitcode and "diverged" not in (said := log.read_text()):
+        raise RuntimeError(f"train.py {shlex.join(words)}\n{said[-4000:]}")
+
+
+def _script(words: tuple[str, ...], log: Path) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    with log.open("w") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    os.chdir(PROJECT)
+    sys.argv = ["train.py", *words]
+    runpy.run_path("train.py", run_name="__main__")
 
 
 def measure_all(todo: list[str], known: dict[str, dict], records: dict[str, list[dict]], folder: Path) -> None:
