@@ -188,7 +188,7 @@ def test_a_run_has_its_pictures_as_files_and_in_tensorboard_and_trains_the_same(
     ("words", "files"),
     [
         (["data=line", "model=linear"], {"curve.png", "path.png", "regression_test.png"}),
-        (["data=dates"], {"regression_test.png", "surface.png", "neurons.png"}),
+        (["data=dates"], {"regression_test.png", "surface.png", "plane.png", "neurons.png"}),
         (["data=mnist_sample", "model=linear"], {"filters.png", "wrong_test.png", "curves_test.png"}),
         (["experiment=lectures/diabetes"], {"curves_train.png"}),
         (["data=diabetes"], {"curves_test.png"}),

@@ -25,6 +25,8 @@ def model_figures(model, data, title: str, way: list | None = None, columns: tup
             of = surface.plane(data, columns)
             if of is not None:
                 yield "surface", surface.draw_surface(model, data, of, title)
+                if data.examples.task == "regression":
+                    yield "plane", surface.draw_plane(model, data, of, title)
                 neurons = surface.draw_neurons(model, data, of, title)
                 if neurons is not None:
                     yield "neurons", neurons

@@ -62,7 +62,7 @@ def _figures(folder: Path, epoch: int, columns: tuple[str, str] | None) -> Itera
         ("", row_figures(data, stage, stage_answers(model, data, stage))),
     ):
         for name, figure in figures:
-            file = folder / f"{name.replace('/', '_')}{suffix if name in ('surface', 'neurons') else ''}.png"
+            file = folder / f"{name.replace('/', '_')}{suffix if name in ('surface', 'plane', 'neurons') else ''}.png"
             if not file.exists():
                 yield f"{name}{suffix if kind else ''}{kind}", file, figure
 

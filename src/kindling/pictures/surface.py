@@ -86,6 +86,20 @@ def draw_surface(model, data, of: Plane, title: str):
     return fig
 
 
+def draw_plane(model, data, of: Plane, title: str):
+    """The surface of a regression in space, over its two inputs, and rows of the data above and below it."""
+    height = answers(model, data, of.x)[:, 0].view(of.side, of.side)
+    x, y = (of.x[:, place].view(of.side, of.side) for place in of.places)
+    fig = figure(5.2, 4.4)
+    axes = fig.add_axes((0.0, 0.04, 0.9, 0.86), projection="3d")
+    axes.plot_surface(x.numpy(), y.numpy(), height.numpy(), cmap="viridis", alpha=0.6, linewidth=0)
+    raw, target = data.examples.x, data.examples.y
+    some = torch.linspace(0, len(raw) - 1, min(POINTS, len(raw))).long()
+    axes.scatter(*raw[some][:, list(of.places)].T, target[some, 0], s=8, color=COLOURS[1], depthshade=False)
+    axes.set(xlabel=of.names[0], ylabel=of.names[1], zlabel="answer", title=title)
+    return fig
+
+
 def draw_curve(model, data, title: str):
     """The answer over the range of the only input, a value or a probability, and rows of the data."""
     raw, y, names = data.examples.x, data.examples.y, data.examples.columns or ["x"]

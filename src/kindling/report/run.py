@@ -14,6 +14,7 @@ CAPTIONS = {  # of files whose name starts so
     "confusion_matrix": "How often a true class (row) was predicted as each class (column), and the share of its row.",
     "curves": "How well probabilities rank the rows (ROC, precision and recall), and how true they are (calibration).",
     "surface": "What is predicted at each place of the inputs, with rows on it.",
+    "plane": "The same in space: what is predicted is the height.",
     "neurons": "Output of each neuron over the inputs.",
     "curve": "What is predicted for each input, with rows on it.",
     "path": "The training loss over both numbers of the model, and the way that training took.",
