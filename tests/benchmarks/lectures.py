@@ -134,7 +134,11 @@ def _script(words: tuple[str, ...], log: Path) -> None:
 
 
 def measure_all(todo: list[str], known: dict[str, dict], records: dict[str, list[dict]], folder: Path) -> None:
-    """Two rows at a time in processes of one thread, then those that want all cores; each is kept once measured."""
+    """Two rows at a time in processes of one thread, then those that want all cores; each is kept once measured.
+
+    What took longest the last time is first, so that no core waits at the end.
+    """
+    last = {run: sum(float(record["seconds"] or 0) for record in records[run]) for run in todo}
 
     def one(run: str) -> None:
         started = time.monotonic()
@@ -145,7 +149,7 @@ def measure_all(todo: list[str], known: dict[str, dict], records: dict[str, list
             print(f"         NOT REACHED: {missed}", flush=True)
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(one, [run for run in todo if not known[run].get("alone")]))
+        list(pool.map(one, sorted((run for run in todo if not known[run].get("alone")), key=last.get, reverse=True)))
     for run in todo:
         if known[run].get("alone"):
             one(run)

@@ -54,6 +54,7 @@ def shown(row: dict, records: list[dict]) -> str:
     if len(values) > MOST:
         best, *_, worst = sorted(values, key=lambda variant: fmean(values[variant]), reverse="loss" not in row["show"])
         values = {f"best, {best}": values[best], f"worst, {worst}": values[worst]}
+    values = {re.sub(r"\d+\.\d{5,}", lambda m: f"{float(m[0]):.3g}", name): found for name, found in values.items()}
     return "; ".join(f"{variant}: {_range(row, found)}".removeprefix(": ") for variant, found in values.items())
 
 
