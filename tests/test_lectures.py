@@ -84,7 +84,7 @@ def test_an_equation_s_numbers_are_read_with_their_signs(equation, numbers):
 
 def _light(run):
     seconds = sum(float(record["seconds"] or 0) for record in NUMBERS[run])
-    return seconds < HEAVY and "mnist" not in run and not {"alone", "command", "then"} & set(ROWS[run])
+    return seconds < HEAVY and "mnist" not in run and not {"apart", "command", "then"} & set(ROWS[run])
 
 
 @pytest.mark.slow

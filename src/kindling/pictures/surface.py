@@ -83,6 +83,7 @@ def draw_surface(model, data, of: Plane, title: str):
             colours = {"c": y[:, 0], "cmap": "viridis", "vmin": image.norm.vmin, "vmax": image.norm.vmax}
             axes.scatter(*points.T, s=12, edgecolors="white", linewidths=0.4, **colours)
     axes.set(xlabel=of.names[0], ylabel=of.names[1], title=title, xlim=of.extent[:2], ylim=of.extent[2:])
+    axes.ticklabel_format(scilimits=(-3, 4))  # of an income of 20,000 the ticks would push the axis' name out
     return fig
 
 
