@@ -62,12 +62,15 @@ def test_a_planted_fault_is_found(run, model, data):
         run(f"data={data}", "debug=overfit", f"model._target_=test_overfit.{model}", "epochs=600", "lr=0.01")
 
 
+ONLY = {"cnn": ["mnist_sample"], "towers": ["two_inputs"]}  # models that want data of a certain shape
+DATA = [name for name in choices("data") if name not in ("csv", "mnist", "fashion_mnist")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("data", [name for name in choices("data") if name not in ("csv", "mnist", "fashion_mnist")])
-@pytest.mark.parametrize("model", choices("model"))
+@pytest.mark.parametrize(
+    ("model", "data"), [(model, data) for model in choices("model") for data in ONLY.get(model, DATA)]
+)
 def test_every_shipped_model_passes(run, model, data):
-    if model == "cnn" and data != "mnist_sample":
-        pytest.skip("cnn is for images")
     assert run(f"data={data}", f"model={model}", "debug=overfit")["status"] == "finished"
 
 

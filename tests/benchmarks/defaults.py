@@ -20,7 +20,7 @@ from hydra import compose, initialize_config_dir
 from kindling import cli
 
 PROJECT = Path(__file__).parents[2]
-TABLES = ["diabetes", "blobs", "ring", "xor", "spiral", "line", "polynomial", "dates", "linear9"]
+TABLES = ["diabetes", "blobs", "ring", "xor", "spiral", "line", "polynomial", "dates", "linear9", "credit"]
 IMAGES = ["mnist_sample", "mnist", "fashion_mnist"]
 MODELS = ["linear", "wide", "deep", "wide_deep", "cnn"]
 
