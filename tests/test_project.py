@@ -193,6 +193,7 @@ def test_an_extra_goes_with_its_plugin_its_tests_and_what_chooses_it(copy, extra
     code = {path: text for path, text in texts(copy).items() if path.startswith(("conf", "src"))}
     assert not [path for path in texts(copy) if re.search(names, path)]
     assert not [path for path, text in code.items() if re.search(names, text)]
+    assert not (copy / "conf/experiment/lectures/random_search.yaml").exists()
     chosen = python(copy, "train.py", "--cfg", "hydra", "--package", "hydra.sweeper").stdout
     assert ("BasicSweeper" if "sweep" in extras else "GridSweeper") in chosen
     for words in (["seed=3"], ["-m", "seed=0,1"]):

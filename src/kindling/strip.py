@@ -51,7 +51,7 @@ def strip(project: Path, extra: str) -> list[str]:
     conf = project / "conf"
     edits = {file: _without(file, extra) for file in sorted(conf.rglob("*.yaml"))}
     gone = [file.relative_to(conf) for file, (text, lines) in edits.items() if lines and not text]
-    edits = {file: _without_choices(text, lines, gone) for file, (text, lines) in edits.items()}
+    edits = {file: _without_choices(file.relative_to(conf), text, lines, gone) for file, (text, lines) in edits.items()}
     done = [f"deleted {path.relative_to(project).as_posix()}" for path in doomed]
     for path in doomed:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -110,13 +110,17 @@ def _without(file: Path, extra: str) -> tuple[str, int]:
     return "".join(line for line in lines if line not in hits), len(hits)
 
 
-def _without_choices(text: str, lines: int, gone: list[Path]) -> tuple[str, int]:
-    """The yaml's text without the lines that choose what is deleted, e.g. `- override hydra/launcher: together`."""
+def _without_choices(file: Path, text: str, lines: int, gone: list[Path]) -> tuple[str, int]:
+    """The yaml's text without the lines that choose what is deleted, e.g. `- override hydra/launcher: together`.
+
+    "" of an experiment that does, whose settings of it nothing else takes.
+    """
     choices = [rf"{re.escape(file.parent.as_posix())}: {re.escape(file.stem)}" for file in gone]
     chosen = re.compile(rf"^ *- override /?({'|'.join(choices)})(\s|$)") if choices else None
     every = text.splitlines(keepends=True)
     kept = [line for line in every if not (chosen and chosen.match(line))]
-    return "".join(kept), lines + len(every) - len(kept)
+    chose = len(every) - len(kept)
+    return "" if chose and file.parts[0] == "experiment" else "".join(kept), lines + chose
 
 
 def main() -> None:
