@@ -7,6 +7,7 @@ from conftest import PROJECT, choices, compose_config
 from kindling import cli
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", choices("data"))
 @pytest.mark.parametrize("model", choices("model"))
 def test_every_pair_of_data_and_model_learns_eight_rows_or_refuses(data, model):

@@ -37,6 +37,7 @@ ILL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", WELL)
 def test_a_run_that_is_well_gets_no_advice(run, words):
     assert run(*words.split())["advice"] == []

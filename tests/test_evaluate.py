@@ -78,6 +78,7 @@ def test_the_command_line_refuses_with_exit_code_2(tmp_path, words, message):
     assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
 
 
+@pytest.mark.slow
 def test_the_command_line_shows_the_table(finished, tmp_path):
     folder = finished("data=blobs", "epochs=1")
     own = forget_the_test(folder)

@@ -42,6 +42,7 @@ def test_features_come_before_scaling_and_stand_in_the_checkpoint(run, tmp_path,
     torch.testing.assert_close(apply_transform(raw, state), expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("data", "features", "rate"), [("ring", "radius", 0.956), ("xor", "product", 0.964)])
 def test_one_right_feature_lets_a_logistic_regression_reach_the_bayes_rate(run, data, features, rate):
     words = [f"data={data}", "model=logistic", "lr=0.05"]

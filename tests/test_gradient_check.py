@@ -130,6 +130,7 @@ def gradient_check(folder, *words):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_the_command_line_gives_the_verdict_and_leaves_nothing(tmp_path):
     done = gradient_check(tmp_path, "model=deep", "activation=tanh", "data=line", "init=xavier")
     assert done.returncode == 0, done.stderr

@@ -60,6 +60,7 @@ def lr_find(folder, *words):
     )
 
 
+@pytest.mark.slow
 def test_the_command_line_prints_the_command_and_writes_the_curve(tmp_path):
     done = lr_find(tmp_path, "data=ring", "lr=0.5", "trainer=cpu", "activation=tanh")
     assert done.returncode == 0, done.stderr

@@ -114,6 +114,7 @@ def test_no_score_at_all_is_no_crash(searched, caplog):
     assert caplog.messages[-1] == "none of 6 trials has a score"
 
 
+@pytest.mark.slow
 def test_one_seed_asks_for_the_same_trials_and_another_for_others(searched):
     _, one = searched(near, LR, folder="one", n_trials=12, batch=11)
     _, two = searched(near, LR, folder="two", n_trials=12, batch=11)
@@ -122,6 +123,7 @@ def test_one_seed_asks_for_the_same_trials_and_another_for_others(searched):
     assert not set(values(one)) & set(values(other))
 
 
+@pytest.mark.slow
 def test_a_random_search_learns_nothing_from_its_trials(searched):
     space, how = ("lr=tag(log,interval(0.001,0.1))", "depth=range(1,5)"), {"n_trials": 13, "batch": 11}
     _, trials = searched(near, *space, folder="random", sampler="random", **how)

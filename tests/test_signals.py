@@ -19,6 +19,7 @@ PLACES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="os.kill ends the process on Windows")
 @pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*exists and is not empty")
 @pytest.mark.parametrize("chunk", ["auto", 5, "off"])
