@@ -186,9 +186,12 @@ def test_strip_refuses_what_a_plugin_imports(copy):
 @needs_search
 @pytest.mark.parametrize("extras", [["search"], ["search", "sweep"]], ids=" ".join)
 def test_an_extra_goes_with_its_plugin_its_tests_and_what_chooses_it(copy, extras):
+    own = copy / "conf/experiment/own.yaml"  # with nothing else among its defaults, and no settings of the search
+    own.write_text("# @package _global_\ndefaults:\n  - override /hydra/sweeper: optuna\n\nlr: 0.5\n")
     for extra in extras:
         stripped = python(copy, "-m", f"{NAME}.strip", extra)
         assert stripped.returncode == 0, stripped.stderr
+    assert "lr: 0.5" in python(copy, "train.py", "experiment=own", "--cfg", "job").stdout
     names = "|".join(rf"{NAME}[._]{extra}\b|tests/(test_)?{extra}_?\w*\.py" for extra in extras)
     code = {path: text for path, text in texts(copy).items() if path.startswith(("conf", "src"))}
     assert not [path for path in texts(copy) if re.search(names, path)]

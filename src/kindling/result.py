@@ -59,11 +59,15 @@ def _cell(value: float | None) -> str:
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.3g}"
 
 
-def write_json(path: Path, content: dict) -> None:
-    """Whole or not at all."""
-    part = path.with_suffix(".json.part")
-    part.write_text(json.dumps(content, indent=2) + "\n")
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Beside its name, then renamed: never half."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
     os.replace(part, path)
+
+
+def write_json(path: Path, content: dict) -> None:
+    write_whole(path, json.dumps(content, indent=2) + "\n")
 
 
 def write_counts(path: Path, counts: list[list[int]], names: list[str]) -> None:

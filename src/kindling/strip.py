@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from kindling import UserError
 
 PACKAGE = Path(__file__).parent.name
@@ -113,14 +115,18 @@ def _without(file: Path, extra: str) -> tuple[str, int]:
 def _without_choices(file: Path, text: str, lines: int, gone: list[Path]) -> tuple[str, int]:
     """The yaml's text without the lines that choose what is deleted, e.g. `- override hydra/launcher: together`.
 
-    "" of an experiment that does, whose settings of it nothing else takes.
+    "" of an experiment that also sets what is chosen, as nothing else would take that.
     """
     choices = [rf"{re.escape(file.parent.as_posix())}: {re.escape(file.stem)}" for file in gone]
     chosen = re.compile(rf"^ *- override /?({'|'.join(choices)})(\s|$)") if choices else None
     every = text.splitlines(keepends=True)
-    kept = [line for line in every if not (chosen and chosen.match(line))]
-    chose = len(every) - len(kept)
-    return "" if chose and file.parts[0] == "experiment" else "".join(kept), lines + chose
+    hits = {line: match[1] for line in every if chosen and (match := chosen.match(line))}
+    nodes = [choice.partition(":")[0].replace("/", ".") for choice in hits.values()]
+    if file.parts[0] == "experiment" and any(OmegaConf.select(OmegaConf.create(text), node) for node in nodes):
+        return "", len(every)
+    left = "".join(line for line in every if line not in hits)
+    left = re.sub(r"^defaults:\s*\n(?! *-)", "", left, flags=re.MULTILINE) if hits else left  # Hydra wants a list
+    return left, lines + len(hits)
 
 
 def main() -> None:

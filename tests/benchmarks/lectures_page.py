@@ -1,12 +1,15 @@
 """From the lectures' numbers to their table: what lectures.py has measured, and what it must reach."""
 
 import csv
+import io
 import json
 import re
 from pathlib import Path
 from statistics import fmean, median
 
 import yaml
+
+from kindling.result import write_whole
 
 PROJECT = Path(__file__).parents[2]
 CSV = PROJECT / "notebooks" / "lectures.csv"
@@ -119,30 +122,25 @@ def _seconds(records: list[dict]) -> str:
     return f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"
 
 
-def write_csv(records: dict[str, list[dict]]) -> None:
-    part = CSV.with_suffix(".part")
-    with part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(record for run in rows() for record in records[run])
-    part.replace(CSV)
-
-
 def write(records: dict[str, list[dict]]) -> list[str]:
     """The numbers, and once every row has some the table and the first comments of the experiments.
 
-    Returns the rows without any.
+    Whole files, as the experiments may be read meanwhile. Returns the rows without any number.
     """
-    write_csv(records)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(record for run in rows() for record in records[run])
+    write_whole(CSV, text.getvalue())
     if missing := [run for run in rows() if not records[run]]:
         return missing
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(FIRST)
-    PAGE.write_text(f"{before}{FIRST}\n{table(records)}\n{LAST}{rest.partition(LAST)[2]}", encoding="utf-8")
+    write_whole(PAGE, f"{before}{FIRST}\n{table(records)}\n{LAST}{rest.partition(LAST)[2]}")
     for run, row in rows().items():
         file = PROJECT / "conf" / "experiment" / "lectures" / f"{run}.yaml"
         if file.exists():
             text = file.read_text(encoding="utf-8")
-            file.write_text(_commented(text, comment(run, row, records[run])), encoding="utf-8")
+            write_whole(file, _commented(text, comment(run, row, records[run])))
     return []
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from kindling.leaderboard.baselines import add_baselines
 from kindling.leaderboard.board import Board, rank
 from kindling.leaderboard.jobs import Job, read_jobs
-from kindling.leaderboard.write import as_csv, as_markdown, as_text, number, write_whole
+from kindling.leaderboard.write import as_csv, as_markdown, as_text, number
+from kindling.result import write_whole
 
 log = logging.getLogger("kindling")
 

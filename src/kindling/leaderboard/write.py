@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import shutil
 from pathlib import Path
 
@@ -10,13 +9,6 @@ from kindling.leaderboard.board import Board, Row
 from kindling.leaderboard.jobs import Job
 
 ON_CONSOLE = 20  # rows
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Beside its name, then renamed: never half."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
-    os.replace(part, path)
 
 
 def as_csv(board: Board) -> str:

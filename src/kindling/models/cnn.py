@@ -62,10 +62,8 @@ class CNN(Model):
             shape = (stem, 2, (stem - 1) // 2) if strided else (kernel_size, 1, "same")  # kernel, stride, padding
             pooling = [POOLS[pool](2)] if pool != "none" and not strided else []
             blocks.append(nn.Conv2d(inputs, outputs, *shape, bias=not batch_norm))
-            if batch_norm:
-                blocks += [*pooling, nn.BatchNorm2d(outputs), activation_module(activation)]
-            else:
-                blocks += [activation_module(activation), *pooling]
+            active = activation_module(activation)
+            blocks += [*pooling, nn.BatchNorm2d(outputs), active] if batch_norm else [active, *pooling]
         blocks.append(nn.Flatten())
         with torch.no_grad():
             flat = nn.Sequential(*blocks)(torch.zeros(1, *input_shape)).shape[1]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kindling import UserError, cli
 from kindling.leaderboard.jobs import read_jobs
-from kindling.leaderboard.write import write_whole
+from kindling.result import write_whole
 
 USAGE = "python -m kindling.report run=<run folder or sweep folder>"
 

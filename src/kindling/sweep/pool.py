@@ -47,11 +47,15 @@ def run(jobs: Iterable, work: Callable, arguments: tuple, processes: int, log: P
                         idle.append(start())
                 yield job, outcome, why
     finally:
-        for connection, process in [*idle, *(worker for worker, _ in busy.values())]:
-            connection.close()
-            process.terminate()  # a run that is trained saves its state then
-        for _, process in [*idle, *(worker for worker, _ in busy.values())]:
-            process.join(30)
+        _stop([*idle, *(worker for worker, _ in busy.values())])
+
+
+def _stop(workers: list[tuple[Connection, multiprocessing.Process]]) -> None:
+    for connection, process in workers:
+        connection.close()
+        process.terminate()  # a run that is trained saves its state then
+    for _, process in workers:
+        process.join(30)
 
 
 def _serve(connection: Connection, work: Callable, arguments: tuple, log: str) -> None:
