@@ -19,25 +19,27 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
     """Compose, fit, test: the whole path of a run. Returns the best value of the monitored metric."""
     import pytorch_lightning as pl
 
-    from kindling.run import Run
+    from kindling.run import Run, mode_of
 
     if cfg.resume:
         cfg, overrides = resume.resumed(cfg, overrides)
-    with Run(cfg.folder, cli.command(overrides), resume=bool(cfg.resume), verbose=cfg.verbose) as run:
+    with Run(cfg.folder, cli.command(overrides), bool(cfg.resume), cfg.verbose, cfg.trust) as run:
         cli.say_notes(cfg, overrides)
         pl.seed_everything(cfg.seed, verbose=False)
         data = cli.build(cfg.data)
         model = cli.build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
+        if OmegaConf.is_interpolation(cfg, "mode"):
+            cfg.mode = mode_of(cfg.monitor, model)
         callbacks = [callback for node in cfg.callbacks.values() if node and (callback := cli.build(node))]
-        loggers = [cli.build(node, purge_step=run.purge_step) for node in cfg.logger.values()]
+        loggers = [cli.build(node, mark=run.mark(node._target_)) for node in cfg.logger.values()]
         trainer = cli.build(cfg.trainer, model=model, data=data, callbacks=callbacks, logger=loggers)
         run.begin(trainer, model, data, cli.knob_values(cfg), OmegaConf.to_yaml(cfg, resolve=True))
         if cfg.resume:
             resume.keep(cfg, overrides)
-        # The run's own checkpoints: a user's module may keep more than plain data in them.
-        trainer.fit(model, datamodule=data, ckpt_path=run.checkpoint, weights_only=False)
+        plain = not cfg.trust  # whether checkpoints may hold plain data alone
+        trainer.fit(model, datamodule=data, ckpt_path=run.checkpoint, weights_only=plain)
         if cli.wants_test(cfg) and run.can_test():
-            trainer.test(model, datamodule=data, ckpt_path=run.best_checkpoint, weights_only=False, verbose=False)
+            trainer.test(model, datamodule=data, ckpt_path=run.best_checkpoint, weights_only=plain, verbose=False)
     return run.score
 
 

@@ -75,7 +75,7 @@ def test_tensorboard_has_scalars_config_and_hyperparameters(finished):
     scalars = set(events.Tags()["scalars"])
     assert {f"{stage}/{name}" for stage in ("train", "val", "test") for name in NAMES} | {
         "lr",
-        "best/val_loss",
+        "with_best_weights/val_loss",
     } <= scalars
     assert [event.step for event in events.Scalars("val/loss")] == [1, 2, 3, 4]
     config = events.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()

@@ -20,6 +20,8 @@ class Averaged(AfterEpoch):
         start: share of the epochs after which averaging begins.
     """
 
+    takes_chunks = True
+
     def __init__(self, decay: float | None = None, start: float = 0.0):
         self.decay, self.start = decay, start
         self.average = get_swa_multi_avg_fn() if decay is None else get_ema_multi_avg_fn(decay)

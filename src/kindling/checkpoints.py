@@ -1,75 +1,21 @@
 """Best and last checkpoints: the best weights are held in memory, the disk is written now and then."""
 
+import logging
 import math
 import os
-import signal
-import threading
-import time
-from abc import ABC, abstractmethod
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint
 
 from kindling import UserError
+from kindling.monitor import TRAIN_LOSS, VAL_LOSS, logged_as, split
+from kindling.saved import load
+from kindling.saving import SavesInTime
 
+log = logging.getLogger("kindling")
 
-class SavesInTime(Checkpoint, ABC):
-    """Saves now and then while training goes on, and at its end; at a signal it saves and ends.
-
-    A signal (Ctrl-C, SIGTERM) ends training after the training step, exactly resumable; a second one at once.
-
-    Args:
-        every_seconds: at most so much work is lost when the process is killed.
-    """
-
-    takes_chunks = True  # on_train_batch_end works once a chunk as well
-
-    def __init__(self, every_seconds: float):
-        self.every_seconds = every_seconds
-        self.signal: int | None = None
-        self.handlers: dict = {}
-
-    @abstractmethod
-    def save(self, trainer: pl.Trainer) -> None:
-        """Write what training goes on from, by renaming."""
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.saved_at = time.monotonic()
-        # Not before: Lightning's handler, set after `setup`, would end the epoch on SIGTERM without a checkpoint.
-        # Where training ends by an exception, Lightning puts the earlier handlers back.
-        if threading.current_thread() is threading.main_thread():
-            self.handlers = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_) -> None:
-        # The last batch's checkpoint would come before the epoch's validation: that one is written at the epoch's end.
-        if not trainer.is_last_batch:
-            self.save_if_due(trainer)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._save(trainer)
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)
-
-    def save_if_due(self, trainer: pl.Trainer) -> None:
-        """For a subclass to call at an epoch's end, when it has seen the epoch's metrics."""
-        # All processes do the same, whichever got the signal.
-        if trainer.strategy.reduce_boolean_decision(self.signal is not None, all=False):
-            self._save(trainer)
-            # Never trainer.should_stop: it closes the epoch, and a resumed run would lose the rest of it.
-            raise KeyboardInterrupt
-        if trainer.strategy.reduce_boolean_decision(time.monotonic() - self.saved_at > self.every_seconds, all=False):
-            self._save(trainer)
-
-    def _save(self, trainer: pl.Trainer) -> None:
-        self.save(trainer)
-        self.saved_at = time.monotonic()
-
-    def _note(self, number: int, frame) -> None:
-        if self.signal is not None:
-            raise KeyboardInterrupt
-        self.signal = number
+OF_TRAINING = ("optimizer_states", "lr_schedulers", "callbacks", "loops", "kept")  # keys that best.ckpt is without
 
 
 class BestAndLast(SavesInTime):
@@ -81,15 +27,31 @@ class BestAndLast(SavesInTime):
 
     Args:
         dirpath: folder of the two files.
-        monitor: the value to compare, e.g. "val/loss". Without validation rows there is none: best is last.
+        monitor: the value to compare, e.g. "val/loss".
         mode: "min" or "max".
         every_seconds: at most so much work is lost when the process is killed.
+        trust: allow checkpoints that keep more than plain data, which can run code when they are opened.
+
+    Raises:
+        UserError: the model's checkpoints would keep more than plain data, or it does not log `monitor`.
     """
 
-    def __init__(self, dirpath: str, monitor: str = "val/loss", mode: str = "min", every_seconds: float = 10.0):
+    takes_chunks = True  # on_train_batch_end works once a chunk as well
+
+    def __init__(
+        self,
+        dirpath: str,
+        monitor: str = VAL_LOSS,
+        mode: str = "min",
+        every_seconds: float = 10.0,
+        trust: bool = False,
+    ):
         super().__init__(every_seconds)
-        self.dirpath, self.monitor, self.mode = Path(dirpath), monitor, mode
-        self.best: dict = {}  # score, epoch (counted from 1), step, metrics, confusion counts, weights
+        self.dirpath, self.monitor, self.mode, self.trust = Path(dirpath), monitor, mode, trust
+        self.best: dict = {}  # monitor, score, epoch (counted from 1), step, metrics, confusion counts, weights
+        self.undefined: str | None = None  # the monitored value, if it was NaN or infinite in every epoch so far
+        self.told = False
+        self.written: dict = {}  # the checkpoint that is being written
 
     @property
     def last_path(self) -> Path:
@@ -99,16 +61,19 @@ class BestAndLast(SavesInTime):
     def best_path(self) -> Path:
         return self.dirpath / "best.ckpt"
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        if not self.trust:
+            self._refuse_more_than_plain_data(trainer, pl_module)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        metrics = trainer.callback_metrics
-        self._refuse_unknown(metrics)
-        validated = self.monitor in metrics
-        score = float(metrics[self.monitor] if validated else metrics.get("train/loss", 0.0))
-        sign = -1 if self.mode == "max" else 1
-        compared = self.best.get("validated", False)  # a value of validation gives way only to a better one
-        better = (not compared or sign * score < sign * self.best["score"]) if validated else not compared
-        if better and math.isfinite(score):
+        metrics, name = trainer.callback_metrics, self._name(trainer, pl_module)
+        score = None if name is None else float(metrics[name])
+        validated = name is not None and (name == self.monitor or split(name)[0] == "val")
+        losses = [float(metrics[loss]) for n in (TRAIN_LOSS, VAL_LOSS) if (loss := logged_as(n, metrics))]
+        if all(map(math.isfinite, losses)) and self._is_better(score, validated):
             self.best = {
+                "monitor": name,
                 "score": score,
                 "validated": validated,
                 "epoch": trainer.current_epoch + 1,
@@ -117,13 +82,43 @@ class BestAndLast(SavesInTime):
                 "counts": {stage: counts.clone() for stage, counts in getattr(pl_module, "counts", {}).items()},
                 "weights": {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()},
             }
+        self.undefined = None if self.best else name
         self.save_if_due(trainer)
 
-    def _refuse_unknown(self, metrics: dict) -> None:
-        """Where other values of the stage are there (an epoch may well go without validation)."""
-        known = [name for name in metrics if name.startswith(self.monitor.split("/")[0] + "/")]
-        if known and self.monitor not in metrics:
-            raise UserError(f"monitor={self.monitor} is none of this model's: choose {', '.join(known)}.")
+    def _is_better(self, score: float | None, validated: bool) -> bool:
+        """Whether this epoch is the best so far. An epoch with the monitored value gives way only to a better one."""
+        compared = self.best.get("validated", False)
+        if score is None:
+            return not compared
+        if not math.isfinite(score):
+            return False
+        sign = -1 if self.mode == "max" else 1
+        return (not compared or sign * score < sign * self.best["score"]) if validated else not compared
+
+    def _name(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> str | None:
+        """Return the name of the value to compare: the training loss, or None, where there is no validation loss."""
+        metrics, module = trainer.callback_metrics, type(pl_module).__name__
+        if name := logged_as(self.monitor, metrics):
+            self._tell_once(f"monitor={name}, the validation loss of {module}" if name != self.monitor else "")
+            return name
+        has_validation = any(trainer.num_val_batches)
+        validated_now = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+        if not has_validation or validated_now:
+            if self.monitor != VAL_LOSS:
+                raise UserError(f"monitor={self.monitor} was not logged. {_choices(metrics)}")
+            if any(split(name)[0] == "val" for name in metrics):
+                raise UserError(f"{module} logs no validation loss for monitor={VAL_LOSS}. {_choices(metrics)}")
+        name = logged_as(TRAIN_LOSS, metrics)
+        if not has_validation or validated_now:
+            why = f"{module} logs no validation loss" if has_validation else "there are no validation samples"
+            score = f"its {name} is the score" if name else "there is no score"
+            self._tell_once(f"{why}, so the last epoch counts as the best, and {score}")
+        return name
+
+    def _tell_once(self, line: str) -> None:
+        if line and not self.told:
+            log.info(line)
+            self.told = True
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         # The weights of now may be those of a half taken step: last.ckpt stays as it was.
@@ -150,17 +145,45 @@ class BestAndLast(SavesInTime):
         if trainer.is_global_zero:
             os.replace(part, self.last_path)
 
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict) -> None:
+        self.written = checkpoint
+
     def _write_best(self, trainer: pl.Trainer) -> Path:
-        """From a checkpoint of now, which it returns, best.ckpt: with the best weights, without the training state."""
+        """Save the current state, derive best.ckpt from it (best weights, no optimizer state), and return its path."""
         part = self.dirpath / "last.ckpt.part"
         trainer.save_checkpoint(part)
         if trainer.is_global_zero and self.best:
-            # Written by this process a moment ago, so whatever a user's module keeps in it may be loaded.
-            checkpoint = torch.load(part, map_location="cpu", weights_only=False)
-            for key in ("optimizer_states", "lr_schedulers", "callbacks", "loops", "kept"):
-                checkpoint.pop(key, None)
+            checkpoint = {key: value for key, value in self.written.items() if key not in OF_TRAINING}
             weights = {name: tensor.cpu() for name, tensor in self.best["weights"].items()}
             checkpoint |= {"state_dict": weights, "epoch": self.best["epoch"] - 1, "global_step": self.best["step"]}
             torch.save(checkpoint, self.dirpath / "best.ckpt.part")
             os.replace(self.dirpath / "best.ckpt.part", self.best_path)
+        self.written = {}
         return part
+
+    def _refuse_more_than_plain_data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse a model whose checkpoints could not be opened without running code, before it is trained for long."""
+        part, refusal = self.dirpath / "start.ckpt.part", ""
+        trainer.save_checkpoint(part)
+        self.written = {}
+        if trainer.is_global_zero:
+            try:
+                load(part)
+            except UserError as error:
+                refusal = str(error)
+            part.unlink()
+        if refusal := trainer.strategy.broadcast(refusal):
+            raise UserError(
+                f"Checkpoints of {type(pl_module).__name__} would keep more than plain data. {refusal} Or keep it out "
+                "with save_hyperparameters(ignore=[...])."
+            )
+
+
+def _choices(logged: dict) -> str:
+    """Say what can be monitored."""
+    return f"Logged: {', '.join(logged)}. Say monitor=..., one of these." if logged else "The model logs nothing."
+
+
+def best_of(trainer: pl.Trainer) -> dict:
+    """Return what BestAndLast keeps of the best epoch so far; empty before the first epoch's end, or without it."""
+    return next((callback.best for callback in trainer.callbacks if isinstance(callback, BestAndLast)), {})

@@ -21,7 +21,7 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from kindling import UserError, knobs, resume
+from kindling import UserError, knobs, monitor, resume
 
 # Before torch is imported. Its waiting threads spin for long, on a busy machine on the core that another of them needs.
 # An epoch of MNIST on 2 cores: 2.9 s with and without; beside one busy process 12 s in place of 113 s.
@@ -32,10 +32,9 @@ CONF = Path(sys.argv[0]).resolve().parent / "conf"
 CONF = CONF if CONF.is_dir() else Path(__file__).parents[2] / "conf"
 
 
-HIGHER = ("accuracy", "precision", "recall", "f1", "auroc", "auroc_micro", "r2")  # metrics of which more is better
 # Launchers that are Hydra's once their package is installed.
 PACKAGES = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}
-NO_KNOBS = ("folder", "resume", "verbose", "test", "repeat", "folds", "on_error")  # of how a run is run
+NO_KNOBS = ("folder", "resume", "trust", "verbose", "test", "repeat", "folds", "on_error")  # of how a run is run
 HELP = """Train one variant:   python train.py [group=choice ...] [knob=value ...]
 Sweep over several:  python train.py -m activation=relu,tanh depth=1,2,4
 
@@ -129,7 +128,7 @@ def _names(group: Path) -> list[str]:
 OmegaConf.register_new_resolver("unique", lambda: secrets.token_hex(3), use_cache=True)
 OmegaConf.register_new_resolver("or", lambda *values: next((value for value in values if value), None))
 OmegaConf.register_new_resolver("changed", changed)
-OmegaConf.register_new_resolver("better", lambda monitor: "max" if monitor.endswith(HIGHER) else "min")
+OmegaConf.register_new_resolver("better", lambda name: monitor.direction(name) or "auto")
 
 
 class Check(Callback):

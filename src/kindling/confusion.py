@@ -9,7 +9,8 @@ from pathlib import Path
 import pytorch_lightning as pl
 from torch import Tensor
 
-from kindling.checkpoints import BestAndLast
+from kindling.checkpoints import best_of
+from kindling.models import Model
 from kindling.records import AfterEpoch, log_figure, log_text
 from kindling.result import write_counts
 
@@ -23,8 +24,14 @@ class ConfusionMatrix(AfterEpoch):
         folder: the run's; the matrices of the best weights are written there.
     """
 
+    takes_chunks = True
+
     def __init__(self, folder: str):
         self.folder = Path(folder)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not isinstance(pl_module, Model):
+            log.info("no confusion matrix: only a kindling.models.Model counts which class was predicted as which")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         stage, counts = _watched(getattr(pl_module, "counts", {}))
@@ -32,8 +39,8 @@ class ConfusionMatrix(AfterEpoch):
             table = markdown(counts.tolist(), pl_module.hparams["class_names"])
             log_text(trainer.loggers, f"confusion/{stage}", table, trainer.current_epoch + 1)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        best = next((c.best for c in trainer.callbacks if isinstance(c, BestAndLast)), {})
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        best = best_of(trainer)
         stage, counts = _watched(best.get("counts", {}))
         if counts is not None and trainer.is_global_zero:
             names, title = pl_module.hparams["class_names"], f"{stage} rows, best epoch ({best['epoch']})"
@@ -48,9 +55,8 @@ class ConfusionMatrix(AfterEpoch):
         names, table = pl_module.hparams["class_names"], counts.tolist()
         write_counts(self.folder / "confusion_matrix.csv", table, names)
         figure = draw(table, names, "test rows, best weights")
-        log_figure(
-            trainer.loggers, "confusion/test", figure, trainer.current_epoch, self.folder / "confusion_matrix.png"
-        )
+        epoch = best_of(trainer).get("epoch", 0)  # whose weights these are
+        log_figure(trainer.loggers, "confusion/test", figure, epoch, self.folder / "confusion_matrix.png")
         log.info(text(table, names))
 
 

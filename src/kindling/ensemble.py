@@ -25,8 +25,11 @@ log = logging.getLogger("kindling")
 OWN = ("batch_size", "seed", "chunk", "passes", "features", "degree", "scale", "val_share", "folds", "fold")
 
 
-def ensemble(folder: Path) -> dict:
+def ensemble(folder: Path, trust: bool = False) -> dict:
     """Score the members and their mean on the test rows, and write ensemble.json.
+
+    Args:
+        trust: open the jobs' checkpoints although that may run code.
 
     Returns:
         "jobs": folders of the members; "rows": number of test rows; "members": name -> each one's value; "metrics":
@@ -41,13 +44,13 @@ def ensemble(folder: Path) -> dict:
     _refuse_different_data(jobs)
     import torch
 
-    from kindling.run import silence
+    from kindling.quiet import silence
 
     silence()
     loaded: dict[str, object] = {}  # data sets by their config
     answers, members, first = [], [], ()
     for job in jobs:
-        data, model = _trained(job, loaded)
+        data, model = _trained(job, loaded, trust)
         y = data.rows["test"][1]
         if not len(y):
             raise UserError(f"{folder} has no test rows to score: its data keeps none apart (data.test_share).")
@@ -110,10 +113,8 @@ def _refuse_different_data(jobs: list[Job]) -> None:
         raise UserError(f"{one.folder.name} and {other.folder.name} have different data: {DIFFERENT}.")
 
 
-def _trained(job: Job, loaded: dict) -> tuple:
+def _trained(job: Job, loaded: dict, trust: bool) -> tuple:
     """The job's data, built once for all that have the same, and its model with the best weights."""
-    import torch
-
     from kindling.data import Data
     from kindling.models import Model
 
@@ -124,8 +125,7 @@ def _trained(job: Job, loaded: dict) -> tuple:
     model = cli.build(cfg.model, **(data.facts() if isinstance(data, Data) else {}))
     if not isinstance(data, Data) or not isinstance(model, Model):
         raise UserError(f"{job.folder.name} is not made of a kindling.data.Data and a kindling.models.Model.")
-    # The run's own checkpoint: a user's module may keep more than plain data in it.
-    model.load_state_dict(torch.load(best, map_location="cpu", weights_only=False)["state_dict"])
+    model.load_state_dict(saved.load(best, trust)["state_dict"])
     return data, model.eval()
 
 
@@ -144,10 +144,14 @@ def _answers(model, data):
 def main() -> None:
     parser = argparse.ArgumentParser(f"python -m {__package__}.ensemble", description="Average the jobs of a sweep.")
     parser.add_argument("folder", type=Path, help="of the sweep, e.g. runs/sweeps/<name>")
+    parser.add_argument(
+        "trust", nargs="?", choices=["trust=true"], help="open checkpoints that hold more than plain data"
+    )
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
-    folder = parser.parse_args().folder
+    given = parser.parse_args()
+    folder = given.folder
     with cli.plain_errors():
-        found = ensemble(folder)
+        found = ensemble(folder, trust=given.trust is not None)
         print(f"{len(found['jobs'])} members, and the mean of their answers together, on {found['rows']:,} test rows")
         print(table(found))
         print(f"written  {folder / 'ensemble.json'}")

@@ -4,7 +4,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from kindling.checkpoints import BestAndLast
+from kindling.checkpoints import best_of
 from kindling.data import Data
 from kindling.data.features import feature_names
 from kindling.models import Linear
@@ -20,8 +20,8 @@ class Equation(pl.Callback):
     def __init__(self):
         self.lines: list[str] = []
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        best, data = next((c.best for c in trainer.callbacks if isinstance(c, BestAndLast)), {}), trainer.datamodule
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        best, data = best_of(trainer), trainer.datamodule
         if best and type(pl_module) is Linear and isinstance(data, Data) and len(data.rows["train"][0].shape) == 2:
             weight, bias = in_units_of_the_data(best["weights"], data.transform)
             if max(weight.shape) <= MOST:

@@ -13,16 +13,19 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from kindling import UserError, cli, saved
-from kindling.result import table, write_json
+from kindling.result import table, test_metrics, write_json
 
 log = logging.getLogger("kindling")
 
-USAGE = "python -m kindling.evaluate run=<run folder>"
+USAGE = "python -m kindling.evaluate run=<run folder> [trust=true]"
 OF_TRAINING = ("limit_test_batches", "overfit_batches", "fast_dev_run", "profiler", "strategy", "num_nodes")
 
 
-def evaluate(folder: Path) -> dict[str, float | None]:
-    """The test metrics, which also go into the run's result.json, if it has one.
+def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
+    """Return the test metrics, which also go into the run's result.json, if it has one.
+
+    Args:
+        trust: open its checkpoint although that may run code.
 
     Raises:
         UserError: there is no such run, or it has no weights, no test rows, or a model that cannot be tested.
@@ -31,21 +34,21 @@ def evaluate(folder: Path) -> dict[str, float | None]:
     import torch
 
     from kindling.device import choose_threads
-    from kindling.run import silence
+    from kindling.quiet import silence
 
     silence()
     data, model = saved.build(cfg)
     _refuse_untestable(folder, data, model)
+    saved.load(best, trust)  # refuses before Lightning opens it
     confusion = cfg.get("callbacks", {}).get("confusion")
     callbacks = [cli.build(confusion)] if confusion else []
     trainer = cli.build(_alone(cfg.trainer), model=model, data=data, callbacks=callbacks, logger=False)
     threads = choose_threads(trainer, model, data)
     try:
-        # The run's own checkpoint: a user's module may keep more than plain data in it.
-        trainer.test(model, datamodule=data, ckpt_path=best, weights_only=False, verbose=False)
+        trainer.test(model, datamodule=data, ckpt_path=best, weights_only=not trust, verbose=False)
     finally:
         torch.set_num_threads(threads)
-    found = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+    found = test_metrics(trainer.callback_metrics)
     metrics = {name: value if math.isfinite(value) else None for name, value in found.items()}  # JSON has no NaN
     _keep(folder / "result.json", metrics)
     return metrics
@@ -90,10 +93,12 @@ def main() -> None:
     if {"--help", "-h"} & set(words):
         sys.exit(print(f"{USAGE}\n\n{__doc__}"))
     with cli.plain_errors():
-        if len(words) != 1 or not words[0].startswith("run=") or words[0] == "run=":
+        given = dict(word.split("=", 1) for word in words if "=" in word)
+        trust = given.pop("trust", "false")
+        if given.keys() != {"run"} or not given["run"] or len(words) > 2 or trust not in ("true", "false"):
             raise UserError(f"{' '.join(words) or 'nothing'} was typed, wanted is: {USAGE}")
-        folder = Path(words[0].removeprefix("run="))
-        metrics = evaluate(folder)
+        folder = Path(given["run"])
+        metrics = evaluate(folder, trust == "true")
         file = folder / "result.json"
         result = json.loads(file.read_text()) if file.exists() else {"metrics": metrics}
         print(table(result["metrics"], result.get("best_epoch", "unknown")))

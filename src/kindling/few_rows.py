@@ -4,7 +4,7 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from kindling.answer import answers
-from kindling.checkpoints import BestAndLast
+from kindling.checkpoints import best_of
 from kindling.data import Data
 from kindling.models import Model
 from kindling.records import AfterEpoch
@@ -18,12 +18,14 @@ class FewRows(AfterEpoch):
     An answer is a probability, one for each class, or a value in the target's unit.
     """
 
+    takes_chunks = True
+
     def __init__(self):
         self.shapes: list[str] = []
         self.lines: list[str] = []
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        best, data = next((c.best for c in trainer.callbacks if isinstance(c, BestAndLast)), {}), trainer.datamodule
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        best, data = best_of(trainer), trainer.datamodule
         if not best or not isinstance(pl_module, Model) or not isinstance(data, Data) or data.examples.x.dim() != 2:
             return
         now = {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()}

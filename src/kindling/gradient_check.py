@@ -124,7 +124,7 @@ def main(cfg: DictConfig) -> None:
 
     from kindling.layers import some_rows
     from kindling.models import Model
-    from kindling.run import silence
+    from kindling.quiet import silence
 
     silence(cfg.verbose)
     pl.seed_everything(cfg.seed, verbose=False)

@@ -15,6 +15,8 @@ class Gradients(pl.Callback):
         clip: largest norm of all gradients together, or None. The penalty's part is in it.
     """
 
+    takes_chunks = True
+
     def __init__(self, l1: float = 0.0, clip: float | None = None):
         self.l1, self.clip = l1, clip
 

@@ -54,16 +54,17 @@ RULES: dict[str, tuple[str, Callable]] = {
     "repeat": ("a whole number from 1", lambda v: _whole(v, 1)),
     "folds": ("a whole number from 2, or null", lambda v: v is None or _whole(v, 2)),
     "verbose": ("true or false", lambda v: isinstance(v, bool)),
+    "trust": ("true or false", lambda v: isinstance(v, bool)),
 }
 CHOICES = {
     "features": ["none", "radius", "product", "polynomial"],
     "scale": ["standard", "minmax", "none"],
-    "mode": ["min", "max"],
+    "mode": ["min", "max", "auto"],
     "on_error": ["continue", "stop"],
     "pictures": ["none", "final", "series"],
     "loss": ["auto", "bce", "cross_entropy", "mse", "hinge", "perceptron"],
 }
-READ_BY_TRAIN = {"seed", "resume", "verbose", "folder", "patience", "test", "on_error"}
+READ_BY_TRAIN = {"seed", "resume", "trust", "verbose", "folder", "patience", "test", "on_error"}
 
 
 def check(knobs: dict) -> None:

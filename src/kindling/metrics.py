@@ -19,15 +19,20 @@ def confusion_counts(preds: Tensor, y: Tensor, num_classes: int) -> Tensor:
 
 
 def rates(counts: Tensor) -> dict[str, Tensor]:
-    """Accuracy, precision, recall, F1 from (..., K, 2, 2), each a mean over K; 0 / 0 is 0, as in scikit-learn."""
+    """Return accuracy, precision, recall and F1 of counts (..., K, 2, 2), each a mean over the K classes or labels.
+
+    As in scikit-learn, a class that occurs and is never predicted has precision 0, one that is predicted and never
+    occurs recall 0, and a class that does neither is left out of the means; NaN where all are left out.
+    """
     (tn, fp), (fn, tp) = (row.unbind(-1) for row in counts.double().unbind(-2))
+    occurs = tp + fp + fn > 0
     values = {
-        "accuracy": (tp + tn) / (tn + fp + fn + tp),
         "precision": tp / (tp + fp).clamp(min=1),
         "recall": tp / (tp + fn).clamp(min=1),
         "f1": 2 * tp / (2 * tp + fp + fn).clamp(min=1),
     }
-    return {name: value.mean(-1) for name, value in values.items()}
+    means = {name: torch.where(occurs, value, torch.nan).nanmean(-1) for name, value in values.items()}
+    return {"accuracy": ((tp + tn) / (tn + fp + fn + tp)).mean(-1), **means}
 
 
 def one_vs_rest(counts: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ class ProgressLine(AfterEpoch):
         monitor: the value shown beside the losses.
     """
 
+    takes_chunks = True
+
     def __init__(self, monitor: str = "val/loss"):
         self.monitor = monitor
         self.terminal = sys.stderr.isatty()

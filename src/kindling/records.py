@@ -4,52 +4,58 @@ import csv
 import io
 import os
 import struct
+import time
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
-from pytorch_lightning.utilities import rank_zero_only
 from tensorboard.compat.proto.summary_pb2 import Summary
-from torch.utils.tensorboard.summary import hparams
+
+from kindling.checkpoints import best_of
+from kindling.loggers import Rewinds
+from kindling.models import Model
 
 
 class AfterEpoch(Checkpoint):
     """A callback whose `on_train_epoch_end` sees the epoch's metrics: Lightning calls Checkpoints after the model."""
 
-    takes_chunks = True
-
 
 class Records(AfterEpoch):
     """Writes every epoch's metrics as a row of metrics.csv and to the loggers, with the epoch (from 1) as step.
+
+    What a LightningModule logs with `self.log` has Lightning's own steps. The checkpoint holds all rows, and where each
+    logger's files ended: a resumed run rewrites metrics.csv from it and goes on from there.
 
     Args:
         folder: the run's.
     """
 
+    takes_chunks = True
+
     def __init__(self, folder: str):
         self.path = Path(folder) / "metrics.csv"
         self.rows: list[dict] = []
-        self.epoch = 0  # the last one recorded
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Of a resumed run, keep the rows up to the checkpoint: the epochs after it are trained and written again."""
+        self.loggers: list[Logger] = []
+        self.seconds, self.started = 0.0, time.monotonic()
         self.file = None
-        if self.path.exists() and trainer.is_global_zero:
-            with self.path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if row["epoch"].isdigit() and None not in row.values()]
-            self.rows = [row for row in rows if int(row["epoch"]) <= self.epoch]
-            if self.rows:
-                self._rewrite()
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.loggers = trainer.loggers if trainer.is_global_zero else []
+        if self.rows and trainer.is_global_zero:
+            self._rewrite()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = plain(trainer.callback_metrics)
+        logged_by_module = trainer.logged_metrics
+        if trainer.optimizers and "lr" not in logged_by_module:
+            metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+            if not isinstance(pl_module, Model):
+                pl_module.log("lr", metrics["lr"])
         if not trainer.is_global_zero:
             return
-        epoch = self.epoch = trainer.current_epoch + 1
-        metrics = plain(trainer.callback_metrics)
-        if trainer.optimizers:
-            metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        epoch = trainer.current_epoch + 1
         row = {"epoch": epoch, "step": trainer.global_step, **metrics}
         new_column = not self.rows or row.keys() - self.rows[0].keys()
         self.rows.append(row)
@@ -58,30 +64,30 @@ class Records(AfterEpoch):
         else:
             self.writer.writerow(row)
             self.file.flush()
-        logged_by_model = trainer.logged_metrics  # a LightningModule with self.log has Lightning's own way
-        self._log(trainer, {name: value for name, value in metrics.items() if name not in logged_by_model}, epoch)
+        if isinstance(pl_module, Model):
+            self._log({name: value for name, value in metrics.items() if name not in logged_by_module}, epoch)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.is_global_zero:
-            return
-        metrics = {k: v for k, v in plain(trainer.callback_metrics).items() if k not in trainer.logged_metrics}
-        self._log(trainer, metrics, self.epoch)
+        if trainer.is_global_zero and isinstance(pl_module, Model):
+            metrics = {k: v for k, v in plain(trainer.callback_metrics).items() if k not in trainer.logged_metrics}
+            self._log(metrics, best_of(trainer).get("epoch", 0))
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage == "fit" and getattr(self, "file", None):
+        if stage == "fit" and self.file:
             self.file.close()
 
     def state_dict(self) -> dict:
-        return {"epoch": self.epoch}
+        marks = {type(logger).__name__: logger.mark() for logger in self.loggers if isinstance(logger, Rewinds)}
+        return {"rows": self.rows, "marks": marks, "seconds": self.seconds + time.monotonic() - self.started}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        self.epoch = state_dict["epoch"]
+        self.rows, self.seconds = state_dict["rows"], state_dict["seconds"]
 
     def _rewrite(self) -> None:
-        """The whole file anew, by renaming, and open to append; columns are all that any row has."""
+        """Write the whole file anew, by renaming, and open it to append; columns are all that any row has."""
         columns = list(dict.fromkeys(name for row in reversed(self.rows) for name in row))
         part = self.path.with_suffix(".csv.part")
-        with part.open("w", newline="") as file:
+        with part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self.rows)
@@ -89,50 +95,12 @@ class Records(AfterEpoch):
             self.file.close()
         os.replace(part, self.path)
         self.rows[0] = dict.fromkeys(columns) | self.rows[0]
-        self.file = self.path.open("a", newline="")
+        self.file = self.path.open("a", newline="", encoding="utf-8")
         self.writer = csv.DictWriter(self.file, columns)
 
-    def _log(self, trainer: pl.Trainer, metrics: dict, step: int) -> None:
-        for logger in trainer.loggers:
+    def _log(self, metrics: dict, step: int) -> None:
+        for logger in self.loggers:
             logger.log_metrics(metrics, step)
-
-
-class TensorBoard(TensorBoardLogger):
-    """Lightning's logger, with one Summary an epoch, and hyperparameters that TensorBoard shows over a folder of runs.
-
-    Lightning and SummaryWriter.add_hparams also write an "experiment" summary; TensorBoard then takes the columns of
-    its HPARAMS tab from a single run. With session start and end alone it shows the union of all.
-    """
-
-    def __init__(self, save_dir: str, purge_step: int | None = None):
-        super().__init__(save_dir, name="", version="", default_hp_metric=False, purge_step=purge_step)
-        self.session_end = None
-
-    @rank_zero_only
-    def log_metrics(self, metrics: dict, step: int | None = None) -> None:
-        values = [Summary.Value(tag=name, simple_value=float(value)) for name, value in metrics.items()]
-        self.experiment.file_writer.add_summary(Summary(value=values), step)
-
-    @rank_zero_only
-    def log_hyperparams(self, params: dict, metrics: dict | None = None, step: int | None = None) -> None:
-        """The first call writes; Lightning calls again with a model's own."""
-        if self.session_end is None:
-            plain_params = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in params.items()}
-            _, start, self.session_end = hparams(plain_params, {})
-            self.experiment.file_writer.add_summary(start)
-
-    def end_session(self) -> None:
-        """Marks the run as ended in the HPARAMS tab; its metrics are all scalars with their last value."""
-        if self.session_end is not None:
-            self.experiment.file_writer.add_summary(self.session_end)
-        self.experiment.close()
-
-    def finalize(self, status: str) -> None:
-        """Only flushes: Lightning calls this after fit, and the test's records come later; `end_session` closes."""
-        self.experiment.flush()
-
-    def save(self) -> None:
-        """No hparams.yaml: the run's folder has `.hydra/`."""
 
 
 def log_text(loggers: list[Logger], tag: str, text: str, step: int = 0) -> None:
@@ -168,13 +136,6 @@ def picture(tag: str, png: bytes) -> Summary:
     width, height = struct.unpack(">II", png[16:24])
     image = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)  # red, green, blue, alpha
     return Summary(value=[Summary.Value(tag=tag, image=image)])
-
-
-def recorded_epochs(checkpoint: Path) -> int:
-    """How many epochs' records belong to a checkpoint written by this project."""
-    # The run's own file; a user's module may keep more than plain data in it.
-    state = torch.load(checkpoint, map_location="cpu", weights_only=False)
-    return state["callbacks"].get("Records", {}).get("epoch", 0)
 
 
 def plain(metrics: dict) -> dict[str, float]:

@@ -10,20 +10,22 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from kindling.monitor import split
+
 
 def result(
     status: str, seconds: float, epochs: int, best: dict, watched: tuple, tested: dict, params: int | None, command: str
 ) -> dict:
-    """The content of result.json.
+    """Return the content of result.json.
 
     Args:
         best: epoch (from 1), score and metrics of the best epoch; empty if there was none.
-        watched: the monitored value's name, and "min" or "max".
-        tested: the test rows' metrics.
-        params: trainable weights.
+        watched: the monitored value's name, or None, and "min" or "max".
+        tested: from `test_metrics`; empty if there was no test.
+        params: number of trainable weights.
     """
-    metrics = {name: value for name, value in best.get("metrics", {}).items() if name.startswith(("val/", "train/"))}
-    metrics |= {name: float(value) for name, value in tested.items() if name.startswith("test/")}
+    metrics = {name: value for name, value in best.get("metrics", {}).items() if name != "lr"}
+    metrics |= tested
     return {
         "status": status,
         "seconds": round(seconds, 3),
@@ -40,22 +42,30 @@ def result(
     }
 
 
+def test_metrics(logged: dict) -> dict[str, float]:
+    """Return what was logged while testing, with "test/" before a name that is not one of the test's."""
+    return {name if split(name)[0] == "test" else f"test/{name}": float(value) for name, value in logged.items()}
+
+
 def table(metrics: dict[str, float | None], best_epoch: int) -> str:
-    """Metrics as rows, train, val and test as columns."""
-    stages = [stage for stage in ("train", "val", "test") if any(name.startswith(f"{stage}/") for name in metrics)]
-    names = dict.fromkeys(name.split("/", 1)[1] for name in metrics)
-    left = max(map(len, names)) + 2
-    lines = [f"best epoch {best_epoch}".ljust(left) + "".join(stage.rjust(10) for stage in stages)]
-    left = len(lines[0]) - 10 * len(stages)
+    """Return metrics as rows, with train, val and test as columns, and a column for names without a stage."""
+    cells = {}
+    for name, value in metrics.items():
+        cells[(None, name) if split(name) in cells else split(name)] = value  # val_loss beside val/loss
+    stages = [stage for stage in ("train", "val", "test", None) if any(place == stage for place, _ in cells)]
+    names = list(dict.fromkeys(short for _, short in cells))
+    first = f"best epoch {best_epoch}"
+    left = max(map(len, [first, *names])) + 2
+    lines = [first.ljust(left) + "".join((stage or "logged").rjust(10) for stage in stages)]
     for name in names:
-        cells = (metrics.get(f"{stage}/{name}") for stage in stages)
-        lines.append(name.ljust(left) + "".join(_cell(v).rjust(10) for v in cells))
+        values = (_cell(cells[stage, name]).rjust(10) if (stage, name) in cells else " " * 10 for stage in stages)
+        lines.append(name.ljust(left) + "".join(values).rstrip())
     return "\n".join(lines)
 
 
 def _cell(value: float | None) -> str:
     if value is None:
-        return ""
+        return "undefined"
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.3g}"
 
 

@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
 
-RESUMABLE = ("epochs", "trainer", "verbose", "resume")  # what a resumed run may change
+RESUMABLE = ("epochs", "trainer", "trust", "verbose", "resume")  # what a resumed run may change
 
 
 def expand(words: list[str]) -> list[str]:

@@ -4,42 +4,50 @@ import logging
 import os
 import sys
 import time
-import warnings
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.model_helpers import is_overridden
+from torchmetrics import Metric
 
 from kindling import UserError
 from kindling.checkpoints import BestAndLast
 from kindling.claim import claim
 from kindling.device import choose_threads
-from kindling.records import log_text, recorded_epochs
-from kindling.result import result, table, write_json
+from kindling.models import Model
+from kindling.monitor import direction_for, split
+from kindling.quiet import silence
+from kindling.records import log_text
+from kindling.result import result, table, test_metrics, write_json
+from kindling.saved import load
 from kindling.stopping import Divergence
 
 log = logging.getLogger("kindling")
 
-HARMLESS = (  # Lightning and torchmetrics, of runs that are as they should be
-    ".*isinstance.treespec, LeafSpec.. is deprecated.*",
-    "Checkpoint directory .* exists and is not empty",
-    "The number of training batches .* is smaller than the logging interval",
-    ".*does not have many workers.*",
-    "No (positive|negative) samples in targets.*",
-    "Total length of `.*` across ranks is zero.*",
-    "GPU available but not used.*",
-    "MPS available but not used.*",
+NEVER_DEFINED = (
+    "was undefined (not a finite number) in every epoch, so no epoch is the best. AUROC, for example, needs validation "
+    "samples of every class: monitor another value, or give validation more samples with data.val_share=..."
 )
 
 
-def silence(verbose: bool = False) -> None:
-    """Leave out what Lightning says of itself and of every run; with `verbose` show it all."""
-    for library in ("pytorch_lightning", "lightning_fabric", "lightning.fabric", "lightning.pytorch"):
-        logging.getLogger(library).setLevel(logging.INFO if verbose else logging.ERROR)
-    if not verbose:
-        for message in HARMLESS:
-            warnings.filterwarnings("ignore", message=message)
+def mode_of(monitor: str, model: pl.LightningModule) -> str:
+    """Return "min" or "max" for the monitored value of this model; see `direction_for`."""
+    said: dict[str, set] = {}
+    for path, module in model.named_modules():
+        if isinstance(module, Metric):
+            for name in (split(path.rpartition(".")[2])[1], type(module).__name__):
+                said.setdefault(name.lower(), set()).add(module.higher_is_better)
+    own = {"loss": False, **model.task.higher_is_better} if isinstance(model, Model) else {}
+    return direction_for(monitor, own, said)
+
+
+def best_scalars(metrics: dict[str, float | None]) -> dict[str, float]:
+    """Return the best epoch's validation metrics, else the training's, under names that TensorBoard sorts last."""
+    stage = "val" if any(split(name)[0] == "val" for name in metrics) else "train"
+    found = {name: value for name, value in metrics.items() if split(name)[0] == stage and value is not None}
+    return {f"with_best_weights/{name.replace('/', '_')}": value for name, value in found.items()}
 
 
 class Run:
@@ -49,23 +57,26 @@ class Run:
         folder: the run's, which Hydra has made.
         command: the shortest that reproduces the run.
         resume: continue the run in `folder` from its last checkpoint.
+        trust: open its checkpoints although they may run code.
         verbose: show every message and warning of the libraries.
 
     Raises:
         UserError: the folder belongs to another run, is in use, or has nothing to resume.
     """
 
-    def __init__(self, folder: str, command: str, resume: bool = False, verbose: bool = False):
+    def __init__(self, folder: str, command: str, resume: bool = False, verbose: bool = False, trust: bool = False):
         self.folder, self.command, self.resume = Path(folder), command, resume
         self.checkpoint = self.folder / "checkpoints" / "last.ckpt" if resume else None
         if resume and not self.checkpoint.is_file():
             raise UserError(
                 f"{folder} has no checkpoints/last.ckpt to resume from: it ended before the first was written."
             )
-        self.best_checkpoint = self.folder / "checkpoints" / "best.ckpt"
+        self.best_checkpoint, self.trust = self.folder / "checkpoints" / "best.ckpt", trust
         # Records of epochs that the checkpoint does not have are written again.
-        self.recorded = recorded_epochs(self.checkpoint) if resume else 0
-        self.purge_step = self.recorded + 1 if resume else None
+        records = load(self.checkpoint, trust)["callbacks"].get("Records", {}) if resume else {}
+        self.recorded = len(records.get("rows", ()))
+        self.seconds = records.get("seconds", 0.0)  # of the parts before
+        self.marks = records.get("marks", {})  # logger's class name -> where its files ended
         # With several processes Lightning starts this program again for each further one, in the first one's folder.
         self.first = os.environ.get("LOCAL_RANK", "0") == "0"
         self.claim = claim(self.folder, new=not resume) if self.first else None
@@ -103,7 +114,14 @@ class Run:
         has_rows = (
             len(rows["test"][1]) > 0 if rows else is_overridden("test_dataloader", self.data, pl.LightningDataModule)
         )
-        return bool(self.best) and has_rows and is_overridden("test_step", self.model, pl.LightningModule)
+        tests = bool(self.best) and has_rows and is_overridden("test_step", self.model, pl.LightningModule)
+        if tests:
+            load(self.best_checkpoint, self.trust)  # refuses before Lightning opens it
+        return tests
+
+    def mark(self, target: str) -> object:
+        """Return where the files of a logger, named by its class, were when the checkpoint was written."""
+        return self.marks.get(target.rpartition(".")[2])
 
     def _callback(self, kind: type):
         return next((c for c in self.trainer.callbacks if isinstance(c, kind)), None) if self.trainer else None
@@ -123,7 +141,9 @@ class Run:
         interrupted = isinstance(error, KeyboardInterrupt) or (
             isinstance(error, SystemExit) and self.trainer is not None
         )
-        diverged = getattr(self._callback(Divergence), "diverged", None)
+        diverged, keeper = getattr(self._callback(Divergence), "diverged", None), self._callback(BestAndLast)
+        undefined = UserError(f"monitor={keeper.undefined} {NEVER_DEFINED}") if keeper and keeper.undefined else None
+        error = error or (None if diverged else undefined)
         status = "interrupted" if interrupted else "failed" if error else "diverged" if diverged else "finished"
         if not self.first:
             return
@@ -135,7 +155,7 @@ class Run:
         if diverged:
             outcome["diverged"] = diverged
         if status == "failed":
-            outcome["error"] = f"{kind.__name__}: {error}"
+            outcome["error"] = f"{type(error).__name__}: {error}"
         for callback in self.trainer.callbacks if self.trainer else ():
             if hasattr(callback, "said"):  # an extra's: name -> sentences
                 said = callback.said(self.command)
@@ -145,23 +165,22 @@ class Run:
         self._report(outcome, error)
         if interrupted:
             sys.exit(130)  # as a shell reports Ctrl-C
+        if error is undefined is not None:
+            raise error
 
     def _result(self, status: str) -> dict:
-        seconds, epochs = time.monotonic() - self.started, self.trainer.current_epoch if self.trainer else 0
-        keeper, tested = self._callback(BestAndLast), self.trainer.callback_metrics if self.trainer else {}
-        watched = (keeper.monitor, keeper.mode) if keeper else (None, None)
+        seconds = self.seconds + time.monotonic() - self.started
+        epochs = self.trainer.current_epoch if self.trainer else 0
+        keeper, tests = self._callback(BestAndLast), self.trainer and self.trainer.state.fn == TrainerFn.TESTING
+        tested = test_metrics(self.trainer.callback_metrics) if tests else {}
+        watched = (self.best.get("monitor", keeper.monitor), keeper.mode) if keeper else (None, None)
         return result(status, seconds, epochs, self.best, watched, tested, getattr(self, "params", None), self.command)
 
     def _report(self, result: dict, error: BaseException | None) -> None:
         """The end of the HPARAMS session, and the result on the console."""
         if self.trainer:
             for logger in self.trainer.loggers:
-                stage = "val/" if any(name.startswith("val/") for name in result["metrics"]) else "train/"
-                best = {
-                    f"best/{k.replace('/', '_')}": v
-                    for k, v in result["metrics"].items()
-                    if k.startswith(stage) and v is not None
-                }
+                best = best_scalars(result["metrics"])
                 if best:
                     logger.log_metrics(best, result["best_epoch"])
                 logger.finalize("success" if result["status"] == "finished" else "failed")

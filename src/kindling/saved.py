@@ -1,5 +1,7 @@
-"""A run that has ended: its config, its data, and its model. Does not import torch before `build`."""
+"""A run that has ended: its config, its data, and its model. Does not import torch before `load` or `build`."""
 
+import pickle
+import re
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -40,3 +42,27 @@ def build(cfg: DictConfig) -> tuple:
     pl.seed_everything(cfg.get("seed", 0), verbose=False)
     data = cli.build(cfg.data)
     return data, cli.build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
+
+
+def load(checkpoint: Path, trust: bool = False) -> dict:
+    """Open a checkpoint without executing anything that it holds, unless it is trusted.
+
+    Raises:
+        UserError: it holds more than plain data, or it cannot be read.
+    """
+    import torch
+
+    try:
+        return torch.load(checkpoint, map_location="cpu", weights_only=not trust)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        if not found:
+            raise UserError(f"{checkpoint} cannot be read: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            f"{checkpoint} holds more than plain data ({found[1]}), so opening it could run any program. If you know "
+            "where it comes from, add trust=true."
+        ) from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise UserError(
+            f"{checkpoint} cannot be read: {str(error).splitlines()[0] if str(error) else error!r}"
+        ) from error

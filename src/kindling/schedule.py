@@ -26,6 +26,8 @@ class Schedule(AfterEpoch):
         UserError: the model brings schedulers of its own, or a resumed run has another number of steps.
     """
 
+    takes_chunks = True
+
     def __init__(
         self,
         build: Callable[..., LRScheduler],

@@ -8,8 +8,10 @@ from pytorch_lightning.callbacks import EarlyStopping
 
 from kindling import UserError, losses
 from kindling.models import Model
+from kindling.monitor import TRAIN_LOSS, VAL_LOSS, logged_as
 from kindling.records import AfterEpoch
 
+KEPT = ("diverged", "first", "losses", "last", "lowest")  # state of Divergence that goes into a checkpoint
 DIVERGED = 100.0  # a choice: far above the jumps of a high learning rate that still comes back
 
 
@@ -17,11 +19,14 @@ class Patience(EarlyStopping):
     """Lightning's early stopping, refused where there is nothing to watch.
 
     Args:
-        patience: epochs without a better value.
+        patience: validations without a better value.
     """
 
+    takes_chunks = True
+
     def __init__(self, patience: int, monitor: str = "val/loss", mode: str = "min"):
-        super().__init__(monitor, patience=patience, mode=mode, check_finite=False)
+        # Not strict: BestAndLast refuses a value that was not logged, and says what was.
+        super().__init__(monitor, patience=patience, mode=mode, check_finite=False, strict=False)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
@@ -31,6 +36,10 @@ class Patience(EarlyStopping):
                 f"patience={self.patience} watches {self.monitor}, and this data has no validation rows: "
                 "leave patience out, or set data.val_share above 0."
             )
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.monitor = logged_as(self.monitor, trainer.callback_metrics) or self.monitor
+        super().on_validation_end(trainer, pl_module)
 
 
 def early_stopping(patience: int | None, monitor: str, mode: str) -> Patience | None:
@@ -64,6 +73,8 @@ class Divergence(AfterEpoch):
     a step size of 1e9 spoils the first epoch too. `diverged` then says where.
     """
 
+    takes_chunks = True
+
     def __init__(self):
         self.diverged: str | None = None
         self.first: float | None = None  # the first epoch's loss
@@ -85,27 +96,33 @@ class Divergence(AfterEpoch):
             torch.cat([loss.to(pl_module.device) for loss in self.losses]) if self.losses else torch.zeros(1),
             [],
         )
-        loss = float(trainer.callback_metrics.get("train/loss", losses.mean()))
+        metrics = trainer.callback_metrics
+        loss = float(metrics.get(logged_as(TRAIN_LOSS, metrics), losses.mean()))
+        val_name = logged_as(VAL_LOSS, metrics)
+        val_loss = float(metrics.get(val_name, math.inf))
         if self.first is None and math.isfinite(loss):
             self.first = max(loss, constant_loss(trainer.datamodule, pl_module))
         if not math.isfinite(loss) or _anywhere(trainer, not torch.isfinite(losses).all()):
             step = trainer.global_step - len(losses) + int(torch.isfinite(losses).long().argmin()) + 1
             self.diverged = f"a loss that is not finite in epoch {trainer.current_epoch + 1}, step {step}"
+        elif val_name and not math.isfinite(val_loss):
+            self.diverged = f"a validation loss that is not finite in epoch {trainer.current_epoch + 1}"
         elif self.first and loss > DIVERGED * self.first:
             where = f"in epoch {trainer.current_epoch + 1}, step {trainer.global_step}"
             self.diverged = f"train/loss {loss:.4g} {where}, over {DIVERGED:g} times {self.first:.4g}"
         if self.diverged:
             trainer.should_stop = True
-        self.last, self.lowest = loss, min(self.lowest, float(trainer.callback_metrics.get("val/loss", math.inf)))
+        self.last, self.lowest = loss, min(self.lowest, val_loss)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.diverged = self.diverged or far_off(self.last, self.lowest, constant_loss(trainer.datamodule, pl_module))
 
     def state_dict(self) -> dict:
-        return {"first": self.first, "losses": self.losses, "lowest": self.lowest}
+        return {name: getattr(self, name) for name in KEPT}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        self.first, self.losses, self.lowest = (state_dict[name] for name in ("first", "losses", "lowest"))
+        for name in KEPT:
+            setattr(self, name, state_dict[name])
 
 
 def _anywhere(trainer: pl.Trainer, found: bool) -> bool:

@@ -20,6 +20,7 @@ class Task(ABC):
     """
 
     losses: dict[str, Callable[[Tensor, Tensor], Tensor]]  # by name; the first is the one of loss=auto
+    higher_is_better: dict[str, bool]  # of every value that `metrics` returns, by its name
 
     @abstractmethod
     def preds(self, logits: Tensor) -> Tensor:
@@ -31,7 +32,7 @@ class Task(ABC):
 
     @abstractmethod
     def metrics(self, logits: Tensor, y: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Values by name, and the confusion counts where the task has classes."""
+        """Return values by name, NaN where one is undefined, and the confusion counts where the task has classes."""
 
     def loss(self, name: str = "auto") -> Callable[[Tensor, Tensor], Tensor]:
         """The loss of that name, (logits, y) -> scalar.
@@ -48,6 +49,7 @@ class Task(ABC):
         return self.losses[name]
 
 
+RATES = {"accuracy": True, "precision": True, "recall": True, "f1": True, "auroc": True}  # whether higher is better
 YES_OR_NO = {
     "bce": losses.bce,
     "mse": losses.probability_mse,
@@ -59,7 +61,7 @@ YES_OR_NO = {
 class Binary(Task):
     """One logit per row; the positive class is 1."""
 
-    losses = YES_OR_NO
+    losses, higher_is_better = YES_OR_NO, RATES
 
     def preds(self, logits):
         return (logits[..., 0] > 0).long()
@@ -69,7 +71,7 @@ class Binary(Task):
 
     def metrics(self, logits, y):
         counts = metrics.confusion_counts(self.preds(logits), y[..., 0], 2)
-        area = metrics.auroc(logits[..., 0], y[..., 0]).nan_to_num()
+        area = metrics.auroc(logits[..., 0], y[..., 0])
         return {**metrics.rates(counts[..., None, :, :]), "auroc": area}, counts
 
 
@@ -82,6 +84,7 @@ class Multiclass(Task):
         "hinge": losses.class_hinge,
         "perceptron": losses.class_perceptron,
     }
+    higher_is_better = RATES
 
     def preds(self, logits):
         return logits.argmax(-1)
@@ -95,7 +98,7 @@ class Multiclass(Task):
         # The order of softmax's probabilities, which are all 1 for large logits.
         scores = logits.double().log_softmax(-1).movedim(-1, -2)  # (..., C, N)
         is_class = y[..., None, :] == torch.arange(n, device=y.device)[:, None]
-        area = metrics.auroc(scores, is_class).nanmean(-1).nan_to_num()  # over the classes that there are
+        area = metrics.auroc(scores, is_class).nanmean(-1)  # over the classes that have samples and are not all samples
         right = counts.diagonal(dim1=-2, dim2=-1).sum(-1).double() / y.shape[-1]
         return {**metrics.rates(metrics.one_vs_rest(counts)), "accuracy": right, "auroc": area}, counts
 
@@ -106,7 +109,7 @@ class Multilabel(Task):
     `auroc_micro` is the area over all labels' rows as one list, so that it also tells frequent labels from rare ones.
     """
 
-    losses = YES_OR_NO
+    losses, higher_is_better = YES_OR_NO, RATES | {"auroc_micro": True}
 
     def preds(self, logits):
         return (logits > 0).long()
@@ -117,8 +120,8 @@ class Multilabel(Task):
     def metrics(self, logits, y):
         logits, y = logits.movedim(-1, -2), y.movedim(-1, -2)  # (..., labels, N)
         counts = metrics.confusion_counts(self.preds(logits), y, 2)
-        area = metrics.auroc(logits, y).nanmean(-1).nan_to_num()
-        micro = metrics.auroc(logits.flatten(-2), y.flatten(-2)).nan_to_num()
+        area = metrics.auroc(logits, y).nanmean(-1)
+        micro = metrics.auroc(logits.flatten(-2), y.flatten(-2))
         return {**metrics.rates(counts), "auroc": area, "auroc_micro": micro}, None
 
 
@@ -126,6 +129,7 @@ class Regression(Task):
     """num_outputs numbers per row."""
 
     losses = {"mse": losses.mse}
+    higher_is_better = {"mse": False, "mae": False, "r2": True}
 
     def preds(self, logits):
         return logits

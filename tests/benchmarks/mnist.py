@@ -31,7 +31,7 @@ from kindling import cli
 from kindling.data.loader import Pixels
 from kindling.device import _has_bfloat16, auto
 from kindling.models import CNN
-from kindling.records import TensorBoard
+from kindling.loggers import TensorBoard
 from kindling.run import Run
 
 PROJECT = Path(__file__).parents[2]

@@ -1,12 +1,13 @@
 """Measures while a run trains, and gives its advice when it has ended."""
 
+import logging
 import math
 from dataclasses import asdict
 
 import pytorch_lightning as pl
 import torch
 
-from kindling.checkpoints import BestAndLast
+from kindling.checkpoints import best_of
 from kindling.data import Data
 from kindling.doctor import facts
 from kindling.doctor.rules import Case, advice
@@ -15,15 +16,24 @@ from kindling.models import Model
 from kindling.records import AfterEpoch
 from kindling.stopping import Divergence
 
+log = logging.getLogger("kindling")
+
 
 class Doctor(AfterEpoch):
-    """For models and data of ours; of others it says nothing."""
+    """Examines a `Model` on a `Data`; for any other module it says that it does not."""
+
+    takes_chunks = True
 
     def __init__(self):
         self.history, self.case, self.lr = facts.History(), None, 0.0
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        ours = isinstance(pl_module, Model) and isinstance(trainer.datamodule, Data)
+        if not ours:
+            log.info("no advice: it needs a kindling.models.Model on a kindling.data.Data")
+        self.looks = ours and trainer.is_global_zero
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.looks = isinstance(pl_module, Model) and isinstance(trainer.datamodule, Data) and trainer.is_global_zero
         if self.looks and not self.history.looks:  # not resumed
             group = trainer.optimizers[0].param_groups[0]
             self.lr = float(group.get("initial_lr", group["lr"]))
@@ -37,11 +47,11 @@ class Doctor(AfterEpoch):
         if in_series(trainer.current_epoch + 1):
             self._look(trainer, pl_module, trainer.current_epoch + 1)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.looks:
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.looks and self.history.looks:
             data, rows = trainer.datamodule, trainer.datamodule.rows
             bounded = any(type(module) in facts.ENDS for module in pl_module.modules())
-            best = next((c.best for c in trainer.callbacks if isinstance(c, BestAndLast)), {})
+            best = best_of(trainer)
             metrics = {name: float(value) for name, value in best.get("metrics", {}).items()}
             name = next((name for name in ("accuracy", "r2") if f"val/{name}" in metrics), None)
             self.case = Case(

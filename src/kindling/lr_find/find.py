@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError, cli
 from kindling.device import choose_threads
-from kindling.run import silence
+from kindling.quiet import silence
 
 STEPS, LOWEST, HIGHEST = 200, 1e-7, 10.0
 KEPT = 0.9  # of the smoothed loss in a step

@@ -1,18 +1,50 @@
-"""When a training step may take many mini-batches, and what it may leave out: only what nobody listens to."""
+"""When a training step may take many mini-batches, and what it may leave out: only what nobody listens to.
+
+Several optimizer steps in one call are taken only where everything involved is listed here, by exact class, as giving
+the same numbers then. Anything else trains one mini-batch a step, as Lightning does, and the reason is logged.
+"""
 
 from collections.abc import Callable
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning import callbacks
 from pytorch_lightning.plugins.precision import Precision
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch.optim import Optimizer
 
-# Called by Lightning for every batch of automatic optimization, and not, or once a chunk, with chunks.
-PER_BATCH = (
-    *("training_step", "optimizer_step", "optimizer_zero_grad", "configure_gradient_clipping", "on_before_zero_grad"),
-    *("lr_scheduler_step", "on_train_batch_start", "on_train_batch_end"),
-)
+# What a subclass may have for itself, of all that Lightning and our base class define: it is called once an epoch or
+# less often, or does the same for each mini-batch.
+ALLOWED = {
+    *("forward", "extra_repr", "setup", "teardown", "prepare_data", "configure_model", "configure_callbacks"),
+    *("on_fit_start", "on_fit_end", "on_train_start", "on_train_end", "on_train_epoch_start", "on_train_epoch_end"),
+    *("on_save_checkpoint", "on_load_checkpoint", "validation_step", "test_step", "predict_step"),
+    *(
+        f"on_{stage}_{when}"
+        for stage in ("validation", "test", "predict")
+        for when in ("start", "end", "epoch_start", "epoch_end", "batch_start", "batch_end")
+    ),
+}
+# Lightning's callbacks that do the same whether a training step takes one mini-batch or several.
+EPOCH_CALLBACKS = {
+    *(callbacks.BasePredictionWriter, callbacks.EarlyStopping, callbacks.OnExceptionCheckpoint),
+    *(callbacks.ModelSummary, callbacks.RichModelSummary),
+}
+# Those that count, log, draw or change something at single batches, step schedulers, or average weights.
+BATCH_CALLBACKS = {
+    *(callbacks.BackboneFinetuning, callbacks.BaseFinetuning, callbacks.BatchSizeFinder, callbacks.Callback),
+    *(callbacks.Checkpoint, callbacks.DeviceStatsMonitor, callbacks.EMAWeightAveraging, callbacks.LambdaCallback),
+    *(callbacks.GradientAccumulationScheduler, callbacks.LearningRateFinder, callbacks.LearningRateMonitor),
+    *(callbacks.ModelCheckpoint, callbacks.ModelPruning, callbacks.ProgressBar, callbacks.RichProgressBar),
+    *(callbacks.SpikeDetection, callbacks.StochasticWeightAveraging, callbacks.ThroughputMonitor, callbacks.Timer),
+    *(callbacks.TQDMProgressBar, callbacks.WeightAveraging),
+}
+# Optimizers whose step needs no closure and nothing from Lightning.
+OPTIMIZERS = {
+    *(torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop),
+    *(torch.optim.Adagrad, torch.optim.Adadelta, torch.optim.Adamax, torch.optim.ASGD, torch.optim.Rprop),
+    *(torch.optim.Adafactor, torch.optim.Muon),
+}
 # Flags of the Trainer that count batches or act on each, with their neutral value.
 COUNTING = {
     "limit_train_batches": 1.0,
@@ -26,10 +58,10 @@ COUNTING = {
 
 
 def why_single_batches(module: pl.LightningModule, base: type) -> str | None:
-    """The reason for one mini-batch a training step, or None where a step may take a chunk of them.
+    """Return the reason for one mini-batch a training step, or None where a step may take several of them.
 
     Args:
-        base: the class whose hooks are made for chunks; one that a subclass overrides is not.
+        base: the class whose own methods are made for several; one that a subclass overrides has to be in ALLOWED.
     """
     trainer = module.trainer
     if getattr(trainer.datamodule, "chunk", "off") == "off":
@@ -37,14 +69,23 @@ def why_single_batches(module: pl.LightningModule, base: type) -> str | None:
     for flag, neutral in COUNTING.items():
         if getattr(trainer, flag) not in (neutral, None):
             return f"trainer.{flag} acts on single batches"
-    for hook in PER_BATCH:
-        if getattr(type(module), hook) is not getattr(base, hook):
-            return f"{type(module).__name__} overrides {hook}"
-    for callback in trainer.callbacks:
-        for hook in PER_BATCH:
-            if _overrides(callback, hook) and not getattr(callback, "takes_chunks", False):
-                return f"{type(callback).__name__} overrides {hook}"
-    return None
+    between = type(module).__mro__[: type(module).__mro__.index(base)]
+    for name in (name for cls in between for name in vars(cls) if not name.startswith("_")):
+        if name not in ALLOWED and name in dir(base):
+            return f"{type(module).__name__} has its own {name}"
+    optimizer = module.configure_optimizers()
+    if type(optimizer) not in OPTIMIZERS:
+        return f"{type(optimizer).__name__} is not known to allow more"
+    return next((why for callback in trainer.callbacks if (why := _why_callback(type(callback)))), None)
+
+
+def _why_callback(kind: type) -> str | None:
+    # A class of ours or the user's says so for itself alone: what a subclass adds may act on single batches.
+    if kind in EPOCH_CALLBACKS or vars(kind).get("takes_chunks"):
+        return None
+    if kind in BATCH_CALLBACKS:
+        return f"{kind.__name__} acts on single batches"
+    return f"{kind.__name__} may act on single batches (if it does not, write takes_chunks = True in its class)"
 
 
 def backward_of(module: pl.LightningModule) -> Callable[[torch.Tensor], None]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from kindling import UserError, cli
 
 USAGE = (
-    "python -m kindling.pictures run=<run folder> [columns=<one>,<other>], or python -m kindling.pictures activations"
+    "python -m kindling.pictures run=<run folder> [columns=<one>,<other>] [trust=true], "
+    "or python -m kindling.pictures activations"
 )
 
 
@@ -19,12 +20,15 @@ def main() -> None:
             drawn = [_activations(Path("activations.png"))]
         else:
             given = dict(word.split("=", 1) for word in words if "=" in word)
+            trust = given.pop("trust", "false")
+            words = [word for word in words if not word.startswith("trust=")]
             columns = tuple(given.get("columns", "").split(",")) if "columns" in given else None
-            if set(given) - {"columns"} != {"run"} or len(given) != len(words) or len(columns or "ab") != 2:
+            wrong = trust not in ("true", "false")
+            if wrong or set(given) - {"columns"} != {"run"} or len(given) != len(words) or len(columns or "ab") != 2:
                 raise UserError(f"{' '.join(words) or 'nothing'} was typed, wanted is: {USAGE}")
             from kindling.pictures.folder import draw
 
-            drawn = draw(Path(given["run"]), columns)
+            drawn = draw(Path(given["run"]), columns, trust == "true")
     print("\n".join(map(str, drawn)) or "every picture is there")
 
 

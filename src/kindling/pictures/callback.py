@@ -8,7 +8,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from kindling.checkpoints import BestAndLast
+from kindling.checkpoints import best_of
 from kindling.data import Data
 from kindling.layers import in_series, some_rows
 from kindling.models import Model
@@ -27,18 +27,22 @@ class Pictures(AfterEpoch):
         pictures: "none", "final" or "series".
     """
 
+    takes_chunks = True
+
     def __init__(self, folder: str, pictures: str = "final"):
         self.folder, self.pictures = Path(folder), pictures
         self.path: list[list[float]] = []  # of a model of two numbers, these after every epoch, from the start on
         self.draws, self.epoch = False, 0
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         ours = isinstance(pl_module, Model) and isinstance(trainer.datamodule, Data)
+        if self.pictures != "none" and not ours:
+            log.info("no pictures: they are drawn for a kindling.models.Model on a kindling.data.Data")
         self.draws = self.pictures != "none" and ours and trainer.is_global_zero
-        if not self.draws:
-            return
-        self.follows = path.two_parameters(pl_module) is not None
-        if trainer.global_step:  # resumed
+        self.follows = self.draws and path.two_parameters(pl_module) is not None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self.draws or trainer.global_step:  # resumed
             return
         if self.follows:
             self.path.append(path.where(pl_module))
@@ -59,8 +63,8 @@ class Pictures(AfterEpoch):
                 figures = model_figures(pl_module, trainer.datamodule, f"epoch {epoch}", self.path)
                 self._show(trainer, figures, "/series", epoch)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        best = next((c.best for c in trainer.callbacks if isinstance(c, BestAndLast)), {})
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        best = best_of(trainer)
         if not self.draws or not best or not all(bool(t.isfinite().all()) for t in best["weights"].values()):
             return
         now = {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()}

@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from kindling import UserError, saved
@@ -17,11 +16,12 @@ from kindling.records import picture, png
 COUNTS = "confusion_matrix*.csv"
 
 
-def draw(folder: Path, columns: tuple[str, str] | None = None) -> list[Path]:
+def draw(folder: Path, columns: tuple[str, str] | None = None, trust: bool = False) -> list[Path]:
     """Draw what is not drawn yet, as PNG in the run's folder and for TensorBoard; the files drawn now.
 
     Args:
         columns: two columns of a table, over which its surface is drawn; without them a table of two has one.
+        trust: open its checkpoint although that may run code.
 
     Raises:
         UserError: there is no run, or there are no such columns.
@@ -30,7 +30,7 @@ def draw(folder: Path, columns: tuple[str, str] | None = None) -> list[Path]:
         raise UserError(f"run={folder} is no run folder (it has no result.json).")
     epoch, drawn = json.loads((folder / "result.json").read_text()).get("best_epoch") or 0, []
     with SummaryWriter(str(folder)) as writer:
-        for tag, file, figure in _figures(folder, epoch, columns):
+        for tag, file, figure in _figures(folder, epoch, columns, trust):
             content = png(figure)
             file.write_bytes(content)
             writer.file_writer.add_summary(picture(tag, content), epoch)
@@ -38,7 +38,7 @@ def draw(folder: Path, columns: tuple[str, str] | None = None) -> list[Path]:
     return drawn
 
 
-def _figures(folder: Path, epoch: int, columns: tuple[str, str] | None) -> Iterator[tuple]:
+def _figures(folder: Path, epoch: int, columns: tuple[str, str] | None, trust: bool) -> Iterator[tuple]:
     """(tag, file, figure) of what has no file yet."""
     for path in sorted(folder.glob(COUNTS)):
         if not path.with_suffix(".png").exists():
@@ -50,7 +50,7 @@ def _figures(folder: Path, epoch: int, columns: tuple[str, str] | None) -> Itera
             )
     if not (folder / "checkpoints" / "best.ckpt").exists():
         return
-    data, model = _trained(folder)
+    data, model = _trained(folder, trust)
     if not isinstance(model, Model) or not isinstance(data, Data):
         return
     suffix = "_".join(["", *columns]) if columns else ""
@@ -67,11 +67,10 @@ def _figures(folder: Path, epoch: int, columns: tuple[str, str] | None) -> Itera
                 yield f"{name}{suffix if kind else ''}{kind}", file, figure
 
 
-def _trained(folder: Path) -> tuple:
+def _trained(folder: Path, trust: bool) -> tuple:
     """The run's data, and its model with the best weights."""
     data, model = saved.build(saved.config_of(folder))
-    # The run's own checkpoint: a user's module may keep more than plain data in it.
-    model.load_state_dict(torch.load(saved.best_of(folder), map_location="cpu", weights_only=False)["state_dict"])
+    model.load_state_dict(saved.load(saved.best_of(folder), trust)["state_dict"])
     return data, model
 
 

@@ -11,11 +11,12 @@ import torch
 from omegaconf import OmegaConf
 
 from kindling import cli
-from kindling.checkpoints import SavesInTime
 from kindling.data import Data
 from kindling.data.loader import TensorLoader
 from kindling.device import choose_threads
-from kindling.run import silence
+from kindling.quiet import silence
+from kindling.run import mode_of
+from kindling.saving import SavesInTime
 from kindling.stopping import constant_loss
 from kindling.sweep.compose import Job
 from kindling.sweep.form import Group, callbacks_of, maker, optimizer_key, patience_of, start_net
@@ -45,7 +46,8 @@ def train(group: Group, folder: Path) -> None:
     checkpoint = folder / "groups" / f"{group.name}.ckpt"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     watched = first.resolved["callbacks"]["checkpoints"]
-    watch = Watch(watched["monitor"], watched["mode"], patience_of(first), constant_loss(data, model))
+    mode = mode_of(watched["monitor"], model) if watched["mode"] == "auto" else watched["mode"]
+    watch = Watch(watched["monitor"], mode, patience_of(first), constant_loss(data, model))
     own = [watch, Keep(checkpoint), *callbacks_of(first, "average", "progress")]
     node = OmegaConf.create({**first.resolved["trainer"], "default_root_dir": str(folder)})
     trainer = cli.build(node, model=model, data=data, callbacks=own, logger=[])
@@ -56,7 +58,8 @@ def train(group: Group, folder: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
-            trainer.fit(module, loader, validation, ckpt_path=checkpoint if checkpoint.exists() else None)
+            resumed = checkpoint if checkpoint.exists() else None
+            trainer.fit(module, loader, validation, ckpt_path=resumed, weights_only=True)
     except SystemExit as error:  # Lightning's, of a KeyboardInterrupt
         raise KeyboardInterrupt from error
     finally:

@@ -33,8 +33,18 @@ def fingerprints(script: Path) -> dict[str, str]:
 
 
 def _fingerprint(path: Path) -> str:
-    text = ast.dump(ast.parse(path.read_text(encoding="utf-8")))
+    text = _text(ast.parse(path.read_text(encoding="utf-8")))
     return hashlib.sha256(text.replace(PACKAGE.name, "this package").encode()).hexdigest()[:16]
+
+
+def _text(node: object) -> str:
+    """Return the tree as text, without empty fields: `ast.dump` differs between Python versions, and so do those."""
+    if isinstance(node, list):
+        return f"[{', '.join(map(_text, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = [f"{name}={_text(value)}" for name, value in ast.iter_fields(node) if value not in (None, [])]
+    return f"{type(node).__name__}({', '.join(fields)})"
 
 
 if __name__ == "__main__":

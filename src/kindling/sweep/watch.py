@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kindling import UserError
+from kindling.monitor import TRAIN_LOSS, VAL_LOSS
 from kindling.records import AfterEpoch
 from kindling.stopping import DIVERGED, far_off
 
@@ -63,7 +64,7 @@ class Watch(AfterEpoch):
         self._keep_best(metrics, alive, pl_module)
         over = trainer.current_epoch + 1 == trainer.max_epochs
         stopping = self._impatient(metrics, alive)
-        stopping = stopping | self._diverged(metrics["train/loss"], alive, stopping | over, trainer)
+        stopping = stopping | self._diverged(metrics[TRAIN_LOSS], alive, stopping | over, trainer)
         self._keep("last", [pl_module.stack.rows, *pl_module.stack.stacked_buffers], stopping | (alive & over))
         self.state["stopped"][stopping] = trainer.current_epoch + 1
         pl_module.rates.after_epoch(self._of_plateau)
@@ -88,17 +89,19 @@ class Watch(AfterEpoch):
         self.steps.append(step)
 
     def _of_plateau(self, schedule) -> Tensor | None:
-        return self.now.get(schedule.monitor if "val/loss" in self.now else "train/loss")
+        return self.now.get(schedule.monitor if VAL_LOSS in self.now else TRAIN_LOSS)
 
     def _sign(self) -> int:
         return -1 if self.mode == "max" else 1
 
     def _keep_best(self, metrics: dict[str, Tensor], alive: Tensor, module: pl.LightningModule) -> None:
-        if "val/loss" in metrics and self.monitor not in metrics:
-            raise UserError(f"monitor={self.monitor} is none of this model's: choose {', '.join(metrics)}.")
         validated = self.monitor in metrics
-        score = self._sign() * metrics[self.monitor] if validated else metrics["train/loss"]
-        better = alive & score.isfinite() & ((score < self.state["score"]) if validated else torch.ones_like(alive))
+        if not validated and (VAL_LOSS in metrics or self.monitor != VAL_LOSS):
+            raise UserError(f"monitor={self.monitor} was not logged. Logged: {', '.join(metrics)}.")
+        score = self._sign() * metrics[self.monitor] if validated else metrics[TRAIN_LOSS]
+        losses = [metrics[name] for name in (TRAIN_LOSS, VAL_LOSS) if name in metrics]
+        sound = score.isfinite() & torch.stack(losses).isfinite().all(0)
+        better = alive & sound & ((score < self.state["score"]) if validated else torch.ones_like(alive))
         self.state["score"] = torch.where(better, score, self.state["score"])
         self.state["best_epoch"][better] = len(self.steps)
         self._keep("best", [module.stack.rows, *module.stack.stacked_buffers], better)
@@ -126,14 +129,17 @@ class Watch(AfterEpoch):
         first = torch.where(first.isnan() & loss.isfinite(), loss.clamp(min=self.plausible), first)
         self.state["first"] = first
         infinite = ~loss.isfinite() | ~losses.isfinite().all(0)
+        undefined = ~self.now[VAL_LOSS].isfinite() if VAL_LOSS in self.now else torch.zeros_like(infinite)
         grown = (first > 0) & (loss > DIVERGED * first)
         ended = self._far_off(loss, alive & ending)
-        found = alive & (infinite | grown | torch.tensor([bool(why) for why in ended], device=loss.device))
+        found = alive & (infinite | undefined | grown | torch.tensor([bool(why) for why in ended], device=loss.device))
         epoch, step = trainer.current_epoch + 1, trainer.global_step
         for m in found.nonzero().flatten().tolist():
             if infinite[m]:
                 at = step - len(losses) + int(losses[:, m].isfinite().long().argmin()) + 1
                 self.state["diverged"][m] = f"a loss that is not finite in epoch {epoch}, step {at}"
+            elif undefined[m]:
+                self.state["diverged"][m] = f"a validation loss that is not finite in epoch {epoch}"
             elif grown[m]:
                 where = f"train/loss {loss[m].item():.4g} in epoch {epoch}, step {step}"
                 self.state["diverged"][m] = f"{where}, over {DIVERGED:g} times {first[m].item():.4g}"
@@ -144,7 +150,7 @@ class Watch(AfterEpoch):
     def _far_off(self, loss: Tensor, ending: Tensor) -> list[str | None]:
         """Of the members that end now, why they have diverged all the same."""
         lowest = self.state["lowest"]
-        lowest = self.state["lowest"] = torch.fmin(lowest, self.now.get("val/loss", lowest))
+        lowest = self.state["lowest"] = torch.fmin(lowest, self.now.get(VAL_LOSS, lowest))
         if not ending.any():
             return [None] * len(loss)
         both = zip(ending.tolist(), loss.tolist(), lowest.tolist(), strict=True)

@@ -136,7 +136,7 @@ def _why_optimizer(node: dict | None) -> str | None:
 
 
 def _why_logger(nodes: dict) -> str | None:
-    others = [name for name, node in nodes.items() if node and node["_target_"] != "kindling.records.TensorBoard"]
+    others = [name for name, node in nodes.items() if node and node["_target_"] != "kindling.loggers.TensorBoard"]
     return f"logger.{others[0]} records single runs" if others else None
 
 

@@ -20,7 +20,9 @@ from torch.utils.tensorboard.summary import hparams, text
 
 from kindling import cli
 from kindling.data import Data
+from kindling.monitor import TRAIN_LOSS
 from kindling.result import result, write_counts, write_json
+from kindling.run import NEVER_DEFINED, best_scalars
 from kindling.sweep.compose import Job
 from kindling.sweep.events import record, scalar_records
 from kindling.sweep.stack import Stack
@@ -84,16 +86,19 @@ def _write(
 
 def _outcome(m: int, job: Job, records: Records, stack: Stack, seconds: float) -> dict:
     watch, epoch, best = records.watch, records.best_epochs[m], {}
+    monitor = watch.monitor if watch.monitor in records.columns else TRAIN_LOSS
     if epoch:
         row = dict(zip(records.columns, records.table[m, epoch - 1].tolist(), strict=True))
-        score = row[watch.monitor] if watch.monitor in row else row["train/loss"]
-        best = {"epoch": epoch, "score": score, "metrics": row}
+        best = {"epoch": epoch, "score": row[monitor], "metrics": row}
     diverged = watch.state["diverged"][m]
+    status = "diverged" if diverged else "finished" if best else "failed"
     outcome = result(
-        "diverged" if diverged else "finished", seconds, records.epochs[m], best,
-        (watch.monitor, watch.mode), {}, sum(stack.sizes), cli.command(job.overrides),
+        status, seconds, records.epochs[m], best,
+        (monitor, watch.mode), {}, sum(stack.sizes), cli.command(job.overrides),
     )  # fmt: skip
-    return outcome | ({"diverged": diverged} if diverged else {})
+    if diverged:
+        return outcome | {"diverged": diverged}
+    return outcome if best else outcome | {"error": f"UserError: monitor={monitor} {NEVER_DEFINED}"}
 
 
 def _metrics(path: Path, m: int, records: Records) -> None:
@@ -123,13 +128,10 @@ def _checkpoints(folder: Path, m: int, records: Records, stack: Stack, data: Dat
 
 
 def _events(folder: Path, job: Job, config: str, events: list[np.ndarray], outcome: dict, stage: str) -> None:
-    """As kindling.records.TensorBoard and a run's end write them."""
+    """As kindling.loggers.TensorBoard and a run's end write them."""
     knobs = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in knobs_of(job).items()}
     _, start, end = hparams(knobs, {})
-    best = {name: value for name, value in outcome["metrics"].items() if name.startswith(f"{stage}/")}
-    values = [
-        Summary.Value(tag=f"best/{k.replace('/', '_')}", simple_value=v) for k, v in best.items() if v is not None
-    ]
+    values = [Summary.Value(tag=name, simple_value=value) for name, value in best_scalars(outcome["metrics"]).items()]
     now = time.time()
     parts = [
         Event(wall_time=now, file_version="brain.Event:2"),
