@@ -33,7 +33,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
         callbacks = [callback for node in cfg.callbacks.values() if node and (callback := cli.build(node))]
         loggers = [cli.build(node, mark=run.mark(node._target_)) for node in cfg.logger.values()]
         trainer = cli.build(cfg.trainer, model=model, data=data, callbacks=callbacks, logger=loggers)
-        run.begin(trainer, model, data, cli.knob_values(cfg), OmegaConf.to_yaml(cfg, resolve=True))
+        run.begin(trainer, model, data, cli.hyperparameters_of(cfg, overrides), OmegaConf.to_yaml(cfg, resolve=True))
         if cfg.resume:
             resume.keep(cfg, overrides)
         plain = not cfg.trust  # whether checkpoints may hold plain data alone

@@ -181,6 +181,7 @@ class BestAndLast(SavesInTime):
 
 def _choices(logged: dict) -> str:
     """Say what can be monitored."""
+    logged = [name for name in logged if name != "lr"]
     return f"Logged: {', '.join(logged)}. Say monitor=..., one of these." if logged else "The model logs nothing."
 
 

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kindling import UserError, knobs, monitor, resume
+from kindling.hyperparameters import hyperparameters, read_options
 
 # Before torch is imported. Its waiting threads spin for long, on a busy machine on the core that another of them needs.
 # An epoch of MNIST on 2 cores: 2.9 s with and without; beside one busy process 12 s in place of 113 s.
@@ -34,7 +35,6 @@ CONF = CONF if CONF.is_dir() else Path(__file__).parents[2] / "conf"
 
 # Launchers that are Hydra's once their package is installed.
 PACKAGES = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}
-NO_KNOBS = ("folder", "resume", "trust", "verbose", "test", "repeat", "folds", "on_error")  # of how a run is run
 HELP = """Train one variant:   python train.py [group=choice ...] [knob=value ...]
 Sweep over several:  python train.py -m activation=relu,tanh depth=1,2,4
 
@@ -79,14 +79,13 @@ def build(node: DictConfig, **offers):
         raise cause from None
 
 
-def knob_values(cfg: DictConfig) -> dict:
-    """The flat values and the choices of groups: what differs between runs, as plain data."""
-    raw = OmegaConf.to_container(cfg, resolve=True)
-    values = {k: v for k, v in raw.items() if not isinstance(v, dict) and k not in NO_KNOBS}
+def hyperparameters_of(cfg: DictConfig, overrides: list[str]) -> dict:
+    """Return what TensorBoard's HPARAMS tab shows of a run, as plain data."""
+    raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     if cfg.resume:  # what was chosen at the start
         choices = OmegaConf.load(Path(cfg.folder) / ".hydra" / "hydra.yaml").hydra.runtime.choices
-    return {**{k: v for k, v in choices.items() if "/" not in k and v}, **values}
+    return hyperparameters(raw, resolved, dict(choices), set(resume.typed(overrides)), CONF)
 
 
 def wants_test(cfg: DictConfig) -> bool:
@@ -106,9 +105,9 @@ def command(overrides: list[str]) -> str:
 
 
 def say_notes(cfg: DictConfig, overrides: list[str]) -> None:
-    """A line for every typed knob that does nothing."""
-    raw = OmegaConf.to_container(cfg, resolve=True)
-    for line in knobs.notes(resume.typed(overrides), raw, OmegaConf.to_yaml(cfg), CONF):
+    """Log a line for every option that was given and does nothing."""
+    raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
+    for line in knobs.notes(resume.typed(overrides), resolved, read_options(raw), CONF):
         log.info(line)
 
 

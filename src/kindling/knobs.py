@@ -64,6 +64,11 @@ CHOICES = {
     "pictures": ["none", "final", "series"],
     "loss": ["auto", "bce", "cross_entropy", "mse", "hinge", "perceptron"],
 }
+# Options that a model of ours reads for the layers of hidden_sizes alone.
+OF_HIDDEN_LAYERS = {
+    **dict.fromkeys(("Deep", "WideDeep"), ("activation", "dropout", "batch_norm")),
+    "CNN": ("dropout",),
+}
 READ_BY_TRAIN = {"seed", "resume", "trust", "verbose", "folder", "patience", "test", "on_error"}
 
 
@@ -89,26 +94,31 @@ def check(knobs: dict) -> None:
             raise UserError(f"{name}={knobs[name]} cannot be: {name} must be {wanted}.")
 
 
-def notes(typed: dict[str, str], raw: dict, config_text: str, conf: Path) -> list[str]:
-    """A line for every knob that was typed and does nothing, and every value that outlives its group.
+def notes(typed: dict[str, str], config: dict, read: set[str], conf: Path) -> list[str]:
+    """Return a line for every option that was given and does nothing, and every value that outlives its group.
 
     Args:
-        typed: what stands on the command line, key -> value.
-        raw: the composed config, as plain data, interpolations resolved.
-        config_text: the composed config as yaml, interpolations as they are.
+        typed: the overrides, key -> value.
+        config: the composed config, as plain data, interpolations resolved.
+        read: the top-level keys that reach something that is built.
         conf: the folder of the groups.
     """
-    lines = ["note: lr=0, so no weight will move"] if raw.get("lr") == 0 else []
-    sized = raw.get("hidden_sizes") is not None and "${hidden_sizes}" in config_text
-    for knob in typed:
-        if knob in raw and not isinstance(raw[knob], dict) and not (conf / knob).is_dir() and knob not in READ_BY_TRAIN:
-            if f"${{{knob}}}" not in config_text:
-                model = raw.get("model", {}).get("_target_", "")
-                lines.append(f"note: {knob}={typed[knob]} has no effect here, nothing in this run reads it ({model})")
-            elif knob == "degree" and raw.get("features") != "polynomial":
-                lines.append(f"note: degree={typed[knob]} has no effect, it is of features=polynomial")
-            elif sized and knob in ("depth", "width"):
-                lines.append(f"note: {knob}={typed[knob]} has no effect, hidden_sizes replaces depth and width")
+    raw, model = config, (config.get("model") or {}).get("_target_", "")
+    lines = ["note: lr=0, so no weight will move"] if raw.get("lr") == 0 and "lr" in read else []
+    sizes = raw.get("hidden_sizes") if "hidden_sizes" in read else None
+    for name in (name for name in typed if name in raw and name not in READ_BY_TRAIN):
+        if (isinstance(raw[name], dict) or (conf / name).is_dir()) and name != "optimizer":
+            continue
+        why = None
+        if name not in read:
+            why = f"nothing in this run reads it ({model})"
+        elif name == "degree" and raw.get("features") != "polynomial":
+            why = "it is of features=polynomial"
+        elif sizes is not None and name in ("depth", "width"):
+            why = "hidden_sizes replaces depth and width"
+        elif sizes == [] and name in OF_HIDDEN_LAYERS.get(model.removeprefix(f"{__package__}.models."), ()):
+            why = "hidden_sizes=[] leaves no hidden layer"
+        lines += [f"note: {name}={typed[name]} has no effect here, {why}"] if why else []
     debug = conf / "debug" / f"{typed.get('debug')}.yaml"
     meant = yaml.safe_load(debug.read_text()) or {} if debug.is_file() else {}
     for group, choice in typed.items():

@@ -95,8 +95,10 @@ def direction_for(monitor: str, own: dict[str, bool], said: dict[str, set[bool |
     of_metric, by_name = said.get(name.lower(), set()) - {None}, direction(monitor)
     found = {"max" if higher else "min" for higher in of_metric} or {by_name}
     if len(found) > 1 or None in found:
+        metrics = f" The model's metrics are {', '.join(own)}." if own else ""
         raise UserError(
-            f"monitor={monitor}: its name does not tell whether higher or lower is better. Say mode=max or mode=min."
+            f"monitor={monitor}: the name does not tell whether higher or lower is better.{metrics} "
+            "Say mode=max or mode=min if it is right."
         )
     chosen = found.pop()
     if monitor not in (VAL_LOSS, TRAIN_LOSS):

@@ -5,6 +5,7 @@ import time
 
 import pytorch_lightning as pl
 
+from kindling.monitor import TRAIN_LOSS, VAL_LOSS, logged_as
 from kindling.records import AfterEpoch
 
 
@@ -43,9 +44,9 @@ class ProgressLine(AfterEpoch):
     def _draw(self, trainer: pl.Trainer, share: float) -> None:
         if not trainer.is_global_zero:
             return
-        names = dict.fromkeys(["train/loss", "val/loss", "val/accuracy", self.monitor])
         metrics = trainer.callback_metrics
-        shown = "".join(f"  {name} {float(metrics[name]):.4g}" for name in names if name in metrics)
+        names = [logged_as(name, metrics) for name in (TRAIN_LOSS, VAL_LOSS, "val/accuracy", self.monitor)]
+        shown = "".join(f"  {name} {float(metrics[name]):.4g}" for name in dict.fromkeys(names) if name)
         epochs = trainer.current_epoch + share
         of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
         self.drawn = time.monotonic()

@@ -26,6 +26,7 @@ from kindling.stopping import Divergence
 
 log = logging.getLogger("kindling")
 
+PLAIN = (bool, int, float, str)
 NEVER_DEFINED = (
     "was undefined (not a finite number) in every epoch, so no epoch is the best. AUROC, for example, needs validation "
     "samples of every class: monitor another value, or give validation more samples with data.val_share=..."
@@ -90,8 +91,8 @@ class Run:
         self.started = time.monotonic()
         return self
 
-    def begin(self, trainer: pl.Trainer, model: pl.LightningModule, data, knobs: dict, config: str) -> None:
-        """Say what will be trained; record the knobs (flat, for TensorBoard's HPARAMS tab) and the resolved config."""
+    def begin(self, trainer: pl.Trainer, model: pl.LightningModule, data, options: dict, config: str) -> None:
+        """Say what will be trained; record the hyperparameters (options and the module's own) and the config."""
         self.trainer, self.model, self.data = trainer, model, data
         if trainer.max_epochs and 0 < trainer.max_epochs < self.recorded:
             raise UserError(
@@ -103,8 +104,9 @@ class Run:
         rows = {stage: len(y) for stage, (_, y) in getattr(data, "rows", {}).items()}
         of = "  ".join(f"{n:,} {stage}" for stage, n in rows.items()) + " rows" if rows else type(data).__name__
         log.info(f"{of}  {type(model).__name__} with {self.params:,} parameters  on {trainer.strategy.root_device}")
+        own = {} if isinstance(model, Model) else {k: v for k, v in model.hparams.items() if isinstance(v, PLAIN)}
         for logger in trainer.loggers:
-            logger.log_hyperparams(knobs)
+            logger.log_hyperparams(options | own)
         if not self.resume:
             log_text(trainer.loggers, "config", f"```yaml\n{config}\n```")
 

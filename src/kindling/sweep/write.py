@@ -20,8 +20,10 @@ from torch.utils.tensorboard.summary import hparams, text
 
 from kindling import cli
 from kindling.data import Data
+from kindling.hyperparameters import hyperparameters
 from kindling.monitor import TRAIN_LOSS
 from kindling.result import result, write_counts, write_json
+from kindling.resume import typed
 from kindling.run import NEVER_DEFINED, best_scalars
 from kindling.sweep.compose import Job
 from kindling.sweep.events import record, scalar_records
@@ -129,7 +131,7 @@ def _checkpoints(folder: Path, m: int, records: Records, stack: Stack, data: Dat
 
 def _events(folder: Path, job: Job, config: str, events: list[np.ndarray], outcome: dict, stage: str) -> None:
     """As kindling.loggers.TensorBoard and a run's end write them."""
-    knobs = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in knobs_of(job).items()}
+    knobs = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in hyperparameters_of(job).items()}
     _, start, end = hparams(knobs, {})
     values = [Summary.Value(tag=name, simple_value=value) for name, value in best_scalars(outcome["metrics"]).items()]
     now = time.time()
@@ -146,10 +148,9 @@ def _events(folder: Path, job: Job, config: str, events: list[np.ndarray], outco
         file.writelines([*map(record, parts), *events, *map(record, last)])
 
 
-def knobs_of(job: Job) -> dict:
-    """What kindling.cli.knob_values gives of a single run."""
-    values = {k: v for k, v in job.resolved.items() if not isinstance(v, dict) and k not in cli.NO_KNOBS}
-    return {**{k: v for k, v in job.choices.items() if "/" not in k and v}, **values}
+def hyperparameters_of(job: Job) -> dict:
+    """Return what kindling.cli.hyperparameters_of gives of a single run."""
+    return hyperparameters(job.raw, job.resolved, job.choices, set(typed(job.overrides)), cli.CONF)
 
 
 @lru_cache(maxsize=64)
