@@ -83,7 +83,6 @@ class BestAndLast(SavesInTime):
                 "weights": {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()},
             }
         self.undefined = None if self.best else name
-        self.save_if_due(trainer)
 
     def _is_better(self, score: float | None, validated: bool) -> bool:
         """Whether this epoch is the best so far. An epoch with the monitored value gives way only to a better one."""

@@ -14,7 +14,7 @@ log = logging.getLogger("kindling")
 VAL_LOSS, TRAIN_LOSS = "val/loss", "train/loss"
 STAGES = {
     **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("val", "valid", "validation", "eval", "dev"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
 # Common names of metrics, as single words. Tasks state the direction of their own metrics beside the definition.

@@ -36,7 +36,9 @@ class Records(AfterEpoch):
 
     def __init__(self, folder: str):
         self.path = Path(folder) / "metrics.csv"
+        self.columns: list[str] = []
         self.rows: list[dict] = []
+        self.writes_lr: bool | None = None  # unless the module logs it
         self.loggers: list[Logger] = []
         self.seconds, self.started = 0.0, time.monotonic()
         self.file = None
@@ -49,7 +51,9 @@ class Records(AfterEpoch):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         metrics = plain(trainer.callback_metrics)
         logged_by_module = trainer.logged_metrics
-        if trainer.optimizers and "lr" not in logged_by_module:
+        if self.writes_lr is None:
+            self.writes_lr = bool(trainer.optimizers) and "lr" not in logged_by_module
+        if self.writes_lr:
             metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
             if not isinstance(pl_module, Model):
                 pl_module.log("lr", metrics["lr"])
@@ -57,9 +61,9 @@ class Records(AfterEpoch):
             return
         epoch = trainer.current_epoch + 1
         row = {"epoch": epoch, "step": trainer.global_step, **metrics}
-        new_column = not self.rows or row.keys() - self.rows[0].keys()
         self.rows.append(row)
-        if new_column:
+        if row.keys() - set(self.columns):
+            self.columns = list(dict.fromkeys([*self.columns, *row]))
             self._rewrite()
         else:
             self.writer.writerow(row)
@@ -78,25 +82,28 @@ class Records(AfterEpoch):
 
     def state_dict(self) -> dict:
         marks = {type(logger).__name__: logger.mark() for logger in self.loggers if isinstance(logger, Rewinds)}
-        return {"rows": self.rows, "marks": marks, "seconds": self.seconds + time.monotonic() - self.started}
+        return {
+            "columns": self.columns,
+            "rows": self.rows,
+            "marks": marks,
+            "seconds": self.seconds + time.monotonic() - self.started,
+        }
 
     def load_state_dict(self, state_dict: dict) -> None:
-        self.rows, self.seconds = state_dict["rows"], state_dict["seconds"]
+        self.columns, self.rows, self.seconds = (state_dict[name] for name in ("columns", "rows", "seconds"))
 
     def _rewrite(self) -> None:
-        """Write the whole file anew, by renaming, and open it to append; columns are all that any row has."""
-        columns = list(dict.fromkeys(name for row in reversed(self.rows) for name in row))
+        """Write the whole file anew, by renaming, and open it to append."""
         part = self.path.with_suffix(".csv.part")
         with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns)
+            writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(self.rows)
         if self.file:
             self.file.close()
         os.replace(part, self.path)
-        self.rows[0] = dict.fromkeys(columns) | self.rows[0]
         self.file = self.path.open("a", newline="", encoding="utf-8")
-        self.writer = csv.DictWriter(self.file, columns)
+        self.writer = csv.DictWriter(self.file, self.columns)
 
     def _log(self, metrics: dict, step: int) -> None:
         for logger in self.loggers:

@@ -74,7 +74,10 @@ class Run:
             )
         self.best_checkpoint, self.trust = self.folder / "checkpoints" / "best.ckpt", trust
         # Records of epochs that the checkpoint does not have are written again.
-        records = load(self.checkpoint, trust)["callbacks"].get("Records", {}) if resume else {}
+        state = load(self.checkpoint, trust) if resume else {}
+        records = state.get("callbacks", {}).get("Records", {})
+        epochs = state["loops"]["fit_loop"]["epoch_progress"]["current"] if resume else {}
+        self.in_epoch = epochs.get("ready") != epochs.get("processed")  # whether it was stopped within an epoch
         self.recorded = len(records.get("rows", ()))
         self.seconds = records.get("seconds", 0.0)  # of the parts before
         self.marks = records.get("marks", {})  # logger's class name -> where its files ended
@@ -104,6 +107,11 @@ class Run:
         rows = {stage: len(y) for stage, (_, y) in getattr(data, "rows", {}).items()}
         of = "  ".join(f"{n:,} {stage}" for stage, n in rows.items()) + " rows" if rows else type(data).__name__
         log.info(f"{of}  {type(model).__name__} with {self.params:,} parameters  on {trainer.strategy.root_device}")
+        if self.in_epoch and not isinstance(model, Model):
+            log.info(
+                f"resumed within epoch {self.recorded + 1}: what {type(model).__name__} logs as means of that epoch is "
+                "of its remaining batches alone"
+            )
         own = {} if isinstance(model, Model) else {k: v for k, v in model.hparams.items() if isinstance(v, PLAIN)}
         for logger in trainer.loggers:
             logger.log_hyperparams(options | own)

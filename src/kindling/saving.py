@@ -34,25 +34,39 @@ class SavesInTime(Checkpoint, ABC):
         if threading.current_thread() is threading.main_thread():
             self.handlers = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # The state at the end of the epoch before. There, in on_train_epoch_end, Lightning has not yet logged what a
+        # module logs of the whole epoch, nor moved its schedulers, and a resumed run would do neither.
+        progress = trainer.fit_loop.epoch_progress
+        for counts in (progress.total, progress.current):
+            counts.ready -= 1  # this epoch has not begun
+        try:
+            self._save_if_due(trainer)
+        finally:
+            for counts in (progress.total, progress.current):
+                counts.ready += 1
+
     def on_train_batch_end(self, trainer: pl.Trainer, *_) -> None:
-        # The last batch's checkpoint would come before the epoch's validation: that one is written at the epoch's end.
-        if not trainer.is_last_batch:
-            self.save_if_due(trainer)
+        if not trainer.is_last_batch:  # the last batch's would come before the epoch's validation
+            self._save_if_due(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._save(trainer)
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
+        self._end_at_signal(trainer)
 
-    def save_if_due(self, trainer: pl.Trainer) -> None:
-        """For a subclass to call at an epoch's end, when it has seen the epoch's metrics."""
+    def _save_if_due(self, trainer: pl.Trainer) -> None:
+        due = self.signal is not None or time.monotonic() - self.saved_at > self.every_seconds
+        if trainer.strategy.reduce_boolean_decision(due, all=False):
+            self._save(trainer)
+        self._end_at_signal(trainer)
+
+    def _end_at_signal(self, trainer: pl.Trainer) -> None:
         # All processes do the same, whichever got the signal.
         if trainer.strategy.reduce_boolean_decision(self.signal is not None, all=False):
-            self._save(trainer)
             # Never trainer.should_stop: it closes the epoch, and a resumed run would lose the rest of it.
             raise KeyboardInterrupt
-        if trainer.strategy.reduce_boolean_decision(time.monotonic() - self.saved_at > self.every_seconds, all=False):
-            self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
         self.save(trainer)

@@ -30,8 +30,8 @@ from torchmetrics.classification import MulticlassAccuracy
 from kindling import cli
 from kindling.data.loader import Pixels
 from kindling.device import _has_bfloat16, auto
-from kindling.models import CNN
 from kindling.loggers import TensorBoard
+from kindling.models import CNN
 from kindling.run import Run
 
 PROJECT = Path(__file__).parents[2]

@@ -35,8 +35,8 @@ from torchmetrics.classification import BinaryAccuracy, BinaryAUROC, BinaryF1Sco
 
 from kindling import cli
 from kindling.data import Data, Examples
-from kindling.models import Deep
 from kindling.loggers import TensorBoard
+from kindling.models import Deep
 from kindling.run import Run
 
 PROJECT = Path(__file__).parents[2]

@@ -13,6 +13,8 @@ from pytorch_lightning.plugins.precision import Precision
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch.optim import Optimizer
 
+from kindling.data.base import Data
+
 # What a subclass may have for itself, of all that Lightning and our base class define: it is called once an epoch or
 # less often, or does the same for each mini-batch.
 ALLOWED = {
@@ -24,6 +26,10 @@ ALLOWED = {
         for stage in ("validation", "test", "predict")
         for when in ("start", "end", "epoch_start", "epoch_end", "batch_start", "batch_end")
     ),
+}
+ALLOWED_DATA = {  # the same of a data set
+    *("load", "facts", "prepare_data", "setup", "teardown", "state_dict", "load_state_dict"),
+    *("val_dataloader", "test_dataloader", "predict_dataloader"),
 }
 # Lightning's callbacks that do the same whether a training step takes one mini-batch or several.
 EPOCH_CALLBACKS = {
@@ -63,16 +69,17 @@ def why_single_batches(module: pl.LightningModule, base: type) -> str | None:
     Args:
         base: the class whose own methods are made for several; one that a subclass overrides has to be in ALLOWED.
     """
-    trainer = module.trainer
-    if getattr(trainer.datamodule, "chunk", "off") == "off":
+    trainer, data = module.trainer, module.trainer.datamodule
+    if not isinstance(data, Data) or data.chunk == "off":
         return "chunk=off"
     for flag, neutral in COUNTING.items():
         if getattr(trainer, flag) not in (neutral, None):
             return f"trainer.{flag} acts on single batches"
-    between = type(module).__mro__[: type(module).__mro__.index(base)]
-    for name in (name for cls in between for name in vars(cls) if not name.startswith("_")):
-        if name not in ALLOWED and name in dir(base):
-            return f"{type(module).__name__} has its own {name}"
+    for kind, own, allowed in ((type(module), base, ALLOWED), (type(data), Data, ALLOWED_DATA)):
+        between = kind.__mro__[: kind.__mro__.index(own)]
+        for name in (name for cls in between for name in vars(cls) if not name.startswith("_")):
+            if name not in allowed and name in dir(own):
+                return f"{kind.__name__} has its own {name}"
     optimizer = module.configure_optimizers()
     if type(optimizer) not in OPTIMIZERS:
         return f"{type(optimizer).__name__} is not known to allow more"

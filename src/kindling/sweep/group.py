@@ -76,9 +76,6 @@ class Keep(SavesInTime):
         super().__init__(every_seconds)
         self.path = path
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.save_if_due(trainer)
-
     def save(self, trainer: pl.Trainer) -> None:
         part = self.path.with_suffix(".part")
         trainer.save_checkpoint(part)

@@ -1,0 +1,92 @@
+"""Ordinary LightningModules, as users bring them: nothing of Kindling's in them."""
+
+import pytorch_lightning as pl
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits as bce
+from torchmetrics import MeanSquaredError, Metric
+from torchmetrics.classification import BinaryF1Score
+
+
+class Logs(pl.LightningModule):
+    """Logs its losses under the names it is given; an empty name is not logged."""
+
+    def __init__(self, input_shape, train="train_loss", val="val_loss", test="test_loss", hidden=4, rate=0.1):
+        super().__init__()
+        self.save_hyperparameters(ignore=["input_shape"])
+        self.names = {"train": train, "val": val, "test": test}
+        self.net = torch.nn.Sequential(
+            torch.nn.Linear(input_shape[0], hidden), torch.nn.Tanh(), torch.nn.Linear(hidden, 1)
+        )
+
+    def _step(self, batch, stage):
+        loss = bce(self.net(batch[0]), batch[1])
+        if self.names[stage]:
+            self.log(self.names[stage], loss, on_step=False, on_epoch=True)
+        return loss
+
+    def training_step(self, batch, batch_idx):
+        return self._step(batch, "train")
+
+    def validation_step(self, batch, batch_idx):
+        self._step(batch, "val")
+
+    def test_step(self, batch, batch_idx):
+        self._step(batch, "test")
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), self.hparams.rate)
+
+
+class Torchmetrics(Logs):
+    """Has a metric whose name says nothing, and one whose class says that lower is better."""
+
+    def __init__(self, input_shape):
+        super().__init__(input_shape)
+        self.val_quality, self.val_gap = BinaryF1Score(), MeanSquaredError()
+
+    def validation_step(self, batch, batch_idx):
+        super().validation_step(batch, batch_idx)
+        preds = self.net(batch[0]).sigmoid()
+        for name in ("val_quality", "val_gap"):
+            metric: Metric = getattr(self, name)
+            metric(preds, batch[1])
+            self.log(name, metric)
+
+
+class TwoOptimizers(pl.LightningModule):
+    """Optimizes by hand and logs nothing, as a GAN in a tutorial does."""
+
+    def __init__(self, input_shape):
+        super().__init__()
+        self.automatic_optimization = False
+        self.one, self.other = torch.nn.Linear(input_shape[0], 1), torch.nn.Linear(input_shape[0], 1)
+
+    def training_step(self, batch, batch_idx):
+        for net, optimizer in zip((self.one, self.other), self.optimizers(), strict=True):
+            optimizer.zero_grad()
+            self.manual_backward(bce(net(batch[0]), batch[1]))
+            optimizer.step()
+
+    def validation_step(self, batch, batch_idx):
+        self.one(batch[0])
+
+    def configure_optimizers(self):
+        return [torch.optim.SGD(net.parameters(), 0.1) for net in (self.one, self.other)]
+
+
+class KeepsObject(Logs):
+    """Keeps a module among its hyperparameters, so that its checkpoints hold more than plain data."""
+
+    def __init__(self, input_shape, criterion=None):
+        super().__init__(input_shape)
+        self.save_hyperparameters({"criterion": criterion or torch.nn.BCELoss()})
+
+
+class Evil:
+    """Runs a program when it is unpickled: writes a file of this name."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
