@@ -74,12 +74,16 @@ class TwoOptimizers(pl.LightningModule):
         return [torch.optim.SGD(net.parameters(), 0.1) for net in (self.one, self.other)]
 
 
-class KeepsObject(Logs):
-    """Keeps a module among its hyperparameters, so that its checkpoints hold more than plain data."""
+class Recipe:
+    """An object of the user's own."""
 
-    def __init__(self, input_shape, criterion=None):
+
+class KeepsObject(Logs):
+    """Keeps an object among its hyperparameters, so that its checkpoints hold more than plain data."""
+
+    def __init__(self, input_shape):
         super().__init__(input_shape)
-        self.save_hyperparameters({"criterion": criterion or torch.nn.BCELoss()})
+        self.save_hyperparameters({"recipe": Recipe()})
 
 
 class Evil:

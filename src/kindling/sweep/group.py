@@ -16,6 +16,7 @@ from kindling.data.loader import TensorLoader
 from kindling.device import choose_threads
 from kindling.quiet import silence
 from kindling.run import mode_of
+from kindling.saved import load
 from kindling.saving import SavesInTime
 from kindling.stopping import constant_loss
 from kindling.sweep.compose import Job
@@ -53,13 +54,14 @@ def train(group: Group, folder: Path) -> None:
     trainer = cli.build(node, model=model, data=data, callbacks=own, logger=[])
     module, loader, validation = _module(group, data, trainer)
     before = choose_threads(trainer, module, data, SHORT_TOGETHER)
-    if checkpoint.exists():
+    trust, resumed = first.resolved["trust"], checkpoint if checkpoint.exists() else None
+    if resumed:
+        load(checkpoint, trust)  # refuses before Lightning opens it
         log.info(f"going on with {group}")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
-            resumed = checkpoint if checkpoint.exists() else None
-            trainer.fit(module, loader, validation, ckpt_path=resumed, weights_only=True)
+            trainer.fit(module, loader, validation, ckpt_path=resumed, weights_only=not trust)
     except SystemExit as error:  # Lightning's, of a KeyboardInterrupt
         raise KeyboardInterrupt from error
     finally:

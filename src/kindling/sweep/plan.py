@@ -57,10 +57,13 @@ def effective(resolved: dict) -> dict:
     model = dict(nodes.get("model", {}))
     if model.get("hidden_sizes") is not None:
         model |= {"depth": None, "width": None}  # are not read then
+    callbacks = dict(nodes.get("callbacks") or {})
+    if callbacks.get("checkpoints"):
+        callbacks["checkpoints"] = {k: v for k, v in callbacks["checkpoints"].items() if k != "trust"}
     data = dict(nodes.get("data", {}))
     if data.get("features", "polynomial") != "polynomial":
         data["degree"] = None
-    return {**nodes, "model": model, "data": data, "seed": resolved.get("seed")}
+    return {**nodes, "model": model, "data": data, "callbacks": callbacks, "seed": resolved.get("seed")}
 
 
 def code_version() -> str:
