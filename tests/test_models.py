@@ -106,9 +106,32 @@ def test_batch_norm_stands_before_every_hidden_activation():
         assert [i + 1 for i in norms] == [i for i, kind in enumerate(kinds) if kind is nn.ReLU]
 
 
-def test_batch_norm_refuses_a_batch_of_one_row_before_training(run):
-    with pytest.raises(UserError, match=r"batch_size=613 leaves a batch of one row \(614 rows\)"):
-        run("batch_norm=true", "batch_size=613")
+@pytest.fixture
+def fifty_one(tmp_path):
+    """Overrides for 51 training samples."""
+    rows = "\n".join(f"{i / 9},{i % 2}" for i in range(51))
+    (tmp_path / "51.csv").write_text(f"x,y\n{rows}\n")
+    own = ["data=csv", f"data.path={tmp_path / '51.csv'}", "data.val_share=0", "data.test_share=0"]
+    return [*own, "batch_norm=true", "epochs=1"]
+
+
+@pytest.mark.parametrize(("size", "passes"), [(50, 1), (38, 3), (1, 1)])
+def test_batch_norm_refuses_a_batch_of_one_sample_before_training(run, fifty_one, size, passes):
+    message = rf"batch_size={size} leaves a batch of 1 \({51 * passes} samples an epoch\)"
+    with pytest.raises(UserError, match=message):
+        run(*fifty_one, f"batch_size={size}", f"data.passes={passes}")
+
+
+@pytest.mark.parametrize(("size", "passes"), [(51, 1), (50, 2), ("full", 1)])
+def test_batch_norm_trains_where_no_batch_has_one_sample(run, fifty_one, size, passes):
+    assert run(*fifty_one, f"batch_size={size}", f"data.passes={passes}")["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_batch_norm_looks_at_the_share_of_every_process(fifty_one, shell):
+    refused = shell("train.py", *fifty_one, "batch_size=48", "trainer=ddp_cpu")
+    assert refused.returncode == 2
+    assert "leaves a batch of 3 shared among 2 processes" in refused.stderr
 
 
 def test_a_model_is_abstract_until_it_has_forward():

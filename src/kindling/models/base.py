@@ -180,9 +180,17 @@ class Model(pl.LightningModule, ABC):
         data = self.trainer.datamodule
         if not getattr(data, "rows", None) or not any(isinstance(m, torch.nn.BatchNorm1d) for m in self.modules()):
             return
-        rows, size = len(data.rows["train"][1]), data.batch_size
-        if size == 1 or (size != "full" and rows % size == 1):
+        num_samples, processes = len(data.rows["train"][1]), self.trainer.world_size
+        size = num_samples if data.batch_size == "full" else data.batch_size
+        least = smallest_batch(num_samples * data.passes, size)
+        if least // processes < 2:
+            shared = f" shared among {processes} processes" if processes > 1 else ""
             raise UserError(
-                f"batch_norm=true needs two rows a batch, and batch_size={size} leaves a batch of one row "
-                f"({rows} rows): choose another batch_size."
+                f"batch_norm=true needs two samples in every batch, and batch_size={data.batch_size} leaves a batch of "
+                f"{least}{shared} ({num_samples * data.passes} samples an epoch): choose another batch_size."
             )
+
+
+def smallest_batch(num_samples: int, batch_size: int) -> int:
+    """Return the number of samples in an epoch's smallest mini-batch."""
+    return min(num_samples, num_samples % batch_size or batch_size)

@@ -78,8 +78,11 @@ def why_by_model(model: pl.LightningModule, data: pl.LightningDataModule, patien
     batch = len(x) if data.batch_size == "full" else data.batch_size
     if batch * sum(p.numel() for p in model.parameters()) > SHORT:
         return "a step is so long that it gains nothing by it"
-    if any(isinstance(layer, nn.BatchNorm1d) for layer in model.modules()) and (batch == 1 or len(x) % batch == 1):
-        return "batch norm needs two rows a batch"
+    if any(isinstance(layer, nn.BatchNorm1d) for layer in model.modules()) and 1 in (
+        batch,
+        len(x) * data.passes % batch,
+    ):
+        return "batch norm needs two samples in every batch"
     if patience is not None and not len(data.rows["val"][1]):
         return "patience needs validation rows"
     return _why_random(model, x) or (None if layers_of(model) else _why_vmap(model, x))
