@@ -68,12 +68,12 @@ def cut(text: str) -> str:
 
 
 def texts_of(cells: pd.Series) -> tuple[np.ndarray, list[str]]:
-    """Return the different texts of a column, in the order of the file and without white space around them.
+    """Return which of the different texts of a column each cell has (N,), -1 for an empty one, and these texts.
 
-    With them, which of them each cell has (N,); -1 for an empty cell.
+    They are without white space around them.
     """
-    codes, found = pd.factorize(cells)
+    categorical = isinstance(cells.dtype, pd.CategoricalDtype)
+    codes, found = (cells.cat.codes, cells.cat.categories) if categorical else pd.factorize(cells)
     stripped = [str(text).strip() for text in found]
-    texts = [text for text in dict.fromkeys(stripped) if text]
-    place = {text: i for i, text in enumerate(texts)}
-    return np.array([*(place.get(text, -1) for text in stripped), -1])[codes], texts
+    place = {text: i for i, text in enumerate(text for text in dict.fromkeys(stripped) if text)}
+    return np.array([*(place.get(text, -1) for text in stripped), -1])[codes], list(place)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from kindling import UserError
-from kindling.data.cells import MARKERS, cut, to_number
+from kindling.data.cells import BOOLEANS, MARKERS, cut, to_number
 from kindling.data.names import as_option, shown
 from kindling.data.read import CsvFile
 
@@ -19,7 +19,9 @@ MOST_NAMES = 100
 
 
 class Labels:
-    """The sorted classes of the training file: numbers if all cells are (1 and 1.0 are one class), else texts.
+    """The sorted classes of the training file, whose test file may spell them otherwise.
+
+    All cells are numbers (1 and 1.0 are one class), or all are booleans (true and TRUE are one), or they are texts.
 
     Args:
         names: of the classes, each as the file spells it first.
@@ -32,11 +34,13 @@ class Labels:
         codes, texts = source.texts(frame, target)
         refuse_gap(source, target, codes < 0)
         texts = [texts[code] for code in np.unique(codes)]
-        numbers = [to_number(text, source.decimal) for text in texts]
-        self.numeric = None not in numbers
+        if all(to_number(text, source.decimal) is not None for text in texts):
+            self.key = lambda text: to_number(text, source.decimal)
+        else:
+            self.key = str.lower if all(text.lower() in BOOLEANS for text in texts) else str
         spelling: dict = {}
-        for key, text in zip(numbers if self.numeric else texts, texts, strict=True):
-            spelling.setdefault(key, text)
+        for text in texts:
+            spelling.setdefault(self.key(text), text)
         self.keys = sorted(spelling)
         self.names = [spelling[key] for key in self.keys]
         folded = [name.casefold() for name in self.names]
@@ -57,8 +61,7 @@ class Labels:
         codes, texts = source.texts(frame, target)
         refuse_gap(source, target, codes < 0)
         place = {key: i for i, key in enumerate(self.keys)}
-        keys = [to_number(text, source.decimal) for text in texts] if self.numeric else texts
-        found = np.array([place.get(key, -1) for key in keys])[codes]
+        found = np.array([place.get(self.key(text), -1) for text in texts])[codes]
         if (found < 0).any():
             row = int((found < 0).argmax())
             where = f"{cut(texts[codes[row]])!r} in the target {target!r}, line {source.line_of(row)}"
@@ -112,7 +115,8 @@ def _guess_one(source: CsvFile, frame: pd.DataFrame, target: str) -> tuple[str, 
                 f"{source.path} has {len(kinds)} different texts in the target {target!r}, in {rows.sum()} rows: names "
                 "rather than classes. Choose another data.target, or say data.task=multiclass."
             )
-        return "binary" if len(kinds) == 2 else "multiclass", f"text of {len(kinds)} kinds"
+        kinds = {text.lower() if text.lower() in BOOLEANS else text for text in (texts[kind] for kind in kinds)}
+        return "binary" if len(kinds) == 2 else "multiclass", f"text of {len(kinds)} kind{'s' * (len(kinds) != 1)}"
     distinct = len(set(numbers))
     if distinct <= 2:
         return "binary", f"a number of {distinct} values"

@@ -51,7 +51,7 @@ def as_option(option: str, text: str) -> str:
 
 def reads_as(name: str, value) -> bool:
     """Whether Python or YAML turns the text `name` into `value`, of the same type."""
-    for read in (int, float, yaml.safe_load):
+    for read in (int, float) if "#" in name else (int, float, yaml.safe_load):  # YAML takes # for a comment
         try:
             found = read(name)
         except (ValueError, yaml.YAMLError):

@@ -80,10 +80,11 @@ class CsvFile:
             row = int(odd.argmax())
             text = str(frame[column].iloc[row]).strip()
             commas = ", in a file with decimal commas" if to_number(text) is not None else ""
+            rare = len(text) <= 20 and 2 * odd.sum() <= len(odd)
+            count = f"count it as missing with {as_option('data.missing', text)}, " if rare else ""
             raise UserError(
                 f"{self.path} has text in column {column!r}, line {self.line_of(row)}: {cut(text)!r}{commas}. A number "
-                f"is wanted: mend it, count it as missing with {as_option('data.missing', cut(text))}, or leave an "
-                f"input out with {as_option('data.drop', column)}."
+                f"is wanted: mend it, {count}or leave an input out with {as_option('data.drop', column)}."
             )
         if self.missing:
             values = np.where(np.isin(values, [v for v in self.missing if not isinstance(v, str)]), np.nan, values)
@@ -110,7 +111,8 @@ class CsvFile:
                     header.file, sep=header.separator, decimal=self.decimal, encoding=header.encoding,
                     skiprows=header.skip, header=0, names=header.names, nrows=nrows,
                     index_col=False, low_memory=False, skipinitialspace=True,
-                    dtype=dict.fromkeys(labels, str), keep_default_na=False, na_values=marks,
+                    dtype=dict.fromkeys(labels, "category" if nrows is None else str),
+                    keep_default_na=False, na_values=marks,
                 )  # fmt: skip
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
             self._refuse_uneven_lines()
