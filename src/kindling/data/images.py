@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from kindling import UserError
-from kindling.data.base import Data, Examples
+from kindling.data.base import Data
 from kindling.data.download import fetch, read_checked
+from kindling.data.examples import Examples
 from kindling.files import PROJECT, candidates, find
 
 

@@ -4,7 +4,8 @@ import pandas as pd
 import torch
 from torch import Generator, Tensor
 
-from kindling.data.base import Data, Examples
+from kindling.data.base import Data
+from kindling.data.examples import Examples
 from kindling.files import find
 
 # Rows (counted from 0) of the 768 that the lecture's file lacks.

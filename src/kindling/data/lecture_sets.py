@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from kindling import UserError
-from kindling.data.base import Data, Examples
+from kindling.data.base import Data
+from kindling.data.examples import Examples
 from kindling.files import find
 
 

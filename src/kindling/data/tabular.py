@@ -7,7 +7,8 @@ import pandas as pd
 import torch
 
 from kindling import UserError
-from kindling.data.base import Data, Examples
+from kindling.data.base import Data
+from kindling.data.examples import Examples
 from kindling.data.labels import Labels, guess, may_be_classes, refuse_gap
 from kindling.data.names import reads_as, resolve, shown, words_for
 from kindling.data.read import CsvFile, open_csv

@@ -155,7 +155,8 @@ def mosaic(maps: Tensor, rows: int, gap: int = 4) -> Tensor:
     """Maps (K, H, W), each scaled to 0 to 1, side by side in so many rows; between them is NaN."""
     k, height, width = maps.shape
     low, high = (end.view(k, 1, 1) for end in maps.flatten(1).aminmax(dim=1))
-    maps = torch.where(high > low, (maps - low) / (high - low).clamp(min=1e-12), 0.0)
+    constant = high - low <= 1e-6 * torch.maximum(low.abs(), high.abs())  # up to float32's rounding
+    maps = torch.where(constant, 0.0, (maps - low) / (high - low))
     columns = math.ceil(k / rows)
     out = torch.full((rows * (height + gap), columns * (width + gap)), math.nan)
     for i, one in enumerate(maps):
