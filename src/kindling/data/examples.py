@@ -8,6 +8,9 @@ from torch import Tensor
 from kindling import UserError
 from kindling.tasks import TASKS
 
+LARGEST = 1e150  # whose square is a finite float64
+INTEGERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
 
 @dataclass
 class Examples:
@@ -76,13 +79,11 @@ def _wrong_x(x) -> tuple[str, str] | None:
     if x.dim() < 2 or not x.numel() or not (x.is_floating_point() or (x.dtype == torch.uint8 and x.dim() == 4)):
         hint = "; x.float() makes numbers of them" if x.dim() > 1 and x.dtype in INTEGERS else ""
         return f"x as {_described(x)}", wanted + hint
-    if x.is_floating_point() and x.isinf().any():
-        row, *place = x.isinf().nonzero()[0].tolist()
-        return f"an infinite value in row {row} of x, at {place}", "finite numbers, and NaN for a missing one"
+    if x.is_floating_point() and (x.abs() > LARGEST).any():
+        row, *place = (x.abs() > LARGEST).nonzero()[0].tolist()
+        value = x[(row, *place)].item()
+        return f"{value:g} in row {row} of x, at {place}", f"numbers up to {LARGEST:g}, and NaN for a missing one"
     return None
-
-
-INTEGERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def _wrong_y(y, examples: Examples) -> tuple[str, str] | None:
@@ -92,7 +93,7 @@ def _wrong_y(y, examples: Examples) -> tuple[str, str] | None:
         fits = isinstance(y, Tensor) and y.dim() == 1 and y.dtype == torch.int64
     else:
         outputs = {"binary": "1", "multilabel": "labels", "regression": "outputs"}[task]
-        numbers = "finite numbers" if task == "regression" else "0 and 1"
+        numbers = f"up to {LARGEST:g}" if task == "regression" else "0 and 1"
         wanted = f"a tensor of floating point numbers (N, {outputs}), {numbers}, for task={task}"
         fits = isinstance(y, Tensor) and y.dim() == 2 and y.shape[1] > 0 and y.is_floating_point()
         fits = fits and (task != "binary" or y.shape[1] == 1)
@@ -101,7 +102,7 @@ def _wrong_y(y, examples: Examples) -> tuple[str, str] | None:
     if task == "multiclass":
         odd = (y < 0) | (y >= len(names))
     else:
-        odd = ~y.isfinite() if task == "regression" else (y != 0) & (y != 1)
+        odd = ~(y.abs() <= LARGEST) if task == "regression" else (y != 0) & (y != 1)
     if odd.any():
         row = odd.nonzero()[0].tolist()
         return f"{y[tuple(row)].item():g} in row {row[0]} of y", wanted

@@ -13,6 +13,7 @@ import pandas as pd
 
 from kindling import UserError
 from kindling.data.cells import MARKERS, cut, is_decimal_comma, texts_of, to_number, to_numbers
+from kindling.data.examples import LARGEST
 from kindling.data.header import Header, read_header, refuse_no_header
 from kindling.data.names import as_option, reads_as
 
@@ -88,10 +89,12 @@ class CsvFile:
             )
         if self.missing:
             values = np.where(np.isin(values, [v for v in self.missing if not isinstance(v, str)]), np.nan, values)
-        infinite = np.isinf(values)
-        if infinite.any():
-            place = f"column {column!r}, line {self.line_of(int(infinite.argmax()))}"
-            raise UserError(f"{self.path} has an infinite value in {place}: mend it, or leave the cell empty.")
+        large = np.abs(values) > LARGEST
+        if large.any():
+            row = int(large.argmax())
+            what = "an infinite value" if np.isinf(values[row]) else f"{values[row]:g}, a value too large,"
+            place = f"in column {column!r}, line {self.line_of(row)}"
+            raise UserError(f"{self.path} has {what} {place}: mend it, or leave the cell empty.")
         if np.isnan(values).all():
             hint = f"leave it out with {as_option('data.drop', column)}"
             raise UserError(f"{self.path} has no value in column {column!r}: {hint}.")
@@ -107,16 +110,18 @@ class CsvFile:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", pd.errors.ParserWarning)  # all rows longer than the header
-                return pd.read_csv(
+                frame = pd.read_csv(
                     header.file, sep=header.separator, decimal=self.decimal, encoding=header.encoding,
                     skiprows=header.skip, header=0, names=header.names, nrows=nrows,
                     index_col=False, low_memory=False, skipinitialspace=True,
-                    dtype=dict.fromkeys(labels, "category" if nrows is None else str),
+                    dtype=dict.fromkeys(labels, str),
                     keep_default_na=False, na_values=marks,
                 )  # fmt: skip
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
             self._refuse_uneven_lines()
             raise UserError(f"{self.path} is no CSV: {error}") from error
+        # Each text once. Not by dtype="category" above, with which pandas makes 7 of 007.
+        return frame.assign(**{name: frame[name].astype("category") for name in labels}) if nrows is None else frame
 
     def _notice_decimal_commas(self, frame: pd.DataFrame) -> bool:
         for name in frame.columns if self.decimal == "." else ():
