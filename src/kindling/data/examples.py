@@ -79,8 +79,9 @@ def _wrong_x(x) -> tuple[str, str] | None:
     if x.dim() < 2 or not x.numel() or not (x.is_floating_point() or (x.dtype == torch.uint8 and x.dim() == 4)):
         hint = "; x.float() makes numbers of them" if x.dim() > 1 and x.dtype in INTEGERS else ""
         return f"x as {_described(x)}", wanted + hint
-    if x.is_floating_point() and (x.abs() > LARGEST).any():
-        row, *place = (x.abs() > LARGEST).nonzero()[0].tolist()
+    large = x.abs() > min(LARGEST, torch.finfo(x.dtype).max) if x.is_floating_point() else torch.zeros(1)
+    if large.any():
+        row, *place = large.nonzero()[0].tolist()
         value = x[(row, *place)].item()
         return f"{value:g} in row {row} of x, at {place}", f"numbers up to {LARGEST:g}, and NaN for a missing one"
     return None
@@ -102,7 +103,7 @@ def _wrong_y(y, examples: Examples) -> tuple[str, str] | None:
     if task == "multiclass":
         odd = (y < 0) | (y >= len(names))
     else:
-        odd = ~(y.abs() <= LARGEST) if task == "regression" else (y != 0) & (y != 1)
+        odd = ~(y.abs() <= min(LARGEST, torch.finfo(y.dtype).max)) if task == "regression" else (y != 0) & (y != 1)
     if odd.any():
         row = odd.nonzero()[0].tolist()
         return f"{y[tuple(row)].item():g} in row {row[0]} of y", wanted

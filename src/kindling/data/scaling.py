@@ -52,8 +52,9 @@ def standard(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     Args:
         dtype: of the values before they were made float64.
     """
-    varies = ~is_constant(x, dtype)
-    return torch.where(varies, x.mean(0), x[0]), torch.where(varies, 1 / x.std(0, correction=0), 0.0)
+    varies, first = ~is_constant(x, dtype), x[0]
+    x = x - first  # near a huge offset the sum of the values themselves would lose digits
+    return torch.where(varies, first + x.mean(0), first), torch.where(varies, 1 / x.std(0, correction=0), 0.0)
 
 
 def minmax(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
