@@ -72,6 +72,12 @@ def test_rounding_is_no_variation_in_columns_and_features():
     assert not is_constant(sums + torch.arange(10)[:, None] * 1e-14, sums.dtype).item()
 
 
+def test_the_decision_surface_has_room_around_a_constant_column(warm, run, tmp_path):
+    words = ["data=csv", f"data.path={warm['path']}", "data.target=y", "model=linear", "epochs=1", "pictures=final"]
+    assert run(*words)["status"] == "finished"  # a warning of Matplotlib would be an error here
+    assert (tmp_path / "run" / "surface.png").exists()
+
+
 def test_many_constant_columns_are_one_line(caplog):
     with caplog.at_level("INFO", "kindling"):
         column_transform(torch.ones(5, 30), "standard")

@@ -16,7 +16,7 @@ class Own(Data):
         return self.returned
 
 
-X = torch.randn(20, 2)
+X = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
 YES, REAL, CLASS = (X[:, :1] > 0).float(), 2 * X[:, :1], (X[:, 0] > 0).long()
 NAMES = ["a", "b"]
 NUMBERS = r"wanted is a tensor of floating point numbers \(N, columns\) or \(N, \*input_shape\), or of uint8"
@@ -31,9 +31,10 @@ BAD = {
     "weights": ((X, YES, REAL), r"a tuple of 3; wanted is kindling\.data\.Examples"),
     "weighted test rows": (Examples(X, YES, "binary", test=(X, YES, REAL)), "as test a tuple of 3; wanted is a pair"),
     "nothing": (None, "a NoneType"),
-    "an unknown task": (Examples(X, YES, "yes/no"), "task='yes/no'; wanted is one of binary, multiclass"),
+    "an unknown task": (Examples(X, YES, "yes/no"), "as task 'yes/no'; wanted is one of binary, multiclass"),
+    "weights in place of the task": (Examples(X, YES, REAL, "binary"), r"as task float32 of shape \(20, 1\)"),
     "no columns": (Examples(X[:, :0], YES, "binary"), r"x as float32 of shape \(20, 0\)"),
-    "infinite inputs": (Examples(X / 0, REAL, "regression"), r"inf in row 0 of x, at \[0\]; wanted is numbers up to"),
+    "infinite inputs": (Examples(X / 0, REAL, "regression"), r"-?inf in row 0 of x, at \[0\]; wanted is numbers up to"),
     "another length": (Examples(X, YES[:5], "binary"), "x of 20 rows and y of 5; wanted is a y for each row"),
     "flat binary targets": (Examples(X, YES[:, 0], "binary"), r"y as float32 of shape \(20,\); .*\(N, 1\), 0 and 1"),
     "whole binary targets": (Examples(X, YES.long(), "binary"), r"y as int64 of shape \(20, 1\)"),

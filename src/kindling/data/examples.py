@@ -51,8 +51,8 @@ def check_examples(examples: Examples, name: str) -> None:
 
     if not isinstance(examples, Examples):
         refuse(_described(examples), "kindling.data.Examples(x, y, task, ...)")
-    if examples.task not in TASKS:
-        refuse(f"task={examples.task!r}", f"one of {', '.join(TASKS)}")
+    if not isinstance(examples.task, str) or examples.task not in TASKS:
+        refuse(f"as task {_described(examples.task)}", f"one of {', '.join(TASKS)}")
     pairs = {"": (examples.x, examples.y)}
     if examples.test is not None:
         if not isinstance(examples.test, tuple | list) or len(examples.test) != 2:
@@ -118,4 +118,4 @@ def _described(value) -> str:
         return f"{str(value.dtype).removeprefix('torch.')} of shape {tuple(value.shape)}"
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"
-    return f"a {type(value).__name__}"
+    return repr(value) if isinstance(value, str) else f"a {type(value).__name__}"

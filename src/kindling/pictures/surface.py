@@ -47,8 +47,9 @@ def plane(data, columns: tuple[str, str] | None = None, side: int = 100) -> Plan
     raw = raw.double()
     ends = []
     for place in places:
-        low, high = raw[:, place][~raw[:, place].isnan()].aminmax()
-        ends += [low.item() - 0.05 * (high - low).item(), high.item() + 0.05 * (high - low).item()]
+        low, high = (end.item() for end in raw[:, place][~raw[:, place].isnan()].aminmax())
+        room = max(0.05 * (high - low), 1e-9 * max(abs(low), abs(high))) or 0.5  # a constant column has a width, too
+        ends += [low - room, high + room]
     x = raw.nanmedian(0).values.repeat(side * side, 1)
     x[:, places[0]] = torch.linspace(*ends[:2], side, dtype=x.dtype).repeat(side)
     x[:, places[1]] = torch.linspace(*ends[2:], side, dtype=x.dtype).repeat_interleave(side)
