@@ -8,11 +8,7 @@ from sklearn.metrics import r2_score
 
 from kindling.data import Data, Examples, Table
 from kindling.data.scaling import apply_transform, column_transform, is_constant
-from kindling.doctor.facts import scales
-from kindling.leaderboard.effects import _explained
-from kindling.leaderboard.line import fit_line
 from kindling.metrics import r2
-from kindling.pictures.surface import mosaic
 
 
 class Own(Data):
@@ -72,12 +68,6 @@ def test_rounding_is_no_variation_in_columns_and_features():
     assert not is_constant(sums + torch.arange(10)[:, None] * 1e-14, sums.dtype).item()
 
 
-def test_the_decision_surface_has_room_around_a_constant_column(warm, run, tmp_path):
-    words = ["data=csv", f"data.path={warm['path']}", "data.target=y", "model=linear", "epochs=1", "pictures=final"]
-    assert run(*words)["status"] == "finished"  # a warning of Matplotlib would be an error here
-    assert (tmp_path / "run" / "surface.png").exists()
-
-
 def test_many_constant_columns_are_one_line(caplog):
     with caplog.at_level("INFO", "kindling"):
         column_transform(torch.ones(5, 30), "standard")
@@ -107,30 +97,6 @@ def test_a_constant_target_keeps_its_unit_and_is_said(caplog, scale_target):
     shift = data.rows["test"][1].item() - data.rows["train"][1][0].item()
     assert shift == pytest.approx(1.0, rel=1e-6)
     assert "constant in the training rows: the target" in caplog.text
-
-
-def test_the_linear_baseline_ignores_a_constant_column():
-    x = torch.randn(50, 2)
-    y = 2 * x[:, :1] + 1
-    x[:, 1] = 36.6
-    facts = {"task": "regression", "input_shape": [2], "num_outputs": 1}
-    new = torch.tensor([[1.0, 36.7]])
-    assert fit_line(facts, x, y)(new).item() == pytest.approx(3.0, abs=1e-4)
-
-
-def test_the_doctor_compares_the_scales_of_columns_that_vary():
-    x = torch.randn(40, 3)
-    x[:, 2] = 36.6
-    data = Own(Examples(x, x[:, :1], "regression"), scale="none")
-    data.setup()
-    assert scales(data)[0] < 2
-
-
-def test_effects_and_maps_that_differ_by_rounding_alone_show_nothing():
-    assert _explained({"a": [0.1, 0.1, 0.1], "b": [0.1, 0.1 + 1e-17, 0.1]}) == 0.0
-    flat = torch.full((1, 4, 4), 36.6)
-    flat[0, 0, 0] = torch.nextafter(flat[0, 0, 0], torch.tensor(99.0))
-    assert mosaic(flat, 1, gap=1).max() == 0
 
 
 def test_r2_of_a_constant_target_is_undefined_and_others_are_scikit_learn_s():
