@@ -54,6 +54,7 @@ def test_a_yaml_file_s_yes_and_no_are_names_too(tmp_path):
         ({"target": "last", "drop": "nam"}, "has no column 'nam'"),
         ({}, r"has a column 'null', and data\.target=null means the last one"),
         ({"target": "last", "drop": HEADER[:-1]}, "has no column besides last: nothing to predict from"),
+        ({"target": "last", "class_names": ["a", "a"]}, "data.class_names has 'a' twice"),
         ({"target": "last", "class_names": [True, False]}, "data.class_names has true, a value of YAML and not a name"),
     ],
 )

@@ -104,6 +104,8 @@ def guess(source: CsvFile, frame: pd.DataFrame, targets: list[str]) -> str:
 
 
 def _guess_one(source: CsvFile, frame: pd.DataFrame, target: str) -> tuple[str, str]:
+    if frame[target].dtype.kind in "iuf":  # not read as text, because there are many different numbers
+        return "regression", f"a number of {frame[target].nunique()} values"
     codes, texts = source.texts(frame, target)
     kinds, rows = np.unique(codes[codes >= 0], return_counts=True)
     numbers = [to_number(texts[kind], source.decimal) for kind in kinds]

@@ -109,6 +109,8 @@ class Table(Data):
         if not self.class_names:
             return found
         names = words_for(_listed(self.class_names), "data.class_names")
+        if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+            raise UserError(f"data.class_names has {twice[0]!r} twice: give every class a name of its own.")
         if len(names) != len(found):
             raise UserError(
                 f"data.class_names has {len(names)} names, {', '.join(targets)} has {len(found)} values: "
