@@ -128,3 +128,4 @@ def test_missing_is_the_empty_cell_the_usual_marks_among_numbers_and_what_is_nam
 def test_a_number_that_is_named_as_missing_is_so_among_texts_too(load):
     x = load('a,y\n"1,000",0\n"-9",1\n"-9.0",0\n', missing=[-9]).x
     assert torch.equal(x.isnan(), torch.tensor([[False], [True], [True]]))
+    assert load("a,y\n1,0\n-9,1\n-9.0,0\n", missing=["-9", None, True]).x.isnan().tolist() == [[False], [True], [True]]

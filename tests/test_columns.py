@@ -48,6 +48,7 @@ def test_a_yaml_file_s_yes_and_no_are_names_too(tmp_path):
         ({"target": "Last"}, "has no column 'Last'.* Did you mean 'last'"),
         ({"target": False}, "has no column 'false'"),
         ({"target": ["last", "last"]}, "data.target names the column 'last' twice"),
+        ({"target": [2019, 2020], "task": "binary"}, r"data\.task=binary wants one target, data\.target has 2"),
         ({"target": 2020, "drop": [2020]}, "data.drop names '2020', which is the target"),
         ({"target": "last", "drop": [2019, "2019"]}, "data.drop names the column '2019' twice"),
         ({"target": 2020, "zero_is_missing": [2020]}, "data.zero_is_missing names '2020', which is the target"),

@@ -88,7 +88,8 @@ class CsvFile:
                 f"is wanted: mend it, {count}or leave an input out with {as_option('data.drop', column)}."
             )
         if self.missing:
-            values = np.where(np.isin(values, [v for v in self.missing if not isinstance(v, str)]), np.nan, values)
+            named = [to_number(str(value)) for value in self.missing]
+            values = np.where(np.isin(values, [number for number in named if number is not None]), np.nan, values)
         large = np.abs(values) > LARGEST
         if large.any():
             row = int(large.argmax())

@@ -67,11 +67,13 @@ class Table(Data):
         columns = [name for name in header if name not in targets and name not in dropped]
         if not columns:
             raise UserError(f"{self.path} has no column besides {', '.join(targets)}: nothing to predict from.")
-        one = len(targets) == 1
-        classes = self.task in ("binary", "multiclass") or (
-            self.task == "auto" and one and may_be_classes(source, targets[0])
-        )
-        spelled = targets[:1] if classes else []
+        one, classes = len(targets) == 1, self.task in ("binary", "multiclass")
+        if classes and not one:
+            raise UserError(
+                f"data.task={self.task} wants one target, data.target has {len(targets)}: name one of them."
+            )
+        auto = self.task == "auto" and one and may_be_classes(source, targets[0])
+        spelled = targets if classes or auto else []
         frame = source.read([*columns, *targets], spelled)
         task = guess(source, frame, targets) if self.task == "auto" else self.task
         labels = Labels(source, frame, targets[0], task) if task in ("binary", "multiclass") else None
