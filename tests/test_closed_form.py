@@ -60,3 +60,10 @@ def test_with_a_covariance_each_it_is_quadratic_discriminant_analysis(run, tmp_p
 def test_what_it_cannot_set_is_refused(run, words, message):
     with pytest.raises(UserError, match=message):
         run(*words, "epochs=1", *(f"+{word}" for word in SETTING))
+
+
+def test_a_constant_column_is_refused(run, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(f"{i % 9},36.6,{i % 2}\n" for i in range(40)))
+    words = ["data=csv", f"data.path={tmp_path / 't.csv'}", *(f"+{word}" for word in SETTING)]
+    with pytest.raises(UserError, match="closed_form cannot use a column that is constant"):
+        run(*words, "model=logistic", "epochs=1")

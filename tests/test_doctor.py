@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -136,3 +137,9 @@ def test_a_perceptron_that_has_separated_its_rows_is_well(run):
     assert result["metrics"]["train/accuracy"] == 1
     assert result["epochs"] < 100
     assert not any("lr" in line for line in result["advice"])
+
+
+def test_the_scales_compared_are_those_of_columns_that_vary():
+    x = torch.randn(40, 3)
+    x[:, 2] = 36.6
+    assert facts.scales(SimpleNamespace(rows={"train": (x, x)}, examples=SimpleNamespace(columns=[])))[0] < 2

@@ -2,6 +2,7 @@
 
 import struct
 
+import numpy as np
 import pytest
 import torch
 from conftest import PROJECT, compose_config
@@ -139,3 +140,20 @@ def test_trainer_auto_computes_images_in_bfloat16_where_the_cpu_has_it(monkeypat
         monkeypatch.setattr("kindling.device._has_bfloat16", lambda has=has: has)
         trainer = auto(model, data, precision=asked, logger=False, default_root_dir=tmp_path)
         assert trainer.precision == expected
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": np.zeros((3, 4, 4))}, "lacks x_train or x_test: wanted is an .npz with bytes x_train"),
+        ({"x_train": np.zeros((3, 4, 4)), "x_test": np.zeros((3, 4, 4))}, r"x_train as float64 of shape \(3, 4, 4\)"),
+        ({"x_train": np.zeros((3, 4, 4, 3), "u1"), "x_test": np.zeros((3, 4, 4), "u1")}, r"shape \(3, 4, 4, 3\)"),
+    ],
+)
+def test_an_archive_of_other_arrays_is_refused(tmp_path, arrays, message):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(UserError, match=message):
+        ImageArchive(str(tmp_path / "a.npz")).setup()
+    (tmp_path / "a.npz").write_bytes(b"no archive")
+    with pytest.raises(UserError, match="cannot be read"):
+        ImageArchive(str(tmp_path / "a.npz")).setup()

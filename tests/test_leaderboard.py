@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import compose_config
 from omegaconf import OmegaConf
 from scipy import stats
@@ -20,8 +21,9 @@ from kindling import UserError, cli
 from kindling import evaluate as evaluate_module
 from kindling.leaderboard import Leaderboard, make_board
 from kindling.leaderboard.board import rank
-from kindling.leaderboard.effects import effects, robust_limits
+from kindling.leaderboard.effects import _explained, effects, robust_limits
 from kindling.leaderboard.jobs import read_jobs
+from kindling.leaderboard.line import fit_line
 from kindling.leaderboard.noise import permutation_p
 
 SEEDS = [-0.002, -0.001, 0.0, 0.001, 0.002]  # what they do to a score
@@ -370,3 +372,16 @@ def test_every_line_of_the_csv_has_a_cell_for_every_column(job, sweep):
     with (sweep / "leaderboard.csv").open(encoding="utf-8") as file:
         lengths = {len(line) for line in csv.reader(file)}
     assert len(lengths) == 1
+
+
+def test_the_linear_baseline_ignores_a_constant_column():
+    x = torch.randn(50, 2)
+    y = 2 * x[:, :1] + 1
+    x[:, 1] = 36.6
+    facts = {"task": "regression", "input_shape": [2], "num_outputs": 1}
+    new = torch.tensor([[1.0, 36.7]])
+    assert fit_line(facts, x, y)(new).item() == pytest.approx(3.0, abs=1e-4)
+
+
+def test_scores_that_differ_by_rounding_alone_are_explained_by_nothing():
+    assert _explained({"a": [0.1, 0.1, 0.1], "b": [0.1, 0.1 + 1e-17, 0.1]}) == 0.0

@@ -276,3 +276,16 @@ def test_the_graph_of_a_model_whose_forward_reads_a_value_of_its_own_is_drawn(tm
         write_graph(writer, model, torch.randn(2, 5))
     names = {node.name for node in EventAccumulator(str(tmp_path)).Reload().Graph().node}
     assert any(name.startswith("Towers/") for name in names)
+
+
+def test_a_map_that_differs_by_rounding_alone_is_flat():
+    flat = torch.full((1, 4, 4), 36.6)
+    flat[0, 0, 0] = torch.nextafter(flat[0, 0, 0], torch.tensor(99.0))
+    assert surface.mosaic(flat, 1, gap=1).max() == 0
+
+
+def test_the_decision_surface_has_room_around_a_constant_column(run, tmp_path):
+    (tmp_path / "t.csv").write_text("a,temp,y\n" + "".join(f"{i % 9},36.6,{i % 2}\n" for i in range(40)))
+    words = ["data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y", "model=linear", "epochs=1"]
+    assert run(*words, "pictures=final")["status"] == "finished"  # a warning of Matplotlib would be an error here
+    assert (tmp_path / "run" / "surface.png").exists()

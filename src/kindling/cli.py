@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kindling import UserError, knobs, monitor, resume
+from kindling.files import PROJECT  # before Hydra may change the working folder
 from kindling.hyperparameters import hyperparameters, read_options
 
 # Before torch is imported. Its waiting threads spin for long, on a busy machine on the core that another of them needs.
@@ -30,7 +31,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 log = logging.getLogger("kindling")
 CONF = Path(sys.argv[0]).resolve().parent / "conf"
-CONF = CONF if CONF.is_dir() else Path(__file__).parents[2] / "conf"
+CONF = CONF if CONF.is_dir() else PROJECT / "conf"
 
 
 # Launchers that are Hydra's once their package is installed.

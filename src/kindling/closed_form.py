@@ -37,6 +37,8 @@ class Gaussians(pl.Callback):
                 f"closed_form wants features=none (one covariance) or features=polynomial degree=2 (each class its "
                 f"own), not features={data.features} degree={data.degree}."
             )
+        if 0 in data.transform["factor"]:
+            raise UserError("closed_form cannot use a column that is constant: leave it out with data.drop.")
         x, y = self._raw_rows(data)
         weight, bias = (quadratic if own else linear)(x, y)
         if data.examples.task == "binary":  # one logit: what class 1's is above class 0's

@@ -72,7 +72,7 @@ def ensemble(folder: Path, trust: bool = False) -> dict:
 
 def scores(model, answers, y) -> dict[str, float | None]:
     """Metrics of probabilities or values (N, num_outputs), as the model itself has them; None where not finite."""
-    import torch
+    from kindling.metrics import in_unit
 
     kind = type(model.task).__name__
     if kind == "Regression":
@@ -80,9 +80,8 @@ def scores(model, answers, y) -> dict[str, float | None]:
     else:
         answers = answers.clamp(1e-15, 1 - 1e-15)  # the loss of a certain mistake is then 35, not infinite
         logits = answers.log() if kind == "Multiclass" else answers.logit()
-    unit = 1 if model.target_std is None else torch.tensor(model.target_std)
     y = y.double() if y.is_floating_point() else y
-    values = {"loss": model.loss(logits, y), **model.task.metrics(logits * unit, y * unit)[0]}
+    values = {"loss": model.loss(logits, y), **model.task.metrics(*in_unit(logits, y, model.target_std))[0]}
     return {f"test/{name}": float(v) if math.isfinite(v) else None for name, v in values.items()}
 
 

@@ -67,12 +67,27 @@ def auroc(scores: Tensor, y: Tensor) -> Tensor:
 
 
 def r2(preds: Tensor, y: Tensor) -> Tensor:
-    """1 - residual / total squares (...), a mean over the outputs of (..., N, outputs); of a constant target 1 or 0."""
+    """1 - residual / total squares (...), a mean over the outputs of (..., N, outputs) whose targets are not constant.
+
+    NaN where all are: R2 is undefined then. (scikit-learn's r2_score has 1 or 0 there, or NaN with force_finite=False.)
+    """
     preds, y = preds.double(), y.double()
     rest = ((preds - y) ** 2).sum(-2)
     total = ((y - y.mean(-2, keepdim=True)) ** 2).sum(-2)
-    constant = (rest == 0).double()
-    return torch.where(total > 0, 1 - rest / torch.where(total > 0, total, 1.0), constant).mean(-1)
+    varies = y.amax(-2) > y.amin(-2)  # not total > 0: the mean of equal numbers is rounded
+    return torch.where(varies, 1 - rest / total, torch.nan).nanmean(-1)
+
+
+def in_unit(logits: Tensor, y: Tensor, std: list[float] | None) -> tuple[Tensor, Tensor]:
+    """Return a regression's predictions and targets in the target's unit, as float64; others unchanged.
+
+    Args:
+        std: standard deviations by which the data has divided the targets, or None.
+    """
+    if std is None:
+        return logits, y
+    unit = torch.tensor(std, device=y.device, dtype=torch.float64)
+    return logits.double() * unit, y.double() * unit
 
 
 def _order(scores: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """LightningDataModules: plain Python, usable without Hydra."""
 
-from kindling.data.base import Data, Examples
+from kindling.data.base import Data
+from kindling.data.examples import Examples
 from kindling.data.images import Idx, ImageArchive
 from kindling.data.lecture import Credit, DiabetesLecture, WeightedSum
 from kindling.data.lecture_sets import Playback, TwoInputs

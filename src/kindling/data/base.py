@@ -1,35 +1,25 @@
 """The contract of a data set: one method, `load`. Split, scaling and loaders are the same for all."""
 
+import logging
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from kindling import UserError
+from kindling.data.examples import Examples, check_examples
 from kindling.data.loader import Pixels, TensorLoader
-from kindling.data.scaling import apply_transform, column_transform, target_statistics
+from kindling.data.scaling import (
+    apply_transform,
+    column_transform,
+    is_constant,
+    rounded_target,
+    target_statistics,
+)
 from kindling.data.split import check_shares, split_by_fold, split_by_shares
 
-
-@dataclass
-class Examples:
-    """What `load` returns.
-
-    x: (N, *input_shape), float with NaN for a missing value, or uint8 for images.
-    y: (N,) class indices for multiclass, else (N, num_outputs) float.
-    test: x and y of the set's own test rows; without them a share of the rows is split off.
-    shift: pixels by which training images are moved at random.
-    """
-
-    x: Tensor
-    y: Tensor
-    task: str
-    class_names: list[str] = field(default_factory=list)
-    columns: list[str] = field(default_factory=list)
-    test: tuple[Tensor, Tensor] | None = None
-    shift: int = 0
+log = logging.getLogger("kindling")
 
 
 class Data(pl.LightningDataModule, ABC):
@@ -84,18 +74,31 @@ class Data(pl.LightningDataModule, ABC):
         if self.rows:
             return
         self.examples = examples = self.load()
-        self.rows = self._split(examples)
-        if len(self.rows["train"][1]) == 0:
-            raise UserError(f"{len(examples.y)} rows leave none to train on: lower data.val_share or data.test_share.")
-        self.transform = column_transform(self.rows["train"][0], self.scale, self.features, self.degree)
-        if examples.x.is_floating_point():  # images stay bytes in memory and are scaled by the loader
-            self.rows = {stage: (apply_transform(x, self.transform), y) for stage, (x, y) in self.rows.items()}
-        if examples.task == "regression" and self.scale_target == "none":
-            self.rows = {stage: (x, y.float()) for stage, (x, y) in self.rows.items()}
-        elif examples.task == "regression":
-            mean, std = target_statistics(self.rows["train"][1])
-            self.rows = {stage: (x, ((y - mean) / std).float()) for stage, (x, y) in self.rows.items()}
+        check_examples(examples, type(self).__name__)
+        rows = self._split(examples)
+        left = len(rows["train"][1])
+        if left < 2:
+            raise UserError(
+                f"{len(examples.y)} rows leave {left or 'none'} to train on, and it takes two: give more, or lower "
+                "data.val_share or data.test_share."
+            )
+        x = rows["train"][0]
+        self.transform = column_transform(x, self.scale, self.features, self.degree, examples.columns)
+        if x.is_floating_point():  # images stay bytes in memory and are scaled by the loader
+            rows = {stage: (apply_transform(x, self.transform), y) for stage, (x, y) in rows.items()}
+        self.rows = self._scale_targets(rows) if examples.task == "regression" else rows
+
+    def _scale_targets(self, rows: dict[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
+        y = rows["train"][1]
+        if is_constant(y.double(), y.dtype).any():
+            log.info("constant in the training rows: the target" + " (one of several)" * (y.shape[1] > 1))
+        mean, std = torch.zeros(()), torch.ones(())
+        if self.scale_target != "none":
+            mean, std = target_statistics(y)
             self.transform |= {"target_shift": mean.tolist(), "target_std": std.tolist()}
+        scaled = {stage: (x, rounded_target((y.double() - mean) / std)) for stage, (x, y) in rows.items()}
+        x, y = scaled["train"]
+        return {**scaled, "train": (x, y.float())}
 
     def facts(self) -> dict:
         """What a model needs to know of the data; a model's constructor gets those it names."""

@@ -2,14 +2,16 @@
 
 import math
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 
 from kindling import UserError
-from kindling.data.base import Data, Examples
+from kindling.data.base import Data
 from kindling.data.download import fetch, read_checked
-from kindling.data.read import PROJECT, find
+from kindling.data.examples import Examples
+from kindling.files import PROJECT, candidates, find
 
 
 class ImageArchive(Data):
@@ -17,6 +19,9 @@ class ImageArchive(Data):
 
     Args:
         shift: pixels by which training images are moved at random, anew in every epoch.
+
+    Raises:
+        UserError: the file is no such archive.
     """
 
     def __init__(self, path: str, shift: int = 0, **data):
@@ -24,9 +29,8 @@ class ImageArchive(Data):
         self.path, self.shift = path, shift
 
     def load(self) -> Examples:
-        with np.load(find(self.path)) as archive:
-            x, x_test = (torch.from_numpy(archive[f"x_{part}"])[:, None] for part in ("train", "test"))
-            y, y_test = (torch.from_numpy(archive[f"y_{part}"]).long() for part in ("train", "test"))
+        x, x_test = (torch.from_numpy(array)[:, None] for array in _arrays(self.path, "x", 3, "u"))
+        y, y_test = (torch.from_numpy(array).long() for array in _arrays(self.path, "y", 1, "iu"))
         names = [str(k) for k in range(int(y.max()) + 1)]
         return Examples(x, y, "multiclass", names, test=(x_test, y_test), shift=self.shift)
 
@@ -62,7 +66,7 @@ class Idx(Data):
         self.sources, self.shift, self.num_examples = sources, shift, num_examples
 
     def load(self) -> Examples:
-        folder = Path(self.folder) if Path(self.folder).is_dir() else PROJECT / self.folder
+        folder = next((place for place in candidates(self.folder) if place.is_dir()), PROJECT / self.folder)
         fetch(folder, self.md5, list(self.sources))
         x, y, x_test, y_test = (
             _idx(folder, f"{part}-{kind}-ubyte", self.md5.get(f"{part}-{kind}-ubyte"))
@@ -74,6 +78,22 @@ class Idx(Data):
             raise UserError(f"data.num_examples={n} cannot be: {folder} has {len(y)} training rows; null takes all.")
         x, y, test = x[:n, None], y[:n].long(), (x_test[:, None], y_test.long())
         return Examples(x, y, "multiclass", list(self.class_names), test=test, shift=self.shift)
+
+
+def _arrays(path: str, name: str, dimensions: int, kinds: str) -> list[np.ndarray]:
+    """The arrays `name`_train and `name`_test of an archive, with so many dimensions and of one of these kinds."""
+    wanted = "wanted is an .npz with bytes x_train, x_test (N, height, width) and class indices y_train, y_test (N,)"
+    try:
+        with np.load(find(path), allow_pickle=False) as archive:
+            found = {key: archive[key] for key in (f"{name}_train", f"{name}_test") if key in archive}
+    except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:  # pickled, a plain array, cut off
+        raise UserError(f"data.path={path} cannot be read ({error}): {wanted}.") from error
+    if len(found) < 2:
+        raise UserError(f"data.path={path} lacks {name}_train or {name}_test: {wanted}.")
+    for key, array in found.items():
+        if array.ndim != dimensions or array.dtype.kind not in kinds or (name == "x" and array.dtype != np.uint8):
+            raise UserError(f"data.path={path} has {key} as {array.dtype} of shape {array.shape}: {wanted}.")
+    return list(found.values())
 
 
 def _idx(folder: Path, name: str, md5: str | None) -> torch.Tensor:

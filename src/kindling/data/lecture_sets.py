@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from kindling import UserError
-from kindling.data.base import Data, Examples
-from kindling.data.read import find
+from kindling.data.base import Data
+from kindling.data.examples import Examples
+from kindling.files import find
 
 
 class TwoInputs(Data):

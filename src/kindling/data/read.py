@@ -1,143 +1,160 @@
-"""Reads other people's CSVs, or says in a sentence which file, column and line cannot be read."""
+"""Read other people's CSVs, or say in a sentence which file, column and line cannot be read."""
 
 import csv
 import logging
 import warnings
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 
 import numpy as np
 import pandas as pd
 
 from kindling import UserError
+from kindling.data.cells import MARKERS, cut, is_decimal_comma, texts_of, to_number, to_numbers
+from kindling.data.examples import LARGEST
+from kindling.data.header import Header, read_header, refuse_no_header
+from kindling.data.names import as_option, reads_as
 
 log = logging.getLogger("kindling")
-PROJECT = Path(__file__).parents[3]
-SAMPLE = 65_536  # bytes that are looked at before pandas reads the file
+SAMPLE = 1_000  # rows from which the form of the numbers is seen
 
 
-def find(path: str, knob: str = "data.path") -> Path:
-    """The file at `path`, relative to the working folder or else to the project.
+@dataclass
+class CsvFile:
+    """A table with a header, decimal points or commas.
 
-    Raises:
-        UserError: neither has it.
+    Args:
+        path: as it was given, for messages.
+        missing: cells that count as empty, as text or as a number.
     """
-    for candidate in (Path(path), PROJECT / path):
-        if candidate.is_file():
-            return candidate
-        if candidate.is_dir():
-            raise UserError(f"{knob}={path} is a folder: give the file in it.")
-    raise UserError(f"{knob}={path} is no file, neither in {Path.cwd()} nor in {PROJECT}. Give a file's path.")
 
+    path: str
+    header: Header
+    missing: tuple = ()
+    decimal: str = "."
 
-def read_csv(path: str) -> pd.DataFrame:
-    """A table with a header; commas, semicolons or tabs between, decimal points or commas, UTF-8 or Latin-1.
+    def read(self, columns: list[str], labels: list[str]) -> pd.DataFrame:
+        """Return the table, `labels` as text in the file's spelling, other columns as numbers where all cells are.
 
-    Raises:
-        UserError: the file cannot be read, is empty, is no text, has no rows, no or double names in its first line, or
-            a line with more fields than that.
-    """
-    file = find(path)
-    try:
-        with file.open("rb") as opened:
-            sample = opened.read(SAMPLE)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
-    if not sample.strip():
-        raise UserError(f"{path} is empty: a CSV with a header line and rows is wanted.")
-    if b"\0" in sample:
-        raise UserError(f"{path} is no text but binary (or UTF-16): save the table as CSV in UTF-8.")
-    try:
-        return _parsed(path, file, sample, "utf-8-sig")
-    except UnicodeDecodeError:
-        log.info(f"{path} is not UTF-8, so it is read as Latin-1")
-        return _parsed(path, file, sample, "latin-1")
+        Args:
+            columns: in which decimal commas are looked for.
 
+        Raises:
+            UserError: a line has too many or too few fields, or there are no rows.
+        """
+        refuse_no_header(self.path, self.header.names, self.sample)
+        self._notice_decimal_commas(self.sample[columns])
+        frame = self._parse(labels)
+        if self._notice_decimal_commas(frame[columns]):
+            frame = self._parse(labels)
+        if not len(frame):
+            raise UserError(f"{self.path} has a header and no rows.")
+        if frame.iloc[:, -1].isna().any():  # pandas fills a line that is too short
+            self._refuse_uneven_lines()
+        return frame
 
-def line_of(path: str, row: int) -> int:
-    """The line (from 1, the header's) of a row (from 0) of what `read_csv` returns, as an editor shows it."""
-    with find(path).open(encoding="latin-1", newline="") as opened:  # any bytes; separators and quotes are ASCII
-        lines = csv.reader(opened)
-        numbers = (lines.line_num for fields in lines if fields)
-        return next(number for i, number in enumerate(numbers) if i == row + 1)
+    @cached_property
+    def sample(self) -> pd.DataFrame:
+        """The first rows, as text."""
+        return self._parse(self.header.names, nrows=SAMPLE)
 
+    def line_of(self, row: int) -> int:
+        """Return the line (from 1) of a row (from 0) of the table, as an editor shows it."""
+        return next(line for i, (line, _) in enumerate(self._records()) if i == row + 1)
 
-def numbers(path: str, frame: pd.DataFrame, column: str) -> np.ndarray:
-    """A column as float64, missing cells as NaN.
+    def texts(self, frame: pd.DataFrame, column: str) -> tuple[np.ndarray, list[str]]:
+        """Return the different texts of a column, and which of them each cell has; -1 where there is no value."""
+        codes, texts = texts_of(frame[column])
+        gone = np.array([*(self.is_missing(text) for text in texts), True])
+        return np.where(gone[codes], -1, codes), texts
 
-    Raises:
-        UserError: a cell is text or infinite, or no cell has a value.
-    """
-    values = pd.to_numeric(frame[column], errors="coerce")
-    text = np.flatnonzero(values.isna() & frame[column].notna())
-    if len(text):
-        cell, line = frame[column].iloc[text[0]], line_of(path, text[0])
-        raise UserError(
-            f"{path} has text in column {column!r}, line {line}: {cell!r}. A number is wanted: mend it; "
-            f"an input may be left out with data.drop=[{column}]."
-        )
-    infinite = np.flatnonzero(np.isinf(values))
-    if len(infinite):
-        line = line_of(path, infinite[0])
-        raise UserError(
-            f"{path} has an infinite value in column {column!r}, line {line}: mend it, or leave the cell empty."
-        )
-    if values.isna().all():
-        raise UserError(f"{path} has no value in column {column!r}: leave it out with data.drop=[{column}].")
-    return values.to_numpy("float64")
+    def numbers(self, frame: pd.DataFrame, column: str, markers: frozenset[str] = MARKERS) -> np.ndarray:
+        """Return a column as float64, with NaN for a cell that is empty, in `missing` or one of `markers`.
 
-
-def _parsed(path: str, file: Path, sample: bytes, encoding: str) -> pd.DataFrame:
-    lines = [line for line in sample.decode(encoding, "ignore").splitlines() if line.strip()]
-    separator = max(",;\t", key=lambda mark: len(_fields(lines[0], mark)))
-    names = _fields(lines[0], separator)
-    _check_names(path, names)
-    cells = [cell for line in lines[1:20] for cell in _fields(line, separator)]
-    decimal = "," if separator != "," and any(_is_decimal_comma(cell) for cell in cells) else "."
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # all rows longer than the header
-            frame = pd.read_csv(
-                file, sep=separator, decimal=decimal, encoding=encoding, index_col=False, low_memory=False
-            )
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise UserError(_odd_line(path, file, separator, len(names)) or f"{path} is no CSV: {error}") from error
-    if not len(frame):
-        raise UserError(f"{path} has a header and no rows.")
-    return frame
-
-
-def _check_names(path: str, names: list[str]) -> None:
-    if all(_is_number(name) for name in names):
-        raise UserError(f"{path} begins with numbers ({', '.join(names[:4])}): its first line must name the columns.")
-    for i, name in enumerate(names):
-        if not name.strip():
+        Raises:
+            UserError: a cell is text or infinite, or no cell has a value.
+        """
+        values, odd = to_numbers(frame[column], self.decimal, lambda text: text in markers or self.is_missing(text))
+        if odd.any():
+            row = int(odd.argmax())
+            text = str(frame[column].iloc[row]).strip()
+            commas = ", in a file with decimal commas" if to_number(text) is not None else ""
+            rare = len(text) <= 20 and 2 * odd.sum() <= len(odd)
+            count = f"count it as missing with {as_option('data.missing', text)}, " if rare else ""
             raise UserError(
-                f"{path} has no name for column {i + 1} in its first line: name it, or delete it if it counts the rows."
+                f"{self.path} has text in column {column!r}, line {self.line_of(row)}: {cut(text)!r}{commas}. A number "
+                f"is wanted: mend it, {count}or leave an input out with {as_option('data.drop', column)}."
             )
-        if name in names[:i]:
-            raise UserError(f"{path} has two columns {name!r}: give every column a name of its own.")
+        if self.missing:
+            named = [to_number(str(value)) for value in self.missing]
+            values = np.where(np.isin(values, [number for number in named if number is not None]), np.nan, values)
+        large = np.abs(values) > LARGEST
+        if large.any():
+            row = int(large.argmax())
+            what = "an infinite value" if np.isinf(values[row]) else f"{values[row]:g}, a value too large,"
+            place = f"in column {column!r}, line {self.line_of(row)}"
+            raise UserError(f"{self.path} has {what} {place}: mend it, or leave the cell empty.")
+        if np.isnan(values).all():
+            hint = f"leave it out with {as_option('data.drop', column)}"
+            raise UserError(f"{self.path} has no value in column {column!r}: {hint}.")
+        return values
 
+    def is_missing(self, text: str) -> bool:
+        """Whether a cell counts as empty by data.missing."""
+        return any(text == v if isinstance(v, str) else reads_as(text, v) for v in self.missing)
 
-def _odd_line(path: str, file: Path, separator: str, fields: int) -> str | None:
-    with file.open(encoding="latin-1", newline="") as opened:
-        lines = csv.reader(opened, delimiter=separator)
-        for row in lines:
-            if len(row) > fields:
-                return f"{path} has {len(row)} fields in line {lines.line_num}, {fields} in its first: mend that line."
-    return None
+    def _parse(self, labels: list[str], nrows: int | None = None) -> pd.DataFrame:
+        header = self.header
+        marks = {name: {""} if name in labels else {"", *MARKERS} for name in header.names}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)  # all rows longer than the header
+                frame = pd.read_csv(
+                    header.file, sep=header.separator, decimal=self.decimal, encoding=header.encoding,
+                    skiprows=header.skip, header=0, names=header.names, nrows=nrows,
+                    index_col=False, low_memory=False, skipinitialspace=True,
+                    dtype=dict.fromkeys(labels, str),
+                    keep_default_na=False, na_values=marks,
+                )  # fmt: skip
+        except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+            self._refuse_uneven_lines()
+            raise UserError(f"{self.path} is no CSV: {error}") from error
+        # Each text once. Not by dtype="category" above, with which pandas makes 7 of 007.
+        return frame.assign(**{name: frame[name].astype("category") for name in labels}) if nrows is None else frame
 
-
-def _fields(line: str, separator: str) -> list[str]:
-    return next(csv.reader([line], delimiter=separator))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
+    def _notice_decimal_commas(self, frame: pd.DataFrame) -> bool:
+        for name in frame.columns if self.decimal == "." else ():
+            text = frame[name].dtype.kind not in "iufb"
+            if text and any(is_decimal_comma(cell, self.header.separator) for cell in texts_of(frame[name])[1]):
+                self.decimal = ","
+                log.info(f"{self.path} has decimal commas, so a point in a number stands between thousands")
+                return True
         return False
-    return True
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the number of the last line of each record, and its fields; first the header's."""
+        header = self.header
+        with header.file.open(encoding=header.encoding, newline="") as opened:
+            lines = csv.reader(islice(opened, header.skip, None), delimiter=header.separator, skipinitialspace=True)
+            for fields in lines:
+                if len(fields) > 1 or (fields and fields[0].strip()):
+                    yield header.skip + lines.line_num, fields
+
+    def _refuse_uneven_lines(self) -> None:
+        wanted = len(self.header.names)
+        for line, fields in self._records():
+            if len(fields) != wanted:
+                count = f"{len(fields)} field{'s' * (len(fields) != 1)} in line {line}, {wanted} in its first"
+                what = "delete this comment" if fields[0].startswith("#") else "mend that line"
+                raise UserError(f"{self.path} has {count}: {what}.")
 
 
-def _is_decimal_comma(cell: str) -> bool:
-    return cell.count(",") == 1 and not _is_number(cell) and _is_number(cell.replace(",", "."))
+def open_csv(path: str, missing: list | tuple = ()) -> CsvFile:
+    """Find a CSV and read its header.
+
+    Raises:
+        UserError: the file cannot be read, is empty, is no text, or its first line names no columns, or one twice.
+    """
+    return CsvFile(path, read_header(path), tuple(missing))

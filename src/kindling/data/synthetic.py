@@ -3,7 +3,8 @@
 import torch
 from torch import Generator, Tensor
 
-from kindling.data.base import Data, Examples
+from kindling.data.base import Data
+from kindling.data.examples import Examples
 
 
 class Blobs(Data):

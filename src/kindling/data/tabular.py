@@ -7,16 +7,14 @@ import pandas as pd
 import torch
 
 from kindling import UserError
-from kindling.data.base import Data, Examples
-from kindling.data.read import line_of, numbers, read_csv
+from kindling.data.base import Data
+from kindling.data.examples import Examples
+from kindling.data.labels import Labels, guess, may_be_classes, refuse_gap
+from kindling.data.names import reads_as, resolve, shown, words_for
+from kindling.data.read import CsvFile, open_csv
 from kindling.tasks import TASKS
 
 log = logging.getLogger("kindling")
-
-# Guessing the task: whole numbers are classes up to so many of them, with so many rows each.
-MOST_CLASSES, ROWS_A_CLASS = 20, 10
-# Texts are classes up to so many of them; beyond, with more of them than half the rows, they are names.
-MOST_NAMES = 100
 
 
 class Table(Data):
@@ -28,9 +26,11 @@ class Table(Data):
             the last column.
         task: "binary", "multiclass", "multilabel", "regression", or "auto": guessed from the target, and said.
         test_path: a second CSV with the same columns, used as test rows only.
-        class_names: names for the sorted values of the target; default: the values.
+        class_names: names for the sorted values of the target; default: the values, as the file spells them.
         drop: columns that are no inputs.
         zero_is_missing: columns in which 0 means that nothing was measured.
+        missing: texts and numbers that mean the same in any column, as an empty cell does. In inputs NA, NaN, null,
+            None and n/a do so without being named; in a target of classes they are classes.
 
     Raises:
         UserError: by `load`, with file, column and line.
@@ -45,6 +45,7 @@ class Table(Data):
         class_names: list[str] | None = None,
         drop: list[str] | tuple = (),
         zero_is_missing: list[str] | tuple = (),
+        missing: list | tuple = (),
         **data,
     ):
         super().__init__(**data)
@@ -52,114 +53,107 @@ class Table(Data):
             raise UserError(f"data.task={task} is unknown: choose auto, {', '.join(TASKS)}.")
         self.path, self.target, self.task, self.test_path = path, target, task, test_path
         self.class_names, self.drop, self.zero_is_missing = class_names, drop, zero_is_missing
+        self.missing = _listed(missing)
 
     def load(self) -> Examples:
-        frame = read_csv(self.path)
-        targets = self._targets(frame)
-        self._check_columns(self.path, frame, [*targets, *self.drop, *self.zero_is_missing])
-        columns = [name for name in frame.columns if name not in targets and name not in self.drop]
+        source = open_csv(self.path, self.missing)
+        header = source.header.names
+        dropped = resolve(_listed(self.drop), "data.drop", header, self.path)
+        targets = self._targets(header, dropped)
+        zeros = resolve(_listed(self.zero_is_missing), "data.zero_is_missing", header, self.path)
+        for option, names in (("data.drop", dropped), ("data.zero_is_missing", zeros)):
+            if both := [name for name in names if name in targets]:
+                raise UserError(f"{option} names {both[0]!r}, which is the target: take it out of one of the two.")
+        columns = [name for name in header if name not in targets and name not in dropped]
         if not columns:
             raise UserError(f"{self.path} has no column besides {', '.join(targets)}: nothing to predict from.")
-        task = self._guess(frame, targets) if self.task == "auto" else self.task
-        classes = self._classes(frame, targets, task)
-        test = None
-        if self.test_path:
-            rows = read_csv(self.test_path)
-            self._check_columns(self.test_path, rows, [*targets, *columns])
-            test = self._x(self.test_path, rows, columns), self._y(self.test_path, rows, targets, classes, task)
-        x, y = self._x(self.path, frame, columns), self._y(self.path, frame, targets, classes, task)
-        names = [] if task == "regression" else self.class_names or [str(name) for name in classes]
+        one, classes = len(targets) == 1, self.task in ("binary", "multiclass")
+        if classes and not one:
+            raise UserError(
+                f"data.task={self.task} wants one target, data.target has {len(targets)}: name one of them."
+            )
+        auto = self.task == "auto" and one and may_be_classes(source, targets[0])
+        spelled = targets if classes or auto else []
+        frame = source.read([*columns, *targets], spelled)
+        task = guess(source, frame, targets) if self.task == "auto" else self.task
+        labels = Labels(source, frame, targets[0], task) if task in ("binary", "multiclass") else None
+        names = [] if task == "regression" else self._names(labels.names if labels else targets, targets)
+        x, y = _x(source, frame, columns, zeros), _y(source, frame, targets, labels, task)
+        if not self.test_path:
+            return Examples(x, y, task, names, columns)
+        other = open_csv(self.test_path, self.missing)
+        for name in [*targets, *columns]:
+            resolve(name, "data.test_path", other.header.names, self.test_path)
+        if other.header.separator == source.header.separator:
+            other.decimal = source.decimal  # which the test rows alone need not show
+        rows = other.read([*columns, *targets], spelled)
+        test = _x(other, rows, columns, zeros), _y(other, rows, targets, labels, task)
         return Examples(x, y, task, names, columns, test)
 
-    def _targets(self, frame: pd.DataFrame) -> list[str]:
-        if self.target is None:
-            kept = [name for name in frame.columns if name not in self.drop]
-            log.info(f"data.target={kept[-1]}, the last column of {self.path}")
-            return kept[-1:]
-        return [self.target] if isinstance(self.target, str) else list(self.target)
-
-    def _guess(self, frame: pd.DataFrame, targets: list[str]) -> str:
-        """The task that the target's values suggest; says it, with the reason."""
-        values = frame[targets]
-        if len(targets) > 1:
-            yes_or_no = values.isin([0, 1]).all(axis=None)
-            task, why = ("multilabel", "0 or 1") if yes_or_no else ("regression", "several columns of numbers")
-        else:
-            task, why = _guess_one(values.iloc[:, 0].dropna(), self.path)
-        log.info(f"data.task={task}, as {', '.join(targets)} is {why}; say data.task=... to differ")
-        return task
-
-    def _classes(self, frame: pd.DataFrame, targets: list[str], task: str) -> list:
-        """The sorted values of the target, or the targets themselves where each is an output."""
-        if task not in ("binary", "multiclass"):
-            classes = targets
-        else:
-            self._refuse_gaps(self.path, frame, targets[0])
-            classes = sorted(frame[targets[0]].unique())
-            wanted = "2 classes" if task == "binary" else "2 classes or more"
-            if len(classes) < 2 or (task == "binary" and len(classes) > 2):
-                shown = ", ".join(str(name) for name in classes[:9])
-                raise UserError(f"task={task} needs {wanted} in {targets[0]}, {self.path} has {len(classes)}: {shown}.")
-        if self.class_names and task != "regression" and len(self.class_names) != len(classes):
+    def _targets(self, header: list[str], dropped: list[str]) -> list[str]:
+        if self.target is not None:
+            targets = resolve(self.target, "data.target", header, self.path)
+            if not targets:
+                raise UserError("data.target=[] names no column: name one, or leave it out for the last one.")
+            return targets
+        if null := [name for name in header if reads_as(name, None)]:
             raise UserError(
-                f"data.class_names has {len(self.class_names)} names, {targets[0]} has {len(classes)} values: "
-                f"{', '.join(str(name) for name in classes[:9])}."
+                f"{self.path} has a column {null[0]!r}, and data.target=null means the last one: name the target, for "
+                f"this column as 'data.target=\"{null[0]}\"'."
             )
-        return classes
+        kept = [name for name in header if name not in dropped]
+        if not kept:
+            raise UserError(f"data.drop leaves no column of {self.path}: drop fewer.")
+        log.info(f"data.target={kept[-1]}, the last column of {self.path}")
+        return kept[-1:]
 
-    def _check_columns(self, path: str, frame: pd.DataFrame, wanted: list[str]) -> None:
-        absent = [name for name in wanted if name not in frame.columns]
-        if absent:
-            raise UserError(f"{path} has no column {absent[0]!r}; its columns: {', '.join(frame.columns)}.")
-
-    def _refuse_gaps(self, path: str, frame: pd.DataFrame, target: str) -> None:
-        gaps = np.flatnonzero(frame[target].isna())
-        if len(gaps):
-            line = line_of(path, gaps[0])
+    def _names(self, found: list[str], targets: list[str]) -> list[str]:
+        if not self.class_names:
+            return found
+        names = words_for(_listed(self.class_names), "data.class_names")
+        if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+            raise UserError(f"data.class_names has {twice[0]!r} twice: give every class a name of its own.")
+        if len(names) != len(found):
             raise UserError(
-                f"{path} has no value in the target {target!r}, line {line}: fill it in, or delete the line."
+                f"data.class_names has {len(names)} names, {', '.join(targets)} has {len(found)} values: "
+                f"{shown(found)}."
             )
-
-    def _x(self, path: str, frame: pd.DataFrame, columns: list[str]) -> torch.Tensor:
-        x = np.empty((len(frame), len(columns)))  # rows together: pandas keeps columns together
-        for i, name in enumerate(columns):
-            x[:, i] = numbers(path, frame, name)
-            if name in self.zero_is_missing:
-                x[x[:, i] == 0, i] = np.nan
-        return torch.from_numpy(x)
-
-    def _y(self, path: str, frame: pd.DataFrame, targets: list[str], classes: list, task: str) -> torch.Tensor:
-        for target in targets:
-            self._refuse_gaps(path, frame, target)
-        if task in ("binary", "multiclass"):
-            codes = pd.Index(classes).get_indexer(frame[targets[0]])
-            if (codes < 0).any():
-                row = int((codes < 0).argmax())
-                raise UserError(
-                    f"{path} has {frame[targets[0]][row]!r} in the target {targets[0]!r}, line {line_of(path, row)}: "
-                    "the training rows have no such class."
-                )
-            return torch.tensor(codes).long() if task == "multiclass" else torch.tensor(codes).float()[:, None]
-        y = np.stack([numbers(path, frame, target) for target in targets], 1)
-        odd = np.argwhere((y != 0) & (y != 1))
-        if task == "multilabel" and len(odd):
-            row, column = odd[0]
-            place = f"the label {targets[column]!r}, line {line_of(path, row)}"
-            raise UserError(f"{path} has {y[row, column]:g} in {place}: task=multilabel wants 0 or 1.")
-        return torch.from_numpy(y).float() if task == "multilabel" else torch.from_numpy(y)
+        return names
 
 
-def _guess_one(values: pd.Series, path: str) -> tuple[str, str]:
-    distinct = values.nunique()
-    if values.dtype.kind not in "fiu":  # text or booleans
-        if distinct > MOST_NAMES and distinct > len(values) / 2:
-            raise UserError(
-                f"{path} has {distinct} different texts in the target {values.name!r}, in {len(values)} rows: names "
-                "rather than classes. Choose another data.target, or say data.task=multiclass."
-            )
-        return "binary" if distinct == 2 else "multiclass", f"text of {distinct} kinds"
-    if distinct <= 2:
-        return "binary", f"a number of {distinct} values"
-    if (values % 1 == 0).all() and distinct <= MOST_CLASSES and len(values) >= ROWS_A_CLASS * distinct:
-        return "multiclass", f"{distinct} whole numbers"
-    return "regression", f"a number of {distinct} values"
+def _listed(given) -> list:
+    """An option that takes a list, of which null is none and a single value one."""
+    if given is None:
+        return []
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _x(source: CsvFile, frame: pd.DataFrame, columns: list[str], zeros: list[str]) -> torch.Tensor:
+    x = np.empty((len(frame), len(columns)))  # rows together: pandas keeps columns together
+    for i, name in enumerate(columns):
+        x[:, i] = source.numbers(frame, name)
+    gaps = np.isnan(x).sum(0)
+    if gaps.any():
+        where = shown(name for name, gap in zip(columns, gaps, strict=True) if gap)
+        log.info(f"{source.path} has {gaps.sum()} cells without a value in {where}: each becomes its column's mean")
+    for i, name in enumerate(columns):
+        if name in zeros:
+            x[x[:, i] == 0, i] = np.nan
+    return torch.from_numpy(x)
+
+
+def _y(source: CsvFile, frame: pd.DataFrame, targets: list[str], labels: Labels | None, task: str) -> torch.Tensor:
+    if labels:
+        codes = torch.from_numpy(labels.codes(source, frame, targets[0]))
+        return codes.long() if task == "multiclass" else codes.float()[:, None]
+    y = np.empty((len(frame), len(targets)))
+    for i, target in enumerate(targets):
+        refuse_gap(source, target, frame[target].isna().to_numpy())
+        y[:, i] = source.numbers(frame, target, frozenset())
+        refuse_gap(source, target, np.isnan(y[:, i]))
+    odd = np.argwhere((y != 0) & (y != 1))
+    if task == "multilabel" and len(odd):
+        row, column = odd[0]
+        place = f"the label {targets[column]!r}, line {source.line_of(row)}"
+        raise UserError(f"{source.path} has {y[row, column]:g} in {place}: task=multilabel wants 0 or 1.")
+    return torch.from_numpy(y).float() if task == "multilabel" else torch.from_numpy(y)

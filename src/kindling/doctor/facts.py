@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kindling.data.features import feature_names
+from kindling.data.scaling import is_constant
 from kindling.layers import inside
 from kindling.metrics import r2
 
@@ -73,7 +74,7 @@ def scales(data) -> tuple[float, str] | None:
     if x.dim() != 2 or x.shape[1] < 2:
         return None
     deviations = x.double().std(0, correction=0)
-    some = deviations[deviations > 0]
+    some = deviations[~is_constant(x.double(), x.dtype)]
     if len(some) < 2:
         return None
     widest = int(deviations.argmax())

@@ -85,4 +85,5 @@ def _explained(scores: dict[str, list[float]]) -> float:
     mean = statistics.fmean(every)
     total = sum((score - mean) ** 2 for score in every)
     between = sum(len(group) * (statistics.fmean(group) - mean) ** 2 for group in scores.values())
-    return between / total if total > 0 else 0.0
+    same = max(every) - min(every) <= 1e-12 * max(map(abs, every))  # up to rounding
+    return 0.0 if same else between / total

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kindling.data.scaling import standard
+from kindling.metrics import in_unit
 from kindling.models import Linear
 from kindling.tasks import TASKS
 
@@ -27,12 +29,11 @@ def fit_line(facts: dict, x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
     squares' sum, which gives separable rows a minimum as well: scikit-learn's LogisticRegression(C=1e4 / N) on
     standardised columns. Full batches, in float64, by L-BFGS from zeros.
     """
-    mean, std = x.double().mean(0), x.double().std(0, correction=0)
-    std = torch.where(std > 0, std, 1.0)
+    mean, factor = standard(x.double(), x.dtype)
     model = Linear(facts["input_shape"], facts["num_outputs"], task=facts["task"]).double()
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
-    inputs, targets = (x - mean) / std, y if facts["task"] == "multiclass" else y.double()
+    inputs, targets = (x - mean) * factor, y if facts["task"] == "multiclass" else y.double()
     penalty = 0.0 if facts["task"] == "regression" else L2 / 2
     optimizer = torch.optim.LBFGS(
         model.parameters(), max_iter=MOST_STEPS, tolerance_grad=1e-8, tolerance_change=1e-14,
@@ -51,13 +52,12 @@ def fit_line(facts: dict, x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         optimizer.step(objective)
     finally:
         torch.set_num_threads(threads)
-    return lambda rows: model((rows - mean) / std).detach()
+    return lambda rows: model((rows - mean) * factor).detach()
 
 
 def scores(facts: dict, loss: str, logits: Tensor, y: Tensor, stage: str) -> dict[str, float | None]:
     """The metrics of a model with these logits, as kindling.models.Model computes them; None where not finite."""
     task = TASKS[facts["task"]]
-    unit = 1 if facts["target_std"] is None else torch.tensor(facts["target_std"])
     logits = logits.float()
-    values = {"loss": task.loss(loss)(logits, y), **task.metrics(logits * unit, y * unit)[0]}
+    values = {"loss": task.loss(loss)(logits, y), **task.metrics(*in_unit(logits, y, facts["target_std"]))[0]}
     return {f"{stage}/{name}": float(v) if math.isfinite(v) else None for name, v in values.items()}

@@ -15,6 +15,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from kindling import UserError
 from kindling.data.loader import TensorLoader
+from kindling.metrics import in_unit
 from kindling.models.chunks import backward_of, why_single_batches, zero_grad_of
 from kindling.tasks import TASKS
 
@@ -169,8 +170,7 @@ class Model(pl.LightningModule, ABC):
         if logits.device.type == "mps":  # has no 64-bit numbers
             logits, y = logits.cpu(), y.cpu()
         with torch.no_grad():
-            unit = 1 if self.target_std is None else torch.tensor(self.target_std, device=y.device)
-            metrics, counts = self.task.metrics(logits * unit, y * unit)
+            metrics, counts = self.task.metrics(*in_unit(logits, y, self.target_std))
             metrics = {"loss": self.loss(logits, y), **metrics}
         if counts is not None:
             self.counts[stage] = counts

@@ -47,8 +47,9 @@ def plane(data, columns: tuple[str, str] | None = None, side: int = 100) -> Plan
     raw = raw.double()
     ends = []
     for place in places:
-        low, high = raw[:, place][~raw[:, place].isnan()].aminmax()
-        ends += [low.item() - 0.05 * (high - low).item(), high.item() + 0.05 * (high - low).item()]
+        low, high = (end.item() for end in raw[:, place][~raw[:, place].isnan()].aminmax())
+        room = max(0.05 * (high - low), 1e-9 * max(abs(low), abs(high))) or 0.5  # a constant column has a width, too
+        ends += [low - room, high + room]
     x = raw.nanmedian(0).values.repeat(side * side, 1)
     x[:, places[0]] = torch.linspace(*ends[:2], side, dtype=x.dtype).repeat(side)
     x[:, places[1]] = torch.linspace(*ends[2:], side, dtype=x.dtype).repeat_interleave(side)
@@ -155,7 +156,8 @@ def mosaic(maps: Tensor, rows: int, gap: int = 4) -> Tensor:
     """Maps (K, H, W), each scaled to 0 to 1, side by side in so many rows; between them is NaN."""
     k, height, width = maps.shape
     low, high = (end.view(k, 1, 1) for end in maps.flatten(1).aminmax(dim=1))
-    maps = torch.where(high > low, (maps - low) / (high - low).clamp(min=1e-12), 0.0)
+    constant = high - low <= 1e-6 * torch.maximum(low.abs(), high.abs())  # up to float32's rounding
+    maps = torch.where(constant, 0.0, (maps - low) / (high - low))
     columns = math.ceil(k / rows)
     out = torch.full((rows * (height + gap), columns * (width + gap)), math.nan)
     for i, one in enumerate(maps):

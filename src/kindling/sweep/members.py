@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from kindling import losses
+from kindling.metrics import in_unit
 from kindling.models.chunks import backward_of
 from kindling.sweep.stack import Stack
 from kindling.sweep.update import Member, Part, Rates, Update
@@ -108,8 +109,7 @@ class Members(pl.LightningModule):
         if logits.device.type == "mps":
             logits, y = logits.cpu(), y.cpu()
         with torch.no_grad():
-            unit = 1 if self.target_std is None else torch.tensor(self.target_std, device=y.device)
-            metrics, counts = self.task.metrics(logits * unit, y * unit)
+            metrics, counts = self.task.metrics(*in_unit(logits, y, self.target_std))
             self.metrics[stage] = {"loss": self.loss(logits, y), **metrics}
         if counts is not None:
             self.counts[stage] = counts
