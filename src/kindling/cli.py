@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kindling import UserError, knobs, resume
+from kindling.files import PROJECT  # before Hydra may change the working folder
 
 # Before torch is imported. Its waiting threads spin for long, on a busy machine on the core that another of them needs.
 # An epoch of MNIST on 2 cores: 2.9 s with and without; beside one busy process 12 s in place of 113 s.
@@ -29,7 +30,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 log = logging.getLogger("kindling")
 CONF = Path(sys.argv[0]).resolve().parent / "conf"
-CONF = CONF if CONF.is_dir() else Path(__file__).parents[2] / "conf"
+CONF = CONF if CONF.is_dir() else PROJECT / "conf"
 
 
 HIGHER = ("accuracy", "precision", "recall", "f1", "auroc", "auroc_micro", "r2")  # metrics of which more is better

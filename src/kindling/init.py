@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from kindling import UserError
-from kindling.data.read import find
+from kindling.files import find
 
 SCHEMES = {  # of the weights of linear and convolution layers; biases become 0
     "xavier": nn.init.xavier_uniform_,  # Glorot and Bengio 2010

@@ -9,7 +9,7 @@ import torch
 from kindling import UserError
 from kindling.data.base import Data, Examples
 from kindling.data.download import fetch, read_checked
-from kindling.data.read import PROJECT, find
+from kindling.files import PROJECT, candidates, find
 
 
 class ImageArchive(Data):
@@ -62,7 +62,7 @@ class Idx(Data):
         self.sources, self.shift, self.num_examples = sources, shift, num_examples
 
     def load(self) -> Examples:
-        folder = Path(self.folder) if Path(self.folder).is_dir() else PROJECT / self.folder
+        folder = next((place for place in candidates(self.folder) if place.is_dir()), PROJECT / self.folder)
         fetch(folder, self.md5, list(self.sources))
         x, y, x_test, y_test = (
             _idx(folder, f"{part}-{kind}-ubyte", self.md5.get(f"{part}-{kind}-ubyte"))

@@ -5,7 +5,7 @@ import torch
 from torch import Generator, Tensor
 
 from kindling.data.base import Data, Examples
-from kindling.data.read import find
+from kindling.files import find
 
 # Rows (counted from 0) of the 768 that the lecture's file lacks.
 LEFT_OUT = [14, 24, 236, 259, 285, 401, 458, 517, 658]

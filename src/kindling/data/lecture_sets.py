@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from kindling import UserError
 from kindling.data.base import Data, Examples
-from kindling.data.read import find
+from kindling.files import find
 
 
 class TwoInputs(Data):

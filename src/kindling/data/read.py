@@ -9,24 +9,10 @@ import numpy as np
 import pandas as pd
 
 from kindling import UserError
+from kindling.files import find
 
 log = logging.getLogger("kindling")
-PROJECT = Path(__file__).parents[3]
 SAMPLE = 65_536  # bytes that are looked at before pandas reads the file
-
-
-def find(path: str, knob: str = "data.path") -> Path:
-    """The file at `path`, relative to the working folder or else to the project.
-
-    Raises:
-        UserError: neither has it.
-    """
-    for candidate in (Path(path), PROJECT / path):
-        if candidate.is_file():
-            return candidate
-        if candidate.is_dir():
-            raise UserError(f"{knob}={path} is a folder: give the file in it.")
-    raise UserError(f"{knob}={path} is no file, neither in {Path.cwd()} nor in {PROJECT}. Give a file's path.")
 
 
 def read_csv(path: str) -> pd.DataFrame:
