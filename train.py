@@ -3,15 +3,21 @@
 import sys
 
 try:
+    from kindling import entry
+
+    if __name__ == "__main__":
+        entry.begin()
     import hydra
 
-    from kindling import cli, resume
+    from kindling import arguments, cli, resume
 except ModuleNotFoundError as error:
-    sys.exit(
+    print(
         f"{error.name} is not installed for {sys.executable}.\n"
         "Run `make train` once, then activate its environment:\n"
-        "  source .venv/bin/activate    (Windows: .venv\\Scripts\\activate)"
+        "  source .venv/bin/activate    (Windows: .venv\\Scripts\\activate)",
+        file=sys.stderr,
     )
+    sys.exit(2)
 from omegaconf import DictConfig, OmegaConf
 
 
@@ -21,6 +27,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
 
     from kindling.run import Run
 
+    entry.hand_over()
     if cfg.resume:
         cfg, overrides = resume.resumed(cfg, overrides)
     with Run(cfg.folder, cli.command(overrides), resume=bool(cfg.resume), verbose=cfg.verbose) as run:
@@ -29,7 +36,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
         data = cli.build(cfg.data)
         model = cli.build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
         callbacks = [callback for node in cfg.callbacks.values() if node and (callback := cli.build(node))]
-        loggers = [cli.build(node, purge_step=run.purge_step) for node in cfg.logger.values()]
+        loggers = [cli.build(node, purge_step=run.purge_step) for node in (cfg.get("logger") or {}).values()]
         trainer = cli.build(cfg.trainer, model=model, data=data, callbacks=callbacks, logger=loggers)
         run.begin(trainer, model, data, cli.knob_values(cfg), OmegaConf.to_yaml(cfg, resolve=True))
         if cfg.resume:
@@ -50,5 +57,6 @@ if __name__ == "__main__":
     if {"--help", "-h"} & set(sys.argv):
         sys.exit(print(cli.help_text()))
     with cli.plain_errors():
+        arguments.check(sys.argv[1:])
         sys.argv[1:] = resume.expand(sys.argv[1:])
         main()

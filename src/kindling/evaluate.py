@@ -4,6 +4,11 @@ For a run that was trained with test=false, such as a sweep's jobs, or whose tes
 scored, on one device. The result is the one a run has at its end: test/* in result.json, and the confusion matrix.
 """
 
+from kindling import entry
+
+if __name__ == "__main__":
+    entry.begin()
+
 import json
 import logging
 import math

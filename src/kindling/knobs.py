@@ -8,6 +8,7 @@ import yaml
 
 from kindling import UserError
 from kindling.activations import canonical
+from kindling.files import find
 
 
 def _number(value) -> bool:
@@ -48,7 +49,7 @@ RULES: dict[str, tuple[str, Callable]] = {
         "default, xavier, kaiming, zeros, normal, or a .json file",
         lambda v: v in ("default", "xavier", "kaiming", "zeros", "normal") or str(v).endswith(".json"),
     ),
-    "patience": ("a whole number of epochs from 1, or null", lambda v: v is None or _whole(v, 1)),
+    "patience": ("a whole number of validations from 1, or null", lambda v: v is None or _whole(v, 1)),
     "chunk": ("auto, off, or a whole number of mini-batches from 1", lambda v: v in ("auto", "off") or _whole(v, 1)),
     "test": ("true, false or auto", lambda v: v == "auto" or isinstance(v, bool)),
     "repeat": ("a whole number from 1", lambda v: _whole(v, 1)),
@@ -63,6 +64,7 @@ CHOICES = {
     "pictures": ["none", "final", "series"],
     "loss": ["auto", "bce", "cross_entropy", "mse", "hinge", "perceptron"],
 }
+SWEEP_OPTIONS = {"repeat": "1", "folds": "null", "on_error": "continue", "sweep.name": "null"}  # and their defaults
 READ_BY_TRAIN = {"seed", "resume", "verbose", "folder", "patience", "test", "on_error"}
 
 
@@ -86,6 +88,40 @@ def check(knobs: dict) -> None:
     for name, (wanted, fits) in RULES.items():
         if name in knobs and not fits(knobs[name]):
             raise UserError(f"{name}={knobs[name]} cannot be: {name} must be {wanted}.")
+
+
+def check_files(config: dict) -> None:
+    """Refuse a file that is not there.
+
+    Args:
+        config: the composed config, as plain data.
+
+    Raises:
+        UserError: with the option that names it.
+    """
+    data = config.get("data") or {}
+    named = {f"data.{key}": data.get(key) for key in ("path", "test_path")} if _is_own(data) else {}
+    named["init"] = config.get("init") if str(config.get("init")).endswith(".json") else None
+    for option, path in named.items():
+        if path is not None:
+            find(str(path), option)
+
+
+def _is_own(node: dict) -> bool:
+    """Whether a class of this package is called; what another one takes for a path is not known."""
+    return str(node.get("_target_")).startswith(f"{__package__}.")
+
+
+def refuse_sweep_options(overrides: list[str]) -> None:
+    """Refuse an option that only a sweep reads.
+
+    Raises:
+        UserError: with -m.
+    """
+    for override in overrides:
+        name, _, value = override.lstrip("+").partition("=")
+        if name in SWEEP_OPTIONS and value.lower() != SWEEP_OPTIONS[name]:
+            raise UserError(f"{override} is of a sweep: put -m in front (-m {override} ...), or leave it out.")
 
 
 def notes(typed: dict[str, str], raw: dict, config_text: str, conf: Path) -> list[str]:

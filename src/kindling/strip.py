@@ -4,6 +4,11 @@ An extra is a module or folder of the package whose docstring starts with "An ex
 hydra_plugins where it has one. Takes neither hydra nor torch.
 """
 
+from kindling import entry
+
+if __name__ == "__main__":
+    entry.begin()
+
 import argparse
 import ast
 import re
