@@ -24,7 +24,9 @@ finally:
 def watched(tmp_path):
     def call(*words: str) -> subprocess.CompletedProcess:
         code = WATCH.format(script=(PROJECT / "train.py").as_posix(), words=list(words))
-        return subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=60
+        )
 
     return call
 
@@ -92,7 +94,7 @@ def test_outside_the_environment_it_says_how_to_activate_it(tmp_path):
         [sys.executable, "-S", str(PROJECT / "train.py")],
         cwd=tmp_path,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         env={},
         timeout=60,
     )

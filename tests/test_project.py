@@ -28,7 +28,9 @@ needs_search = pytest.mark.skipif(not (PACKAGE / "search").exists(), reason="sea
 def copy(tmp_path) -> Path:
     """The project without what git ignores."""
     command = ["git", "ls-files", "-co", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True) if shutil.which("git") else None
+    listed = (
+        subprocess.run(command, cwd=PROJECT, capture_output=True, encoding="utf-8") if shutil.which("git") else None
+    )
     target = tmp_path / "copy"
     if listed is None or listed.returncode != 0:
         ignore = shutil.ignore_patterns(".git", ".venv", "runs", "build", "__pycache__", "*.egg-info", ".*_cache")
@@ -43,7 +45,7 @@ def python(folder: Path, *words: str) -> subprocess.CompletedProcess:
     """The finished process of `python <words>` in the copy, with the copy's package."""
     env = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, *words]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=900)
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=900)
 
 
 def texts(folder: Path) -> dict[str, str]:
@@ -113,11 +115,11 @@ def test_a_renamed_project_composes_its_config_and_names_its_old_name_nowhere(co
 def test_rename_leaves_what_git_ignores_and_what_is_no_text_as_it_is(copy):
     subprocess.run(["git", "init", "-q", str(copy)], check=True)
     (copy / "runs").mkdir()
-    (copy / "runs" / "train.log").write_text(NAME)
+    (copy / "runs" / "train.log").write_text(NAME, encoding="utf-8")
     (copy / "picture.png").write_bytes(b"\xff\x00" + NAME.encode())
     (copy / "windows.txt").write_bytes(f"{NAME}\r\n{NAME.capitalize()}\r\n".encode())
     assert python(copy, "-m", f"{NAME}.rename", "two_words").returncode == 0
-    assert (copy / "runs" / "train.log").read_text() == NAME
+    assert (copy / "runs" / "train.log").read_text(encoding="utf-8") == NAME
     assert (copy / "picture.png").read_bytes() == b"\xff\x00" + NAME.encode()
     assert (copy / "windows.txt").read_bytes() == b"two_words\r\nTwoWords\r\n"
 
@@ -146,7 +148,7 @@ def test_strip_lists_the_extras_and_refuses_everything_else(copy):
 def test_strip_refuses_an_extra_that_something_needs_and_says_what(copy, path, text, message):
     shutil.rmtree(copy / "src" / NAME / "pictures", ignore_errors=True)  # needs it too
     file = copy / path.format(name=NAME)
-    file.write_text(text.format(name=NAME))
+    file.write_text(text.format(name=NAME), encoding="utf-8")
     before = texts(copy)
     refused = python(copy, "-m", f"{NAME}.strip", "confusion")
     assert (refused.returncode, message.format(name=NAME) in refused.stderr) == (2, True), refused.stderr
@@ -155,16 +157,18 @@ def test_strip_refuses_an_extra_that_something_needs_and_says_what(copy, path, t
 
 @needs_strip
 def test_a_stripped_project_trains_without_the_extra(copy):
-    (copy / "tests" / "test_confusion.py").write_text("")
-    (copy / "conf" / "model" / "matrix.yaml").write_text(f"# a call\n_target_: {NAME}.confusion.text\nnames: []\n")
+    (copy / "tests" / "test_confusion.py").write_text("", encoding="utf-8")
+    (copy / "conf" / "model" / "matrix.yaml").write_text(
+        f"# a call\n_target_: {NAME}.confusion.text\nnames: []\n", encoding="utf-8"
+    )
     without_confusion(copy)
     for path in (f"src/{NAME}/confusion.py", "tests/test_confusion.py", "conf/model/matrix.yaml"):
         assert not (copy / path).exists()
-    assert f"{NAME}.confusion" not in (copy / "conf" / "config.yaml").read_text()
+    assert f"{NAME}.confusion" not in (copy / "conf" / "config.yaml").read_text(encoding="utf-8")
     trained = python(copy, "train.py", "epochs=1", "trainer=cpu")
     assert trained.returncode == 0, trained.stderr
     (result,) = (copy / "runs").glob("*/*/result.json")
-    assert json.loads(result.read_text())["status"] == "finished"
+    assert json.loads(result.read_text(encoding="utf-8"))["status"] == "finished"
     assert not (result.parent / "confusion_matrix.png").exists()
 
 
@@ -172,7 +176,7 @@ def test_a_stripped_project_trains_without_the_extra(copy):
 @needs_search
 def test_strip_refuses_what_a_plugin_imports(copy):
     shutil.rmtree(copy / "src" / NAME / "search")
-    with (copy / f"src/hydra_plugins/{NAME}_search/__init__.py").open("a") as plugin:
+    with (copy / f"src/hydra_plugins/{NAME}_search/__init__.py").open("a", encoding="utf-8") as plugin:
         plugin.write(f"from {NAME}.sweep.grid import through\n")
     before = texts(copy)
     refused = python(copy, "-m", f"{NAME}.strip", "sweep")
@@ -187,7 +191,7 @@ def test_strip_refuses_what_a_plugin_imports(copy):
 @pytest.mark.parametrize("extras", [["search"], ["search", "sweep"]], ids=" ".join)
 def test_an_extra_goes_with_its_plugin_its_tests_and_what_chooses_it(copy, extras):
     own = copy / "conf/experiment/own.yaml"  # with nothing else among its defaults, and no settings of the search
-    own.write_text("# @package _global_\ndefaults:\n  - override /hydra/sweeper: optuna\n\nlr: 0.5\n")
+    own.write_text("# @package _global_\ndefaults:\n  - override /hydra/sweeper: optuna\n\nlr: 0.5\n", encoding="utf-8")
     for extra in extras:
         stripped = python(copy, "-m", f"{NAME}.strip", extra)
         assert stripped.returncode == 0, stripped.stderr
@@ -202,7 +206,7 @@ def test_an_extra_goes_with_its_plugin_its_tests_and_what_chooses_it(copy, extra
     for words in (["seed=3"], ["-m", "seed=0,1"]):
         trained = python(copy, "train.py", *words, "epochs=1", "trainer=cpu")
         assert trained.returncode == 0, trained.stderr
-    results = [json.loads(file.read_text()) for file in (copy / "runs").rglob("result.json")]
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in (copy / "runs").rglob("result.json")]
     assert [result["status"] for result in results] == ["finished"] * 3
 
 

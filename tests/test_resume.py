@@ -17,7 +17,11 @@ NOT_COMPARED = {"seconds", "command", "git"}
 
 
 def result_of(folder):
-    return {k: v for k, v in json.loads((folder / "result.json").read_text()).items() if k not in NOT_COMPARED}
+    return {
+        k: v
+        for k, v in json.loads((folder / "result.json").read_text(encoding="utf-8")).items()
+        if k not in NOT_COMPARED
+    }
 
 
 def same_checkpoint(one, other, name):
@@ -38,13 +42,13 @@ def stopped(folder, number, *words):
     """Start the run, and send it a signal when its third epoch is recorded."""
     command = [sys.executable, str(PROJECT / "train.py"), *RUN, *words, f"hydra.run.dir={folder}"]
     with subprocess.Popen(
-        command, cwd=folder.parents[2], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=folder.parents[2], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
     ) as process:
         metrics, deadline = folder / "metrics.csv", time.monotonic() + 60
         while (
             process.poll() is None
             and time.monotonic() < deadline
-            and not (metrics.exists() and len(metrics.read_text().splitlines()) > 3)
+            and not (metrics.exists() and len(metrics.read_text(encoding="utf-8").splitlines()) > 3)
         ):
             time.sleep(0.005)
         process.send_signal(number)
@@ -97,7 +101,7 @@ def test_a_finished_run_goes_on_with_more_epochs_as_if_they_had_been_asked_for(s
     shell("train.py", *RUN, "epochs=5", f"hydra.run.dir={short}", check=True)
     shell("train.py", f"resume={short}", "epochs=12", check=True)
     assert rows_of(short) == rows_of(undisturbed)
-    command = json.loads((short / "result.json").read_text())["command"]
+    command = json.loads((short / "result.json").read_text(encoding="utf-8"))["command"]
     assert command == f"python train.py {' '.join(word for word in RUN if 'epochs' not in word)} epochs=12"
     assert same_checkpoint(short, undisturbed, "best.ckpt")
     events = [path for path in short.iterdir() if path.name.startswith("events")]
@@ -112,11 +116,11 @@ def test_a_finished_run_goes_on_with_more_epochs_as_if_they_had_been_asked_for(s
 def test_what_would_change_a_begun_run_is_refused(shell, tmp_path):
     folder = tmp_path / "run"
     shell("train.py", *RUN, "epochs=1", f"hydra.run.dir={folder}", check=True)
-    before = (folder / "result.json").read_text()
+    before = (folder / "result.json").read_text(encoding="utf-8")
     refused = shell("train.py", f"resume={folder}", "optimizer=sgd")
     assert refused.returncode == 2
     assert "optimizer=sgd cannot change in a resumed run" in refused.stderr
-    assert (folder / "result.json").read_text() == before
+    assert (folder / "result.json").read_text(encoding="utf-8") == before
 
 
 def test_resume_without_a_run_says_so(shell):

@@ -135,7 +135,8 @@ def _explained(cause: BaseException, call: dict) -> UserError | None:
         return _lacking(target, cause.name or (next(filter(None, named.groups())) if named else text))
     unexpected = re.search(r"got an unexpected keyword argument '(\w+)'", text)
     if isinstance(cause, TypeError) and unexpected and unexpected[1] in call:
-        return UserError(f"{target} has no argument {unexpected[1]}: leave it out.")
+        near = suggest(unexpected[1], _parameters(target)).partition(" Known:")[0]
+        return UserError(f"{target} has no argument {unexpected[1]}.{near or ' Leave it out.'}")
     if NO_DEVICE.search(text):
         return UserError(f"trainer={call.get('accelerator')}: there is none here. Leave it out, or take trainer=cpu.")
     if type(cause).__name__ == "MisconfigurationException":  # Lightning's word for what a user can mend

@@ -16,7 +16,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from kindling import entry, knobs, resume
+from kindling import UserError, entry, knobs, resume
 from kindling.build import build, refuse_missing_packages
 from kindling.errors import plain_errors, refuse
 from kindling.names import CONF, choices, groups
@@ -65,10 +65,15 @@ def knob_values(cfg: DictConfig) -> dict:
     """The flat values and the choices of groups: what differs between runs, as plain data."""
     raw = OmegaConf.to_container(cfg, resolve=True)
     values = {k: v for k, v in raw.items() if not isinstance(v, dict) and k not in NO_KNOBS}
+    return {**_chosen(cfg), **values}
+
+
+def _chosen(cfg: DictConfig) -> dict[str, str]:
+    """Return group -> choice, of a resumed run what was chosen at its start."""
     chosen = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-    if cfg.resume:  # what was chosen at the start
+    if cfg.resume:
         chosen = OmegaConf.load(Path(cfg.folder) / ".hydra" / "hydra.yaml").hydra.runtime.choices
-    return {**{k: v for k, v in chosen.items() if "/" not in k and v}, **values}
+    return {group: choice for group, choice in chosen.items() if "/" not in group and choice}
 
 
 def wants_test(cfg: DictConfig) -> bool:
@@ -90,7 +95,7 @@ def command(overrides: list[str]) -> str:
 def say_notes(cfg: DictConfig, overrides: list[str]) -> None:
     """A line for every typed knob that does nothing."""
     raw = OmegaConf.to_container(cfg, resolve=True)
-    for line in knobs.notes(resume.typed(overrides), raw, OmegaConf.to_yaml(cfg), CONF):
+    for line in knobs.notes(resume.typed(overrides), raw, OmegaConf.to_yaml(cfg), CONF, _chosen(cfg)):
         log.info(line)
 
 
@@ -120,14 +125,13 @@ class Check(Callback):
             knobs.refuse_sweep_options(list(config.hydra.overrides.task))
         self._check(config)
 
-    def on_multirun_start(self, config: DictConfig, **kwargs) -> None:
-        entry.hand_over()  # a sweep that is interrupted says how to go on
-
     def on_job_start(self, config: DictConfig, **kwargs) -> None:
         self._check(config)  # of a sweep, where on_run_start is not called
 
     def on_run_end(self, config: DictConfig, job_return: JobReturn, **kwargs) -> None:
-        """Exit with code 1 after a run that diverged, as a sweep does."""
+        """Exit with code 2 after what the user can mend, and with code 1 after a run that diverged, as a sweep does."""
+        if isinstance(job_return._return_value, UserError):  # Hydra would put a line of its own before it
+            refuse(str(job_return._return_value))
         file = Path(job_return.hydra_cfg.hydra.runtime.output_dir) / "result.json"
         if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("status") == "diverged":
             sys.exit(1)

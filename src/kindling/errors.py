@@ -69,9 +69,8 @@ def _unknown(error: CompactHydraException) -> str:
         parent = cause.parent_node
         siblings = [str(name) for name in parent if name != "hydra" and not str(name).startswith("_")]
         nodes = [name for name in siblings if not OmegaConf.is_interpolation(parent, name)]
-        inside = [
-            f"{name}.{cause.key}" for name in nodes if OmegaConf.is_dict(parent[name]) and cause.key in parent[name]
-        ]
+        nodes = [name for name in nodes if OmegaConf.is_dict(parent[name]) and cause.key in parent[name]]
+        inside = [f"{name}.{cause.key}" for name in nodes]
         meant = names.own_name(str(cause.key), siblings) or next(iter(inside), None)
         return f"{cause.full_key or cause.key} is unknown.{names.suggest(str(cause.key), siblings, meant)}"
     override = re.search(r"(?:argument|parameters?) '(.*)'", str(error))

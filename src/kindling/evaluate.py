@@ -83,7 +83,7 @@ def _keep(file: Path, metrics: dict) -> None:
     if not file.exists():
         log.info(f"{file} is missing (the run was killed), so the test metrics are not written down")
         return
-    result = json.loads(file.read_text())
+    result = json.loads(file.read_text(encoding="utf-8"))
     kept = {name: value for name, value in result["metrics"].items() if not name.startswith("test/")}
     write_json(file, {**result, "metrics": kept | metrics})
 
@@ -100,7 +100,7 @@ def main() -> None:
         folder = Path(words[0].removeprefix("run="))
         metrics = evaluate(folder)
         file = folder / "result.json"
-        result = json.loads(file.read_text()) if file.exists() else {"metrics": metrics}
+        result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"metrics": metrics}
         print(table(result["metrics"], result.get("best_epoch", "unknown")))
 
 

@@ -1,5 +1,6 @@
 """Checks of what was typed, before torch is imported: values of the everyday knobs, and knobs that nothing reads."""
 
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -124,7 +125,7 @@ def refuse_sweep_options(overrides: list[str]) -> None:
             raise UserError(f"{override} is of a sweep: put -m in front (-m {override} ...), or leave it out.")
 
 
-def notes(typed: dict[str, str], raw: dict, config_text: str, conf: Path) -> list[str]:
+def notes(typed: dict[str, str], raw: dict, config_text: str, conf: Path, choices: dict[str, str]) -> list[str]:
     """A line for every knob that was typed and does nothing, and every value that outlives its group.
 
     Args:
@@ -132,6 +133,7 @@ def notes(typed: dict[str, str], raw: dict, config_text: str, conf: Path) -> lis
         raw: the composed config, as plain data, interpolations resolved.
         config_text: the composed config as yaml, interpolations as they are.
         conf: the folder of the groups.
+        choices: group -> the choice that was composed.
     """
     lines = ["note: lr=0, so no weight will move"] if raw.get("lr") == 0 else []
     sized = raw.get("hidden_sizes") is not None and "${hidden_sizes}" in config_text
@@ -144,16 +146,34 @@ def notes(typed: dict[str, str], raw: dict, config_text: str, conf: Path) -> lis
                 lines.append(f"note: degree={typed[knob]} has no effect, it is of features=polynomial")
             elif sized and knob in ("depth", "width"):
                 lines.append(f"note: {knob}={typed[knob]} has no effect, hidden_sizes replaces depth and width")
-    debug = conf / "debug" / f"{typed.get('debug')}.yaml"
-    meant = yaml.safe_load(debug.read_text()) or {} if debug.is_file() else {}
+    return lines + _outlived(typed, raw, conf, choices)
+
+
+def _outlived(typed: dict[str, str], raw: dict, conf: Path, choices: dict[str, str]) -> list[str]:
+    """Return a line for every value of a typed choice that another file has replaced, and which file that is."""
+    lines = []
+    debug = _set_by(conf, "debug", typed.get("debug"))
     for group, choice in typed.items():
-        file = conf / group / f"{choice}.yaml"
-        if group in ("experiment", "debug") or not file.is_file():
+        if group in ("experiment", "debug"):
             continue
-        for key, value in (yaml.safe_load(file.read_text()) or {}).items():
-            plain = not isinstance(value, dict | list) and "$" not in str(value)
-            if plain and key in raw and key not in typed and key not in meant and raw[key] != value:
-                lines.append(
-                    f"note: {key}={raw[key]} is the experiment's; {group}={choice} alone would bring {key}={value}"
-                )
+        for key, value in _set_by(conf, group, choice).items():
+            if key in raw and key not in typed and key not in debug and raw[key] != value:
+                setters = [other for other, name in choices.items() if _set_by(conf, other, name).get(key) == raw[key]]
+                inherited = [other for other in ("experiment",) if choices.get(other)]  # by its own defaults
+                owner = next((other for other in (*reversed(setters), *inherited) if other != group), None)
+                if owner:
+                    lines.append(
+                        f"note: {key}={raw[key]} is that of {owner}={choices[owner]}; {group}={choice} alone would "
+                        f"bring {key}={value}"
+                    )
     return lines
+
+
+def _set_by(conf: Path, group: str, choice: str | None) -> dict:
+    """Return the plain values that a choice sets at the top of the config, not in a node of its own."""
+    file = conf / group / f"{choice}.yaml"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    if not re.search(r"^# *@package +_global_", text, re.MULTILINE):
+        return {}
+    content = yaml.safe_load(text) or {}
+    return {k: v for k, v in content.items() if not isinstance(v, dict | list) and "$" not in str(v)}

@@ -37,7 +37,7 @@ class Records(AfterEpoch):
         """Of a resumed run, keep the rows up to the checkpoint: the epochs after it are trained and written again."""
         self.file = None
         if self.path.exists() and trainer.is_global_zero:
-            with self.path.open(newline="") as file:
+            with self.path.open(newline="", encoding="utf-8") as file:
                 rows = [row for row in csv.DictReader(file) if row["epoch"].isdigit() and None not in row.values()]
             self.rows = [row for row in rows if int(row["epoch"]) <= self.epoch]
             if self.rows:
@@ -81,7 +81,7 @@ class Records(AfterEpoch):
         """The whole file anew, by renaming, and open to append; columns are all that any row has."""
         columns = list(dict.fromkeys(name for row in reversed(self.rows) for name in row))
         part = self.path.with_suffix(".csv.part")
-        with part.open("w", newline="") as file:
+        with part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self.rows)
@@ -89,7 +89,7 @@ class Records(AfterEpoch):
             self.file.close()
         os.replace(part, self.path)
         self.rows[0] = dict.fromkeys(columns) | self.rows[0]
-        self.file = self.path.open("a", newline="")
+        self.file = self.path.open("a", newline="", encoding="utf-8")
         self.writer = csv.DictWriter(self.file, columns)
 
     def _log(self, trainer: pl.Trainer, metrics: dict, step: int) -> None:

@@ -120,8 +120,9 @@ class Run:
         return self.best.get("score")
 
     def __exit__(self, kind, error, traceback) -> None:
+        terminated = isinstance(error, SystemExit) and error.code == 143  # by SIGTERM, see kindling.entry
         interrupted = isinstance(error, KeyboardInterrupt) or (
-            isinstance(error, SystemExit) and self.trainer is not None
+            isinstance(error, SystemExit) and (terminated or self.trainer is not None)
         )
         diverged = getattr(self._callback(Divergence), "diverged", None)
         status = "interrupted" if interrupted else "failed" if error else "diverged" if diverged else "finished"
@@ -144,7 +145,7 @@ class Run:
         write_json(self.folder / "result.json", outcome)
         self._report(outcome, error)
         if interrupted:
-            sys.exit(130)  # as a shell reports Ctrl-C
+            sys.exit(143 if terminated else 130)  # as a shell reports SIGTERM and Ctrl-C
 
     def _result(self, status: str) -> dict:
         seconds, epochs = time.monotonic() - self.started, self.trainer.current_epoch if self.trainer else 0

@@ -17,7 +17,7 @@ class Patience(EarlyStopping):
     """Lightning's early stopping, refused where there is nothing to watch.
 
     Args:
-        patience: epochs without a better value.
+        patience: validations in a row without a better value.
     """
 
     def __init__(self, patience: int, monitor: str = "val/loss", mode: str = "min"):

@@ -31,7 +31,7 @@ def main(cfg: DictConfig) -> None:
 
     seen = find(cfg)
     folder, rate = Path(cfg.folder), suggestion(seen)
-    with (folder / "lr_find.csv").open("w", newline="") as file:
+    with (folder / "lr_find.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["lr", "loss", "smoothed"], *seen])
     (folder / "lr_find.png").write_bytes(png(draw_range(seen, rate)))
     words = [word for word in HydraConfig.get().overrides.task if word.partition("=")[0] != "lr"]
