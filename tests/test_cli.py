@@ -74,7 +74,7 @@ def test_cfg_job_prints_the_config_without_torch(watched):
         (["init=xavir"], "init must be default, xavier"),
         (["data.path=???"], "data.path must be given"),
         (["experiment=null"], "write ~experiment"),
-        (["model=deep", "lr=[1"], "at input '[1'"),
+        (["model=deep", "lr=[1"], "lr=[1 cannot be read as it is: write  lr=[1]"),
         (["-m", "activation=rellu"], "activation=rellu is unknown. Did you mean relu?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -98,7 +98,7 @@ def test_outside_the_environment_it_says_how_to_activate_it(tmp_path):
         env={},
         timeout=60,
     )
-    assert bare.returncode == 1
+    assert bare.returncode == 2
     assert "source .venv/bin/activate" in bare.stderr
     assert "Traceback" not in bare.stderr
 
@@ -111,7 +111,9 @@ def notes(*words):
 
     cfg = compose_config(*words, "folder=here")
     typed = resume.typed(list(words))
-    return knobs.notes(typed, OmegaConf.to_container(cfg, resolve=True), OmegaConf.to_yaml(cfg), PROJECT / "conf")
+    return knobs.notes(
+        typed, OmegaConf.to_container(cfg, resolve=True), OmegaConf.to_yaml(cfg), PROJECT / "conf", typed
+    )
 
 
 @pytest.mark.parametrize("word", ["depth=8", "activation=tanh", "dropout=0.1", "width=3", "hidden_sizes=[3]"])
@@ -138,7 +140,7 @@ def test_a_debug_preset_is_no_surprise():
 
 def test_an_experiments_value_that_outlives_its_group_is_named():
     (line,) = notes("experiment=lectures/diabetes", "optimizer=adam")
-    assert line == "note: lr=0.1 is the experiment's; optimizer=adam alone would bring lr=0.003"
+    assert line == "note: lr=0.1 is that of experiment=lectures/diabetes; optimizer=adam alone would bring lr=0.003"
 
 
 @pytest.mark.parametrize(
