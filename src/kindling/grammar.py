@@ -55,7 +55,8 @@ def _readings(value: str, multirun: bool) -> list[str]:
         return [f"[{inner}]", f"[{_each(inner)}]"]
     if value[:1] in ("[", "{"):
         return [value + {"[": "]", "{": "}"}[value[0]]]
-    bare = value.strip("'\" ") if value[:1] in ("'", '"') or value[-1:] in ("'", '"') else value
+    is_open = value[:1] in ("'", '"') or (value[-1:] in ("'", '"') and value.count(value[-1]) % 2)
+    bare = value.strip("'\" ") if is_open else value
     several = [_each(bare)] if multirun and "," in bare else []
     return [bare.removesuffix(","), *several, quoted(bare)]
 

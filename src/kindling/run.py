@@ -15,6 +15,7 @@ from kindling import UserError
 from kindling.checkpoints import BestAndLast
 from kindling.claim import claim
 from kindling.device import choose_threads
+from kindling.files import START
 from kindling.records import log_text, recorded_epochs
 from kindling.result import result, table, write_json
 from kindling.stopping import Divergence
@@ -168,8 +169,8 @@ class Run:
                 logger.finalize("success" if result["status"] == "finished" else "failed")
                 if hasattr(logger, "end_session"):
                     logger.end_session()
-        here = Path.cwd()
-        shown = self.folder.relative_to(here) if self.folder.is_relative_to(here) else self.folder
+        # From where the program was started, as hydra.job.chdir=true leaves that folder.
+        shown = self.folder.relative_to(START) if self.folder.is_relative_to(START) else self.folder
         if result["metrics"]:
             log.info(table(result["metrics"], result["best_epoch"]))
         for sentence in self.sentences:
