@@ -121,7 +121,8 @@ def test_a_text_in_hydra_s_quotes_is_that_text_again():
     [
         ("learning_rate=0.1", "lr"), ("bs=3", "batch_size"), ("batch=3", "batch_size"), ("n_epochs=3", "epochs"),
         ("max_epochs=3", "epochs"), ("num_epochs=3", "epochs"), ("wd=0", "weight_decay"),
-        ("hidden=[3]", "hidden_sizes"), ("layers=3", "depth"), ("n_layers=3", "depth"), ("opt=adam", "optimizer"), ("act=relu", "activation"),
+        ("hidden=[3]", "hidden_sizes"),
+        ("layers=3", "depth"), ("n_layers=3", "depth"), ("opt=adam", "optimizer"), ("act=relu", "activation"),
         ("dataset=mnist", "data"), ("net=cnn", "model"), ("Learning_Rate=1", "lr"), ("random_state=1", "seed"),
         ("val_share=0.2", "data.val_share"), ("test_size=0.1", "data.test_share"), ("target=y", "data.target"),
         ("model.learning_rate=1", "lr"), ("optimizer.learning_rate=1", "lr"), ("data.bs=3", "batch_size"),

@@ -84,6 +84,7 @@ def test_the_weights_that_copy_give_last_week():
 
 
 def test_nothing_is_trained_in_the_copy(run):
+    pytest.importorskip("kindling.init")
     result = run("experiment=lectures/playback_copy", "data.num_examples=2000")
     data, _ = built("experiment=lectures/playback_copy", "data.num_examples=2000")
     data.setup()

@@ -20,8 +20,13 @@ needs_strip = pytest.mark.skipif(
     not (PACKAGE / "strip.py").exists() or not (PACKAGE / "confusion.py").exists(),
     reason="strip or confusion is stripped",
 )
-
 needs_search = pytest.mark.skipif(not (PACKAGE / "search").exists(), reason="search is stripped")
+
+
+try:
+    from kindling.strip import extras
+except ModuleNotFoundError:
+    extras = None
 
 
 @pytest.fixture
@@ -105,7 +110,8 @@ def test_a_renamed_project_composes_its_config_and_names_its_old_name_nowhere(co
     assert (renamed.returncode, "make env" in renamed.stdout) == (0, True), renamed.stderr
     assert (copy / "src" / "hydra_plugins" / f"{NEW}_plugin").is_dir()
     left = {path for path, text in texts(copy).items() if re.search(NAME, path + text, re.IGNORECASE)}
-    assert left == {"LICENSE"}  # MIT wants its notice kept
+    notice = (PROJECT / "LICENSE").read_text(encoding="utf-8")
+    assert left == ({"LICENSE"} if NAME in notice.lower() else set())  # MIT wants its notice kept
     shown = python(copy, "train.py", "--cfg", "job")
     assert (shown.returncode, f"{NEW}.models.Deep" in shown.stdout) == (0, True), shown.stderr
 
@@ -218,3 +224,53 @@ def test_a_renamed_and_stripped_project_passes_its_own_tests(copy):
     without_confusion(copy, NEW)
     tested = own_fast_tests(copy)
     assert tested.returncode == 0, tested.stdout[-3000:] + tested.stderr
+
+
+SUBSET = ["tests/test_files.py", "tests/test_playback.py", "tests/test_lecture_mnist.py", "tests/test_run.py"]
+
+
+def assert_sound(folder: Path, *tests: str) -> None:
+    """The copy's lint, the collection of all its tests, and these of them."""
+    for words in (["ruff", "check"], ["ruff", "format", "--check"], ["pytest", "--collect-only", "-q"]):
+        done = python(folder, "-m", *words, *(["-p", "no:cacheprovider"] if words[0] == "pytest" else []))
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    tested = python(folder, "-m", "pytest", "-q", "-m", "not slow", "-x", "-p", "no:cacheprovider", *tests)
+    assert tested.returncode == 0, tested.stdout[-3000:] + tested.stderr
+
+
+def strip_with_what_needs_it(folder: Path, extra: str) -> None:
+    """Strip an extra; before it those that the refusals name."""
+    while (done := python(folder, "-m", f"{NAME}.strip", extra)).returncode == 2:
+        needed = re.search(rf"(?:src/{NAME}/|src/hydra_plugins/{NAME}_)(\w+)", done.stderr)
+        assert needed, done.stderr
+        strip_with_what_needs_it(folder, needed[1])
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@needs_strip
+@pytest.mark.parametrize("extra", sorted(extras(PROJECT)) if extras else [])
+def test_a_project_without_an_extra_is_sound(copy, extra):
+    strip_with_what_needs_it(copy, extra)
+    assert_sound(copy, *SUBSET)
+
+
+@pytest.mark.slow
+@needs_strip
+def test_a_project_without_any_extra_but_the_tools_passes_its_own_tests(copy):
+    stripped = python(copy, "-m", f"{NAME}.strip", "all")
+    assert stripped.returncode == 0, stripped.stderr
+    assert list(extras(copy)) == ["rename", "strip"]
+    assert_sound(copy)
+    tested = own_fast_tests(copy)
+    assert tested.returncode == 0, tested.stdout[-3000:] + tested.stderr
+
+
+@pytest.mark.slow
+@needs_rename
+def test_a_renamed_project_is_sound_and_can_be_renamed_again(copy):
+    assert python(copy, "-m", f"{NAME}.rename", NEW).returncode == 0
+    for words in (["check", "-q", "--fix", "--exit-zero"], ["format", "-q"]):  # as `make rename` does
+        assert python(copy, "-m", "ruff", *words).returncode == 0
+    again = "tests/test_project.py::test_a_renamed_project_composes_its_config_and_names_its_old_name_nowhere"
+    assert_sound(copy, again, "tests/test_cli.py", "tests/test_arguments.py", "tests/test_entry.py")
