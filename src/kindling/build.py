@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import inspect
+import pkgutil
 import re
 from collections.abc import Iterator
 from types import ModuleType
@@ -104,7 +105,8 @@ def _located(target: str):
                 raise _lacking(target, error.name) from error
             if found is None:
                 raise _lacking(target, path) from error
-            known = [other for other in dir(found) if not other.startswith("_")]
+            inside = pkgutil.iter_modules(found.__path__) if "__path__" in vars(found) else ()
+            known = [other for other in (*dir(found), *(m.name for m in inside)) if not other.startswith("_")]
             near = suggest(name, known).partition(" Known:")[0]
             raise UserError(f"_target_: {target} does not exist: {above} has no {name}.{near}") from error
     return found

@@ -102,11 +102,8 @@ def _run_is_over(folder: Path, overrides: list[str]) -> str:
         return "diverged"
     if not (folder / "checkpoints" / "last.ckpt").is_file():
         return "ended before its first checkpoint"
-    return (
-        "finished; more epochs=... would continue it"
-        if status == "finished" and "epochs" not in typed(overrides)
-        else ""
-    )
+    continues = status != "finished" or "epochs" in typed(overrides)
+    return "" if continues else "finished; epochs=... would continue it"
 
 
 def _sweep_is_over(folder: Path, overrides: list[str]) -> str:
