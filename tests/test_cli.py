@@ -83,7 +83,7 @@ def test_cfg_job_prints_the_config_without_torch(watched):
         (["epochs", "=", "10"], "here  epochs=10"),
         (["data=csv", "data.path=no.csv"], "data.path=no.csv is no file"),
         (["init=no.json"], "init=no.json is no file"),
-        (["folds=3"], "folds=3 is of a sweep: put -m in front (-m folds=3 ...), or leave it out."),
+        (["folds=3"], "folds=3 is of a sweep: put -m in front (train.py -m folds=3 ...), or leave it out."),
         (["+callbacks.own._target_=nowhere.Own"], "nowhere.Own needs nowhere, which is not installed"),
         (["-m", "init=zeros,no.json", "sweep.name=s"], "init=no.json is no file"),
     ],

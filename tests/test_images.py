@@ -139,3 +139,7 @@ def test_trainer_auto_computes_images_in_bfloat16_where_the_cpu_has_it(monkeypat
         monkeypatch.setattr("kindling.device._has_bfloat16", lambda has=has: has)
         trainer = auto(model, data, precision=asked, logger=False, default_root_dir=tmp_path)
         assert trainer.precision == expected
+
+
+def test_the_sample_s_images_are_moved_by_one_word():
+    assert cli.build(compose_config("data=mnist_sample", "data.shift=2").data).load().shift == 2

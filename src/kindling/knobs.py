@@ -122,7 +122,7 @@ def refuse_sweep_options(overrides: list[str]) -> None:
     for override in overrides:
         name, _, value = override.lstrip("+").partition("=")
         if name in SWEEP_OPTIONS and value.lower() != SWEEP_OPTIONS[name]:
-            raise UserError(f"{override} is of a sweep: put -m in front (-m {override} ...), or leave it out.")
+            raise UserError(f"{override} is of a sweep: put -m in front (train.py -m {override} ...), or leave it out.")
 
 
 def notes(typed: dict[str, str], raw: dict, config_text: str, conf: Path, choices: dict[str, str]) -> list[str]:
