@@ -226,7 +226,12 @@ def test_a_renamed_and_stripped_project_passes_its_own_tests(copy):
     assert tested.returncode == 0, tested.stdout[-3000:] + tested.stderr
 
 
-SUBSET = ["tests/test_files.py", "tests/test_playback.py", "tests/test_lecture_mnist.py", "tests/test_run.py"]
+SUBSET = [
+    "tests/test_files.py",
+    "tests/test_playback.py",
+    "tests/test_lecture_mnist.py",
+    "tests/test_conf.py::test_two_loggers_at_once",
+]
 
 
 def assert_sound(folder: Path, *tests: str) -> None:
