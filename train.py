@@ -3,15 +3,21 @@
 import sys
 
 try:
+    from kindling import entry
+
+    if __name__ == "__main__":
+        entry.begin()
     import hydra
 
-    from kindling import cli, resume
+    from kindling import arguments, cli, resume
 except ModuleNotFoundError as error:
-    sys.exit(
+    print(
         f"{error.name} is not installed for {sys.executable}.\n"
         "Run `make train` once, then activate its environment:\n"
-        "  source .venv/bin/activate    (Windows: .venv\\Scripts\\activate)"
+        "  source .venv/bin/activate    (Windows: .venv\\Scripts\\activate)",
+        file=sys.stderr,
     )
+    sys.exit(2)
 from omegaconf import DictConfig, OmegaConf
 
 
@@ -21,6 +27,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
 
     from kindling.run import Run, mode_of
 
+    entry.hand_over()
     if cfg.resume:
         cfg, overrides = resume.resumed(cfg, overrides)
     with Run(cfg.folder, cli.command(overrides), bool(cfg.resume), cfg.verbose, cfg.trust) as run:
@@ -31,7 +38,8 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
         if OmegaConf.is_interpolation(cfg, "mode"):
             cfg.mode = mode_of(cfg.monitor, model)
         callbacks = [callback for node in cfg.callbacks.values() if node and (callback := cli.build(node))]
-        loggers = [cli.build(node, mark=run.mark(node._target_)) for node in cfg.logger.values()]
+        nodes = (cfg.get("logger") or {}).values()
+        loggers = [cli.build(node, mark=run.mark(node._target_)) for node in nodes]
         trainer = cli.build(cfg.trainer, model=model, data=data, callbacks=callbacks, logger=loggers)
         run.begin(trainer, model, data, cli.hyperparameters_of(cfg, overrides), OmegaConf.to_yaml(cfg, resolve=True))
         if cfg.resume:
@@ -52,5 +60,6 @@ if __name__ == "__main__":
     if {"--help", "-h"} & set(sys.argv):
         sys.exit(print(cli.help_text()))
     with cli.plain_errors():
+        arguments.check(sys.argv[1:])
         sys.argv[1:] = resume.expand(sys.argv[1:])
         main()

@@ -39,7 +39,7 @@ def choices(group):
 
 
 def rows_of(folder):
-    with (folder / "metrics.csv").open() as file:
+    with (folder / "metrics.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -119,7 +119,7 @@ def run(tmp_path):
     def train_here(*overrides: str, folder: str = "run") -> dict:
         words = [*PLAIN, *overrides, "trainer=cpu"]
         train.train(compose_config(*words, f"folder={tmp_path / folder}"), words)
-        return json.loads((tmp_path / folder / "result.json").read_text())
+        return json.loads((tmp_path / folder / "result.json").read_text(encoding="utf-8"))
 
     return train_here
 
@@ -129,7 +129,7 @@ def table(tmp_path):
     """A CSV of 60 rows that a line separates, for the command line: words to put behind train.py."""
     rows = [f"{i % 7 - 3},{i % 5 - 2},{i % 2},{int(2 * (i % 7 - 3) + i % 5 - 2 > 0)}" for i in range(60)]
     path = tmp_path / "tiny.csv"
-    path.write_text("\n".join(["a,b,odd,label", *rows]) + "\n")
+    path.write_text("\n".join(["a,b,odd,label", *rows]) + "\n", encoding="utf-8")
     no_gaps = "data.zero_is_missing=[]"
     return ["data=diabetes", f"data.path={path}", "data.target=label", no_gaps, "data.class_names=null", "trainer=cpu"]
 
@@ -140,7 +140,7 @@ def shell(tmp_path):
 
     def call(script: str, *words: str, **options) -> subprocess.CompletedProcess:
         command = [sys.executable, str(PROJECT / script), *words]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, **options)
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120, **options)
 
     return call
 

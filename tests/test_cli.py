@@ -1,13 +1,17 @@
 """The command line before torch is imported: help, refusals, notes."""
 
+import ast
+import json
 import re
 import subprocess
 import sys
 
 import pytest
 from conftest import PROJECT
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
 
-from kindling import cli
+from kindling import UserError, cli, knobs
 
 # Runs train.py's command line, then says whether torch was imported, whatever SystemExit came.
 WATCH = """
@@ -24,7 +28,9 @@ finally:
 def watched(tmp_path):
     def call(*words: str) -> subprocess.CompletedProcess:
         code = WATCH.format(script=(PROJECT / "train.py").as_posix(), words=list(words))
-        return subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=60
+        )
 
     return call
 
@@ -72,8 +78,14 @@ def test_cfg_job_prints_the_config_without_torch(watched):
         (["init=xavir"], "init must be default, xavier"),
         (["data.path=???"], "data.path must be given"),
         (["experiment=null"], "write ~experiment"),
-        (["model=deep", "lr=[1"], "at input '[1'"),
+        (["model=deep", "lr=[1"], "lr=[1 cannot be read as it is: write  lr=[1]"),
         (["-m", "activation=rellu"], "activation=rellu is unknown. Did you mean relu?"),
+        (["epochs", "=", "10"], "here  epochs=10"),
+        (["data=csv", "data.path=no.csv"], "data.path=no.csv is no file"),
+        (["init=no.json"], "init=no.json is no file"),
+        (["folds=3"], "folds=3 is of a sweep: put -m in front (train.py -m folds=3 ...), or leave it out."),
+        (["+callbacks.own._target_=nowhere.Own"], "nowhere.Own needs nowhere, which is not installed"),
+        (["-m", "init=zeros,no.json", "sweep.name=s"], "init=no.json is no file"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -92,11 +104,11 @@ def test_outside_the_environment_it_says_how_to_activate_it(tmp_path):
         [sys.executable, "-S", str(PROJECT / "train.py")],
         cwd=tmp_path,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         env={},
         timeout=60,
     )
-    assert bare.returncode == 1
+    assert bare.returncode == 2
     assert "source .venv/bin/activate" in bare.stderr
     assert "Traceback" not in bare.stderr
 
@@ -109,7 +121,9 @@ def notes(*words):
 
     cfg = compose_config(*words, "folder=here")
     typed = resume.typed(list(words))
-    return knobs.notes(typed, OmegaConf.to_container(cfg, resolve=True), OmegaConf.to_yaml(cfg), PROJECT / "conf")
+    return knobs.notes(
+        typed, OmegaConf.to_container(cfg, resolve=True), OmegaConf.to_yaml(cfg), PROJECT / "conf", typed
+    )
 
 
 @pytest.mark.parametrize("word", ["depth=8", "activation=tanh", "dropout=0.1", "width=3", "hidden_sizes=[3]"])
@@ -136,7 +150,7 @@ def test_a_debug_preset_is_no_surprise():
 
 def test_an_experiments_value_that_outlives_its_group_is_named():
     (line,) = notes("experiment=lectures/diabetes", "optimizer=adam")
-    assert line == "note: lr=0.1 is the experiment's; optimizer=adam alone would bring lr=0.003"
+    assert line == "note: lr=0.1 is that of experiment=lectures/diabetes; optimizer=adam alone would bring lr=0.003"
 
 
 @pytest.mark.parametrize(
@@ -176,3 +190,96 @@ def test_the_command_of_a_job_of_an_experiment_that_sweeps_trains_that_job_alone
     word = "experiment=lectures/ensemble"
     assert cli.command([word, "seed=3", "test=true"]) == f"python train.py {word} seed=3 hydra.mode=RUN"
     assert cli.command(["experiment=lectures/diabetes"]) == "python train.py experiment=lectures/diabetes"
+
+
+@pytest.mark.parametrize("word", ["repeat=2", "folds=3", "on_error=stop", "sweep.name=a"])
+def test_what_only_a_sweep_reads_is_refused_without_one(word):
+    with pytest.raises(UserError, match=rf"^{word} is of a sweep: put -m in front"):
+        knobs.refuse_sweep_options(["seed=3", word])
+    knobs.refuse_sweep_options(["repeat=1", "folds=null", "on_error=continue", "epochs=3"])
+
+
+def test_files_are_looked_for_only_where_a_class_of_ours_reads_them():
+    own = {"_target_": "kindling.data.Table", "path": "data/ring.csv", "test_path": "no.csv"}
+    with pytest.raises(UserError, match=r"^data.test_path=no.csv is no file"):
+        knobs.check_files({"data": own})
+    knobs.check_files({"data": {**own, "test_path": None}, "init": "zeros"})
+    knobs.check_files({"data": {"_target_": "mine.Table", "path": "s3://bucket"}})
+
+
+@pytest.fixture
+def conf(tmp_path):
+    """Groups of which an optimizer brings lr=0.003 to all, and two models an lr: one for itself, one to all."""
+    for name, package in (("optimizer/adam", "_global_"), ("model/own", "model"), ("model/all", "_global_")):
+        file = tmp_path / f"{name}.yaml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"# @package {package}\nlr: {0.003 if 'adam' in name else 5}\n", encoding="utf-8")
+    return tmp_path
+
+
+def test_a_model_s_own_lr_is_none_of_the_run_s(conf):
+    typed = {"optimizer": "adam", "model": "own"}
+    assert knobs.notes(typed, {"lr": 0.003, "model": {"lr": 5}}, "${lr}", conf, typed) == []
+
+
+def test_a_value_that_another_file_replaced_is_named_with_that_file(conf):
+    (line,) = knobs.notes({"optimizer": "adam"}, {"lr": 5}, "${lr}", conf, {"optimizer": "adam", "model": "all"})
+    assert line == "note: lr=5 is that of model=all; optimizer=adam alone would bring lr=0.003"
+
+
+@pytest.mark.parametrize(("status", "code"), [("diverged", 1), ("finished", None)])
+def test_a_single_run_that_diverged_ends_with_exit_code_1(tmp_path, status, code):
+    (tmp_path / "result.json").write_text(json.dumps({"status": status}), encoding="utf-8")
+    hydra = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(tmp_path)}}})
+    ended = JobReturn(hydra_cfg=hydra, status=JobStatus.COMPLETED)
+    if code is None:
+        cli.Check().on_run_end(hydra, ended)
+    else:
+        with pytest.raises(SystemExit) as exited:
+            cli.Check().on_run_end(hydra, ended)
+        assert exited.value.code == code
+
+
+TEXT_CALLS = ("open", "read_text", "write_text")
+
+
+def unnamed_encodings(file):
+    """Calls in a file that open a text, or take the output of a program as text, without an encoding."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func).rpartition(".")[2]
+        given = {word.arg: ast.unparse(word.value) for word in node.keywords}
+        modes = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+        binary = any(isinstance(mode, str) and "b" in mode and len(mode) < 4 for mode in modes)
+        is_text = (name in TEXT_CALLS and not binary) or given.get("text") == "True"
+        if is_text and "encoding" not in given and ast.unparse(node.func) not in ("os.open", "tarfile.open"):
+            yield f"{file.relative_to(PROJECT).as_posix()}:{node.lineno}"
+
+
+def test_every_text_file_is_opened_with_its_encoding():
+    files = [*(PROJECT / "src").rglob("*.py"), *PROJECT.glob("*.py"), PROJECT / "tests" / "conftest.py"]
+    assert [place for file in files for place in unnamed_encodings(file)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "word",
+    ["~logger", "~schedule", "~average", "~debug", "~experiment", "~callbacks.confusion", "~logger.tensorboard"],
+)
+def test_a_run_works_without_what_may_be_left_out(shell, tmp_path, word):
+    done = shell("train.py", "data=blobs", "epochs=1", "trainer=cpu", "pictures=none", word)
+    assert done.returncode == 0, done.stderr
+    (result,) = (tmp_path / "runs").rglob("result.json")
+    assert json.loads(result.read_text(encoding="utf-8"))["status"] == "finished"
+    assert bool(list(result.parent.glob("events.*"))) != ("logger" in word)
+
+
+@pytest.mark.slow
+def test_a_diverged_run_and_one_that_lacks_an_argument_end_with_1_and_2_and_one_line(shell):
+    plain = ["data=blobs", "epochs=2", "trainer=cpu", "pictures=none"]
+    assert shell("train.py", *plain, "optimizer=sgd", "lr=1e9").returncode == 1
+    refused = shell("train.py", *plain, "+model.widht=3")
+    assert (refused.returncode, refused.stderr) == (
+        2, "kindling.models.Deep has no argument widht. Did you mean width?\n",
+    )  # fmt: skip

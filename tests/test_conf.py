@@ -47,7 +47,7 @@ def test_every_optimizer_lowers_the_loss(run, optimizer):
 
 @pytest.mark.parametrize("experiment", choices("experiment"))
 def test_every_experiment_states_its_command_time_and_score(experiment):
-    text = (PROJECT / "conf/experiment" / f"{experiment}.yaml").read_text()
+    text = (PROJECT / "conf/experiment" / f"{experiment}.yaml").read_text(encoding="utf-8")
     comment = " ".join(line for line in text.splitlines() if line.startswith("#"))
     assert f"python train.py experiment={experiment}" in comment
     assert " s" in comment
@@ -69,7 +69,7 @@ def test_every_trainer_is_built_where_its_device_is_there(trainer, tmp_path):
 def test_every_logger_gets_the_epochs_metrics(run, tmp_path, logger):
     run("data=blobs", "epochs=2", f"logger={logger}")
     if logger == "csv":
-        assert (tmp_path / "run/csv/metrics.csv").read_text().count("\n") >= 3
+        assert (tmp_path / "run/csv/metrics.csv").read_text(encoding="utf-8").count("\n") >= 3
     else:
         assert list((tmp_path / "run").glob("events.*"))
 

@@ -157,3 +157,7 @@ def test_an_archive_of_other_arrays_is_refused(tmp_path, arrays, message):
     (tmp_path / "a.npz").write_bytes(b"no archive")
     with pytest.raises(UserError, match="cannot be read"):
         ImageArchive(str(tmp_path / "a.npz")).setup()
+
+
+def test_the_sample_s_images_are_moved_by_one_word():
+    assert cli.build(compose_config("data=mnist_sample", "data.shift=2").data).load().shift == 2

@@ -58,7 +58,7 @@ def test_the_courses_nets_have_the_courses_layers(experiment, layers):
 
 def test_the_courses_cnn_takes_a_step_of_training(run):
     sample = ["data=mnist_sample", "batch_size=2", "max_steps=1", "data.val_share=0.002", "test=false"]
-    result = run("experiment=lectures/mnist_course_cnn", *sample, "callbacks.doctor=null")  # looks at many images
+    result = run("experiment=lectures/mnist_course_cnn", *sample, "++callbacks.doctor=null")  # looks at many images
     assert (result["status"], result["params"]) == ("finished", 1_280 + 147_584 + 1_003_530)
 
 

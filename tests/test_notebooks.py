@@ -7,6 +7,7 @@ import pytest
 from conftest import PROJECT
 from nbclient import NotebookClient
 
+PACKAGE = next((PROJECT / "src").glob("*/__init__.py")).parent
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 
 
@@ -78,7 +79,8 @@ def activation_and_depth(cells):
     assert min(ranked["sigmoid", 4], ranked["sigmoid", 8]) > 0.65 > 0.45 > max(ranked["tanh", 8], ranked["relu", 8])
     ill, well = found(r"(ill|well) +val/loss (\S+)", cells)
     assert ill[1] > well[1] + 0.2
-    assert re.search("gradient vanishes.*activation=relu init=kaiming", text(cells[-1]))
+    if (PACKAGE / "doctor").exists():
+        assert re.search("gradient vanishes.*activation=relu init=kaiming", text(cells[-1]))
     assert pictures(*cells) == 3
 
 
@@ -120,6 +122,10 @@ def test_a_notebook_defines_nothing_to_be_copied(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_comes_to_what_it_says_and_leaves_no_folder_behind(path):
+    named = set(re.findall(rf"{PACKAGE.name}\.(\w+)", path.read_text(encoding="utf-8")))
+    gone = [name for name in sorted(named) if not list(PACKAGE.glob(f"{name}*"))]
+    if gone:
+        pytest.skip(f"it needs {', '.join(gone)}, which is stripped")
     there = sorted(path.parent.rglob("*/"))  # every run makes a folder
     LESSONS[path.stem](executed(path))
     assert sorted(path.parent.rglob("*/")) == there

@@ -6,10 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from conftest import PROJECT, rows_of
+
+from kindling import UserError, resume
 
 # 225 steps an epoch in chunks of 3, with dropout: a stop falls into an epoch, and random numbers must go on.
 RUN = ["data=blobs", "batch_size=4", "epochs=12", "chunk=3", "dropout=0.1", "trainer=cpu"]
@@ -17,7 +20,11 @@ NOT_COMPARED = {"seconds", "command", "git"}
 
 
 def result_of(folder):
-    return {k: v for k, v in json.loads((folder / "result.json").read_text()).items() if k not in NOT_COMPARED}
+    return {
+        k: v
+        for k, v in json.loads((folder / "result.json").read_text(encoding="utf-8")).items()
+        if k not in NOT_COMPARED
+    }
 
 
 def same_checkpoint(one, other, name):
@@ -38,13 +45,13 @@ def stopped(folder, number, *words):
     """Start the run, and send it a signal when its third epoch is recorded."""
     command = [sys.executable, str(PROJECT / "train.py"), *RUN, *words, f"hydra.run.dir={folder}"]
     with subprocess.Popen(
-        command, cwd=folder.parents[2], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=folder.parents[2], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
     ) as process:
         metrics, deadline = folder / "metrics.csv", time.monotonic() + 60
         while (
             process.poll() is None
             and time.monotonic() < deadline
-            and not (metrics.exists() and len(metrics.read_text().splitlines()) > 3)
+            and not (metrics.exists() and len(metrics.read_text(encoding="utf-8").splitlines()) > 3)
         ):
             time.sleep(0.005)
         process.send_signal(number)
@@ -97,7 +104,7 @@ def test_a_finished_run_goes_on_with_more_epochs_as_if_they_had_been_asked_for(s
     shell("train.py", *RUN, "epochs=5", f"hydra.run.dir={short}", check=True)
     shell("train.py", f"resume={short}", "epochs=12", check=True)
     assert rows_of(short) == rows_of(undisturbed)
-    command = json.loads((short / "result.json").read_text())["command"]
+    command = json.loads((short / "result.json").read_text(encoding="utf-8"))["command"]
     assert command == f"python train.py {' '.join(word for word in RUN if 'epochs' not in word)} epochs=12"
     assert same_checkpoint(short, undisturbed, "best.ckpt")
     events = [path for path in short.iterdir() if path.name.startswith("events")]
@@ -112,11 +119,11 @@ def test_a_finished_run_goes_on_with_more_epochs_as_if_they_had_been_asked_for(s
 def test_what_would_change_a_begun_run_is_refused(shell, tmp_path):
     folder = tmp_path / "run"
     shell("train.py", *RUN, "epochs=1", f"hydra.run.dir={folder}", check=True)
-    before = (folder / "result.json").read_text()
+    before = (folder / "result.json").read_text(encoding="utf-8")
     refused = shell("train.py", f"resume={folder}", "optimizer=sgd")
     assert refused.returncode == 2
     assert "optimizer=sgd cannot change in a resumed run" in refused.stderr
-    assert (folder / "result.json").read_text() == before
+    assert (folder / "result.json").read_text(encoding="utf-8") == before
 
 
 def test_resume_without_a_run_says_so(shell):
@@ -157,3 +164,56 @@ def test_what_cannot_be_gone_on_with_stays_as_it_was(shell, tmp_path):
         refused = shell("train.py", *words)
         assert (refused.returncode, message in refused.stdout + refused.stderr) == (2, True), refused.stderr
         assert files() == before
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """runs(name=(status, has a checkpoint), ...) makes their folders, the first one oldest."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(**states) -> None:
+        for age, (name, (status, kept)) in enumerate(states.items()):
+            folder = tmp_path / "runs" / "a-b" / name
+            (folder / ".hydra").mkdir(parents=True)
+            (folder / ".hydra" / "hydra.yaml").touch()
+            (folder / "checkpoints").mkdir()
+            if kept:
+                (folder / "checkpoints" / "last.ckpt").touch()
+            if status:
+                (folder / "result.json").write_text(json.dumps({"status": status}), encoding="utf-8")
+            os.utime(folder / ".hydra", (age, age))
+
+    return make
+
+
+def test_last_is_the_newest_run_that_can_be_resumed_and_the_others_are_named(runs, capsys):
+    runs(old=("interrupted", True), killed=(None, True), whole=("finished", True), far=("diverged", True))
+    taken, whole, far = (Path("runs/a-b") / name for name in ("killed", "whole", "far"))
+    assert resume.expand(["resume=last"])[0] == f"resume='{taken}'"
+    newer = f"{far} (diverged); {whole} (finished; epochs=... would continue it)"
+    assert capsys.readouterr().err == f"resume=last takes {taken}, and not {newer}\n"
+
+
+def test_last_is_a_finished_run_where_more_epochs_are_asked_for(runs):
+    runs(killed=(None, True), whole=("finished", True), mistyped=("failed", False))
+    assert resume.expand(["resume=last", "epochs=9"])[1] == f"resume='{Path('runs/a-b/whole')}'"
+
+
+def test_last_of_runs_that_cannot_be_resumed_says_why(runs):
+    runs(mistyped=("failed", False), far=("diverged", True))
+    with pytest.raises(UserError, match=r"no run in .* that can be resumed: .*far \(diverged\); .*before its first"):
+        resume.expand(["resume=last"])
+
+
+@pytest.mark.slow
+def test_a_run_that_works_in_its_own_folder_is_resumed_and_swept_alike(shell, tmp_path):
+    there, plain = "hydra.job.chdir=true", ["data=blobs", "trainer=cpu", "pictures=none", "logger=[csv,tensorboard]"]
+    first = shell("train.py", *plain, "epochs=1", there, check=True)
+    (folder,) = (tmp_path / "runs").glob("blobs-deep/*")
+    assert f"folder   {folder.relative_to(tmp_path)}" in first.stdout
+    shell("train.py", "resume=last", "epochs=2", there, check=True)
+    assert len(rows_of(folder)) == 2
+    assert {"best.ckpt", "last.ckpt"} == {path.name for path in (folder / "checkpoints").iterdir()}
+    shell("train.py", "-m", *plain, "epochs=1", there, "seed=0,1", "dropout=0.1", "sweep.name=s", check=True)
+    assert (tmp_path / "runs/sweeps/s/leaderboard.csv").is_file()
+    assert len(list(tmp_path.rglob("result.json"))) == 3

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +13,7 @@ import torch
 from conftest import PROJECT, compose_config, rows_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from kindling import UserError
+from kindling import UserError, result
 from kindling.models import Deep
 
 NAMES = {"loss", "accuracy", "precision", "recall", "f1", "auroc"}
@@ -263,3 +265,23 @@ def test_epochs_without_validation_neither_beat_nor_repeat_validated_ones(run, t
     assert result["metrics"]["val/loss"] == result["score"]
     rows = rows_of(tmp_path / "run")
     assert [row["epoch"] for row in rows if row["val/loss"]] == ["3", "6"]
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_the_commit_says_where_code_differs_from_it_or_is_not_in_git(tmp_path, monkeypatch):
+    def git(*words: str) -> None:
+        own = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *own, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    monkeypatch.setattr(result, "PROJECT", tmp_path)
+    (tmp_path / "a.py").touch()
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "a"]):
+        git(*words)
+    clean = result.commit.__wrapped__()
+    assert re.fullmatch(r"[0-9a-f]{12}", clean)
+    (tmp_path / "notes.txt").touch()
+    assert result.commit.__wrapped__() == clean
+    (tmp_path / "net.py").touch()
+    assert result.commit.__wrapped__() == f"{clean}+untracked"
+    (tmp_path / "a.py").write_text("x = 1", encoding="utf-8")
+    assert result.commit.__wrapped__() == f"{clean}+changes+untracked"

@@ -236,7 +236,7 @@ def test_a_search_that_cannot_be_is_refused_before_its_folder_is_made(words, num
 def test_without_optuna_it_says_how_to_get_it(monkeypatch):
     monkeypatch.delitem(sys.modules, "kindling.search.study")
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(UserError, match=r'needs Optuna, which is missing: pip install "\.\[optuna\]"'):
+    with pytest.raises(UserError, match=r'needs Optuna: pip install -e "\.\[optuna\]"'):
         OptunaSweeper(1, 1, 0, 1, None).sweep([])
 
 

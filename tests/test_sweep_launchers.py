@@ -53,5 +53,5 @@ def test_a_launcher_whose_package_is_missing_says_how_to_get_it(shell):
     refused = shell("train.py", "-m", "hydra/launcher=ray", "seed=0,1")
     assert (refused.returncode, refused.stderr.strip()) == (
         2,
-        "hydra/launcher=ray needs another package: pip install '.[ray]'",
+        'hydra/launcher=ray needs another package: pip install -e ".[ray]"',
     )

@@ -14,7 +14,7 @@ def claim(folder: Path, new: bool) -> IO:
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        claim = (folder / ".claim").open("x" if new else "a")
+        claim = (folder / ".claim").open("x" if new else "a", encoding="utf-8")
     except FileExistsError as error:
         raise UserError(
             f"{folder} has a run already: leave hydra.run.dir out, or continue it with resume={folder}."

@@ -1,41 +1,36 @@
 """The command line: help, refusals, run folders. Torch is imported by `build` at the earliest."""
 
-import contextlib
-import inspect
+import json
 import logging
 import os
 import re
 import secrets
 import shlex
 import sys
-from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException, InstantiationException, MissingConfigException
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from kindling import UserError, knobs, monitor, resume
-from kindling.files import PROJECT  # before Hydra may change the working folder
+from kindling import UserError, entry, knobs, monitor, resume
+from kindling.build import build, refuse_missing_packages
+from kindling.errors import plain_errors, refuse
 from kindling.hyperparameters import hyperparameters, read_options
+from kindling.names import CONF, choices, groups
+
+__all__ = ["CONF", "Check", "build", "plain_errors"]
+
+entry.require_project()
 
 # Before torch is imported. Its waiting threads spin for long, on a busy machine on the core that another of them needs.
 # An epoch of MNIST on 2 cores: 2.9 s with and without; beside one busy process 12 s in place of 113 s.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 log = logging.getLogger("kindling")
-CONF = Path(sys.argv[0]).resolve().parent / "conf"
-CONF = CONF if CONF.is_dir() else PROJECT / "conf"
-
-
-# Launchers that are Hydra's once their package is installed.
-PACKAGES = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}
 HELP = """Train one variant:   python train.py [group=choice ...] [knob=value ...]
 Sweep over several:  python train.py -m activation=relu,tanh depth=1,2,4
 
@@ -51,10 +46,10 @@ def help_text() -> str:
     Not Hydra's template: Hydra reads every yaml of every group first (0.2 s for 25 of them).
     """
     lines = []
-    for folder in sorted(path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"):
-        lines.append(f"{folder.name}:")
-        for name in _names(folder):
-            text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
+    for group in groups():
+        lines.append(f"{group}:")
+        for name in choices(group):
+            text = (CONF / group / f"{name}.yaml").read_text(encoding="utf-8")
             comments = (line[1:].strip() for line in text.splitlines() if line.startswith("#"))
             lines.append(f"  {name:22} {next((line for line in comments if not line.startswith('@')), '')}")
     lines.append("knobs:")
@@ -65,28 +60,18 @@ def help_text() -> str:
     return HELP.format(choices="\n".join(lines))
 
 
-def build(node: DictConfig, **offers):
-    """Call what `node` describes, with those of `offers` that it names (all of them if it takes `**kwargs`)."""
-    parameters = inspect.signature(get_object(node._target_)).parameters.values()
-    everything = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    names = {p.name for p in parameters}
-    chosen = {k: v for k, v in offers.items() if (everything or k in names) and k not in node}
-    try:
-        return instantiate(node, **chosen, _convert_="all")
-    except InstantiationException as error:
-        cause = error.__cause__ or error  # Hydra hides it behind the target's name
-        if type(cause).__name__ == "MisconfigurationException":  # Lightning's word for what a user can mend
-            raise UserError(f"{node._target_}: {cause}") from cause
-        raise cause from None
-
-
 def hyperparameters_of(cfg: DictConfig, overrides: list[str]) -> dict:
     """Return what TensorBoard's HPARAMS tab shows of a run, as plain data."""
     raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
-    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-    if cfg.resume:  # what was chosen at the start
-        choices = OmegaConf.load(Path(cfg.folder) / ".hydra" / "hydra.yaml").hydra.runtime.choices
-    return hyperparameters(raw, resolved, dict(choices), set(resume.typed(overrides)), CONF)
+    return hyperparameters(raw, resolved, _chosen(cfg), set(resume.typed(overrides)), CONF)
+
+
+def _chosen(cfg: DictConfig) -> dict[str, str]:
+    """Return group -> choice, of a resumed run what was chosen at its start."""
+    chosen = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    if cfg.resume:
+        chosen = OmegaConf.load(Path(cfg.folder) / ".hydra" / "hydra.yaml").hydra.runtime.choices
+    return {group: choice for group, choice in chosen.items() if "/" not in group and choice}
 
 
 def wants_test(cfg: DictConfig) -> bool:
@@ -108,7 +93,7 @@ def command(overrides: list[str]) -> str:
 def say_notes(cfg: DictConfig, overrides: list[str]) -> None:
     """Log a line for every option that was given and does nothing."""
     raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
-    for line in knobs.notes(resume.typed(overrides), resolved, read_options(raw), CONF):
+    for line in knobs.notes(resume.typed(overrides), resolved, read_options(raw), CONF, _chosen(cfg)):
         log.info(line)
 
 
@@ -118,11 +103,6 @@ def changed(overrides, above: str = "data model") -> str:
     shown = [word.lstrip("+~") for word in overrides if word.split("=")[0] not in left_out]
     name = re.sub(r"[^A-Za-z0-9_=.,+-]+", "-", "_".join(shown)).strip("-")
     return f"_{name[:100]}" if name else ""
-
-
-def _names(group: Path) -> list[str]:
-    """The choices of a group; a file that starts with _ is for others to build on."""
-    return [file.relative_to(group).with_suffix("").as_posix() for file in sorted(group.rglob("[!_]*.yaml"))]
 
 
 OmegaConf.register_new_resolver("unique", lambda: secrets.token_hex(3), use_cache=True)
@@ -138,11 +118,21 @@ class Check(Callback):
         folder = OmegaConf.to_container(config.hydra.run, resolve=False)["dir"]
         typed = "${" not in folder and not config.resume and "LOCAL_RANK" not in os.environ
         if typed and (Path(folder) / ".claim").exists():  # Hydra would write over its .hydra/
-            _refuse(f"{folder} has a run already: leave hydra.run.dir out, or continue it with resume={folder}.")
+            refuse(f"{folder} has a run already: leave hydra.run.dir out, or continue it with resume={folder}.")
+        with plain_errors():
+            knobs.refuse_sweep_options(list(config.hydra.overrides.task))
         self._check(config)
 
     def on_job_start(self, config: DictConfig, **kwargs) -> None:
         self._check(config)  # of a sweep, where on_run_start is not called
+
+    def on_run_end(self, config: DictConfig, job_return: JobReturn, **kwargs) -> None:
+        """Exit with code 2 after what the user can mend, and with code 1 after a run that diverged, as a sweep does."""
+        if isinstance(job_return._return_value, UserError):  # Hydra would put a line of its own before it
+            refuse(str(job_return._return_value))
+        file = Path(job_return.hydra_cfg.hydra.runtime.output_dir) / "result.json"
+        if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("status") == "diverged":
+            sys.exit(1)
 
     def _check(self, config: DictConfig) -> None:
         # What interpolates the run's folder cannot be resolved yet.
@@ -150,46 +140,12 @@ class Check(Callback):
         job = OmegaConf.masked_copy(config, [key for key in config if key not in later])
         missing = OmegaConf.missing_keys(job)
         if missing:
-            _refuse(f"{', '.join(sorted(missing))} must be given, e.g. {min(missing)}=...")
+            refuse(f"{', '.join(sorted(missing))} must be given, e.g. {min(missing)}=...")
         if config.trainer.get("strategy") == "ddp" and config.hydra.mode == RunMode.MULTIRUN:
-            _refuse("trainer=ddp would start the whole sweep again in every process: start its runs one by one.")
-        flat = {key: job[key] for key in job if not OmegaConf.is_dict(job[key])}
+            refuse("trainer=ddp would start the whole sweep again in every process: start its runs one by one.")
+        calls = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
         with plain_errors():
-            knobs.check(OmegaConf.to_container(OmegaConf.create(flat)))
-
-
-@contextlib.contextmanager
-def plain_errors() -> Iterator[None]:
-    """One message and exit code 2 for what the user can mend; everything else keeps its traceback."""
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra lets its exceptions through
-    try:
-        yield
-    except UserError as error:
-        _refuse(str(error))
-    except MissingConfigException as error:
-        *group, choice = (error.missing_cfg_file or "").split("/", 2 if "hydra/" in str(error.missing_cfg_file) else 1)
-        group = "/".join(group)
-        if choice in PACKAGES:
-            _refuse(f"{group}={choice} needs another package: pip install '.[{PACKAGES[choice]}]'")
-        known = sorted({*_names(CONF / group), *(name for name in error.options or [] if name[0] != "_")})
-        _refuse(f"{group}={choice} is unknown." + _near(choice, known) if group else str(error))
-    except CompactHydraException as error:
-        cause = error.__cause__
-        if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None:
-            names = [str(name) for name in cause.parent_node if name != "hydra"]
-            _refuse(f"{cause.full_key or cause.key} is unknown." + _near(str(cause.key), names))
-        _refuse(str(error))
-    except ValueError as error:
-        if "Config group override" not in str(error):  # Hydra's word for group=null
-            raise
-        _refuse(f"A group takes a choice, not null; to leave one out write ~experiment. ({error})")
-
-
-def _near(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, 1)
-    return (f" Did you mean {near[0]}?" if near else "") + (f" Known: {', '.join(sorted(known))}." if known else "")
-
-
-def _refuse(message: str) -> None:
-    print(message, file=sys.stderr)
-    sys.exit(2)
+            plain = OmegaConf.to_container(job, resolve=True)
+            knobs.check({key: value for key, value in plain.items() if not isinstance(value, dict)})
+            knobs.check_files(plain)
+            refuse_missing_packages(OmegaConf.to_container(calls, resolve=False))

@@ -5,6 +5,11 @@ values) is scored beside them. Jobs may differ in all but the data: seeds, model
 outcome is ensemble.json in the sweep's folder. Hansen and Salamon 1990, "Neural network ensembles".
 """
 
+from kindling import entry
+
+if __name__ == "__main__":
+    entry.begin()
+
 import argparse
 import json
 import logging

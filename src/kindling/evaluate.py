@@ -4,6 +4,11 @@ For a run that was trained with test=false, such as a sweep's jobs, or whose tes
 scored, on one device. The result is the one a run has at its end: test/* in result.json, and the confusion matrix.
 """
 
+from kindling import entry
+
+if __name__ == "__main__":
+    entry.begin()
+
 import json
 import logging
 import math
@@ -81,7 +86,7 @@ def _keep(file: Path, metrics: dict) -> None:
     if not file.exists():
         log.info(f"{file} is missing (the run was killed), so the test metrics are not written down")
         return
-    result = json.loads(file.read_text())
+    result = json.loads(file.read_text(encoding="utf-8"))
     kept = {name: value for name, value in result["metrics"].items() if not name.startswith("test/")}
     write_json(file, {**result, "metrics": kept | metrics})
 
@@ -100,7 +105,7 @@ def main() -> None:
         folder = Path(given["run"])
         metrics = evaluate(folder, trust == "true")
         file = folder / "result.json"
-        result = json.loads(file.read_text()) if file.exists() else {"metrics": metrics}
+        result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"metrics": metrics}
         print(table(result["metrics"], result.get("best_epoch", "unknown")))
 
 

@@ -5,6 +5,11 @@ dropout), autograd's gradient of the training loss of some training rows is comp
 difference (f(x + h) - f(x - h)) / 2h. Exit code 1 where they differ by more than a millionth.
 """
 
+from kindling import entry
+
+if __name__ == "__main__":
+    entry.begin()
+
 import logging
 import math
 import sys
@@ -15,7 +20,7 @@ from typing import NamedTuple
 import hydra
 from omegaconf import DictConfig
 
-from kindling import UserError, cli
+from kindling import UserError, arguments, cli
 
 log = logging.getLogger("kindling")
 
@@ -147,6 +152,7 @@ if __name__ == "__main__":
     if {"--help", "-h"} & set(sys.argv):
         sys.exit(print(__doc__))
     with cli.plain_errors(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        arguments.check(sys.argv[1:])
         if {"-m", "--multirun"} & set(sys.argv) or any(word.startswith("resume=") for word in sys.argv):
             raise UserError("gradient_check is of one variant that has not begun: leave -m and resume out.")
         sys.argv[1:1] = [f"hydra.run.dir='{folder}'"]  # Hydra wants one; nothing is kept

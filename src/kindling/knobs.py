@@ -1,5 +1,6 @@
 """Checks of what was typed, before torch is imported: values of the everyday knobs, and knobs that nothing reads."""
 
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,6 +9,7 @@ import yaml
 
 from kindling import UserError
 from kindling.activations import canonical
+from kindling.files import find
 
 
 def _number(value) -> bool:
@@ -48,7 +50,7 @@ RULES: dict[str, tuple[str, Callable]] = {
         "default, xavier, kaiming, zeros, normal, or a .json file",
         lambda v: v in ("default", "xavier", "kaiming", "zeros", "normal") or str(v).endswith(".json"),
     ),
-    "patience": ("a whole number of epochs from 1, or null", lambda v: v is None or _whole(v, 1)),
+    "patience": ("a whole number of validations from 1, or null", lambda v: v is None or _whole(v, 1)),
     "chunk": ("auto, off, or a whole number of mini-batches from 1", lambda v: v in ("auto", "off") or _whole(v, 1)),
     "test": ("true, false or auto", lambda v: v == "auto" or isinstance(v, bool)),
     "repeat": ("a whole number from 1", lambda v: _whole(v, 1)),
@@ -69,6 +71,7 @@ OF_HIDDEN_LAYERS = {
     **dict.fromkeys(("Deep", "WideDeep"), ("activation", "dropout", "batch_norm")),
     "CNN": ("dropout",),
 }
+SWEEP_OPTIONS = {"repeat": "1", "folds": "null", "on_error": "continue", "sweep.name": "null"}  # and their defaults
 READ_BY_TRAIN = {"seed", "resume", "trust", "verbose", "folder", "patience", "test", "on_error"}
 
 
@@ -94,7 +97,41 @@ def check(knobs: dict) -> None:
             raise UserError(f"{name}={knobs[name]} cannot be: {name} must be {wanted}.")
 
 
-def notes(typed: dict[str, str], config: dict, read: set[str], conf: Path) -> list[str]:
+def check_files(config: dict) -> None:
+    """Refuse a file that is not there.
+
+    Args:
+        config: the composed config, as plain data.
+
+    Raises:
+        UserError: with the option that names it.
+    """
+    data = config.get("data") or {}
+    named = {f"data.{key}": data.get(key) for key in ("path", "test_path")} if _is_own(data) else {}
+    named["init"] = config.get("init") if str(config.get("init")).endswith(".json") else None
+    for option, path in named.items():
+        if path is not None:
+            find(str(path), option)
+
+
+def _is_own(node: dict) -> bool:
+    """Whether a class of this package is called; what another one takes for a path is not known."""
+    return str(node.get("_target_")).startswith(f"{__package__}.")
+
+
+def refuse_sweep_options(overrides: list[str]) -> None:
+    """Refuse an option that only a sweep reads.
+
+    Raises:
+        UserError: with -m.
+    """
+    for override in overrides:
+        name, _, value = override.lstrip("+").partition("=")
+        if name in SWEEP_OPTIONS and value.lower() != SWEEP_OPTIONS[name]:
+            raise UserError(f"{override} is of a sweep: put -m in front (train.py -m {override} ...), or leave it out.")
+
+
+def notes(typed: dict[str, str], config: dict, read: set[str], conf: Path, choices: dict[str, str]) -> list[str]:
     """Return a line for every option that was given and does nothing, and every value that outlives its group.
 
     Args:
@@ -102,6 +139,7 @@ def notes(typed: dict[str, str], config: dict, read: set[str], conf: Path) -> li
         config: the composed config, as plain data, interpolations resolved.
         read: the top-level keys that reach something that is built.
         conf: the folder of the groups.
+        choices: group -> the choice that was composed.
     """
     raw, model = config, (config.get("model") or {}).get("_target_", "")
     lines = ["note: lr=0, so no weight will move"] if raw.get("lr") == 0 and "lr" in read else []
@@ -119,16 +157,34 @@ def notes(typed: dict[str, str], config: dict, read: set[str], conf: Path) -> li
         elif sizes == [] and name in OF_HIDDEN_LAYERS.get(model.removeprefix(f"{__package__}.models."), ()):
             why = "hidden_sizes=[] leaves no hidden layer"
         lines += [f"note: {name}={typed[name]} has no effect here, {why}"] if why else []
-    debug = conf / "debug" / f"{typed.get('debug')}.yaml"
-    meant = yaml.safe_load(debug.read_text()) or {} if debug.is_file() else {}
+    return lines + _outlived(typed, raw, conf, choices)
+
+
+def _outlived(typed: dict[str, str], raw: dict, conf: Path, choices: dict[str, str]) -> list[str]:
+    """Return a line for every value of a typed choice that another file has replaced, and which file that is."""
+    lines = []
+    debug = _set_by(conf, "debug", typed.get("debug"))
     for group, choice in typed.items():
-        file = conf / group / f"{choice}.yaml"
-        if group in ("experiment", "debug") or not file.is_file():
+        if group in ("experiment", "debug"):
             continue
-        for key, value in (yaml.safe_load(file.read_text()) or {}).items():
-            plain = not isinstance(value, dict | list) and "$" not in str(value)
-            if plain and key in raw and key not in typed and key not in meant and raw[key] != value:
-                lines.append(
-                    f"note: {key}={raw[key]} is the experiment's; {group}={choice} alone would bring {key}={value}"
-                )
+        for key, value in _set_by(conf, group, choice).items():
+            if key in raw and key not in typed and key not in debug and raw[key] != value:
+                setters = [other for other, name in choices.items() if _set_by(conf, other, name).get(key) == raw[key]]
+                inherited = [other for other in ("experiment",) if choices.get(other)]  # by its own defaults
+                owner = next((other for other in (*reversed(setters), *inherited) if other != group), None)
+                if owner:
+                    lines.append(
+                        f"note: {key}={raw[key]} is that of {owner}={choices[owner]}; {group}={choice} alone would "
+                        f"bring {key}={value}"
+                    )
     return lines
+
+
+def _set_by(conf: Path, group: str, choice: str | None) -> dict:
+    """Return the plain values that a choice sets at the top of the config, not in a node of its own."""
+    file = conf / group / f"{choice}.yaml"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    if not re.search(r"^# *@package +_global_", text, re.MULTILINE):
+        return {}
+    content = yaml.safe_load(text) or {}
+    return {k: v for k, v in content.items() if not isinstance(v, dict | list) and "$" not in str(v)}

@@ -3,6 +3,11 @@
 Takes neither hydra nor torch.
 """
 
+from kindling import entry
+
+if __name__ == "__main__":
+    entry.begin()
+
 import argparse
 import importlib.util
 import keyword

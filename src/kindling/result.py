@@ -10,6 +10,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from kindling.files import PROJECT
 from kindling.monitor import split
 
 
@@ -82,7 +83,7 @@ def write_json(path: Path, content: dict) -> None:
 
 def write_counts(path: Path, counts: list[list[int]], names: list[str]) -> None:
     """Confusion counts as CSV: rows true, columns predicted."""
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         rows = [[name, *row] for name, row in zip(names, counts, strict=True)]
         csv.writer(file).writerows([["true", *names], *rows])
 
@@ -96,9 +97,21 @@ def versions() -> dict[str, str]:
 
 @cache
 def commit() -> str | None:
-    """The commit, with "+changes" where the tree differs from it; None outside git."""
+    """The commit, with "+changes" where the tree differs from it and "+untracked" for code that git does not have.
+
+    None outside git.
+    """
     try:
-        args = ["git", "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"]
-        return subprocess.run(args, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+        found = _git("describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*")
+        new = _git("ls-files", "--others", "--exclude-standard", "*.py", "*.yaml", "*.yml")
     except (OSError, subprocess.SubprocessError):
         return None
+    return f"{found}+untracked" if new else found
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    done = subprocess.run(
+        command, cwd=PROJECT, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=5
+    )
+    return done.stdout.strip()

@@ -1,6 +1,8 @@
 """`resume=...`: from the word to the folder, and to the config that the run was started with. Does not import torch."""
 
+import json
 import os
+import sys
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -21,8 +23,9 @@ def expand(words: list[str]) -> list[str]:
     asked = [word for word in words if word.startswith("resume=") and word != "resume=null"]
     if not asked or "LOCAL_RANK" in os.environ:  # a DDP child gets its parent's words
         return words
-    folder = _folder(asked[-1].removeprefix("resume=").strip("'\""), sweep=bool(flags))
     rest = [word for word in words if not word.startswith("resume=") and word not in flags]
+    name = asked[-1].removeprefix("resume=").strip("'\"")
+    folder = _last(rest, sweep=bool(flags)) if name == "last" else _folder(name, sweep=bool(flags))
     if (folder / "jobs.json").exists():
         is_new = any(not word.startswith("hydra") for word in rest)  # else only how it is run
         return ["-m", *(rest if is_new else _words_of_sweep(folder, rest)), f"hydra.sweep.dir='{folder}'"]
@@ -63,17 +66,56 @@ def keep(cfg: DictConfig, overrides: list[str]) -> None:
 
 
 def _folder(name: str, sweep: bool) -> Path:
-    """The run's or, with `jobs.json`, the sweep's."""
-    if name != "last":
-        kind, wanted = ("sweep", ["jobs.json"]) if sweep else ("run", [".hydra", "jobs.json"])
-        if not any((Path(name) / mark).exists() for mark in wanted):
-            raise UserError(f"resume={name} is no {kind} folder (it has no {wanted[0]}): give one, or resume=last.")
-        return Path(name)
+    """Return the run's folder or, with `jobs.json`, the sweep's."""
+    kind, wanted = ("sweep", ["jobs.json"]) if sweep else ("run", [".hydra", "jobs.json"])
+    if not any((Path(name) / mark).exists() for mark in wanted):
+        raise UserError(f"resume={name} is no {kind} folder (it has no {wanted[0]}): give one, or resume=last.")
+    return Path(name)
+
+
+def _last(overrides: list[str], sweep: bool) -> Path:
+    """Return the newest folder that can be resumed, and say why newer ones cannot.
+
+    Args:
+        overrides: what else was given.
+        sweep: look for sweeps only.
+    """
     places = ["sweeps/*/jobs.json"] if sweep else ["[!s]*/*/.hydra", "s[!w]*/*/.hydra", "sweeps/*/jobs.json"]
     found = [path for place in places for path in Path("runs").glob(place)]
-    if not found:
-        raise UserError(f"resume=last finds no {'sweep' if sweep else 'run'} in {Path.cwd() / 'runs'}.")
-    return max(found, key=lambda path: path.stat().st_mtime).parent
+    skipped = []
+    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+        folder = path.parent
+        reason = _sweep_is_over(folder, overrides) if path.name == "jobs.json" else _run_is_over(folder, overrides)
+        if not reason:
+            newer = f", and not {'; '.join(skipped)}" if skipped else ""
+            print(f"resume=last takes {folder}{newer}", file=sys.stderr)
+            return folder
+        skipped.append(f"{folder} ({reason})")
+    none = f" that can be resumed: {'; '.join(skipped)}" if skipped else ""
+    raise UserError(f"resume=last finds no {'sweep' if sweep else 'run'} in {Path.cwd() / 'runs'}{none}.")
+
+
+def _run_is_over(folder: Path, overrides: list[str]) -> str:
+    """Return why a run cannot be resumed, or nothing."""
+    status = _status(folder)
+    if status == "diverged":
+        return "diverged"
+    if not (folder / "checkpoints" / "last.ckpt").is_file():
+        return "ended before its first checkpoint"
+    continues = status != "finished" or "epochs" in typed(overrides)
+    return "" if continues else "finished; epochs=... would continue it"
+
+
+def _sweep_is_over(folder: Path, overrides: list[str]) -> str:
+    """Return the same for a sweep, which may also get more jobs or trials."""
+    jobs = json.loads((folder / "jobs.json").read_text(encoding="utf-8"))["jobs"]
+    is_over = not overrides and all(_status(folder / job["folder"]) == "finished" for job in jobs)
+    return "finished" if is_over else ""
+
+
+def _status(folder: Path) -> str | None:
+    file = folder / "result.json"
+    return json.loads(file.read_text(encoding="utf-8")).get("status") if file.is_file() else None
 
 
 def _words_of_sweep(folder: Path, now: list[str]) -> list[str]:

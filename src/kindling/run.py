@@ -16,6 +16,7 @@ from kindling import UserError
 from kindling.checkpoints import BestAndLast
 from kindling.claim import claim
 from kindling.device import choose_threads
+from kindling.files import START
 from kindling.models import Model
 from kindling.monitor import direction_for, split
 from kindling.quiet import silence
@@ -148,8 +149,9 @@ class Run:
         return self.best.get("score")
 
     def __exit__(self, kind, error, traceback) -> None:
+        terminated = isinstance(error, SystemExit) and error.code == 143  # by SIGTERM, see kindling.entry
         interrupted = isinstance(error, KeyboardInterrupt) or (
-            isinstance(error, SystemExit) and self.trainer is not None
+            isinstance(error, SystemExit) and (terminated or self.trainer is not None)
         )
         diverged, keeper = getattr(self._callback(Divergence), "diverged", None), self._callback(BestAndLast)
         undefined = UserError(f"monitor={keeper.undefined} {NEVER_DEFINED}") if keeper and keeper.undefined else None
@@ -174,7 +176,7 @@ class Run:
         write_json(self.folder / "result.json", outcome)
         self._report(outcome, error)
         if interrupted:
-            sys.exit(130)  # as a shell reports Ctrl-C
+            sys.exit(143 if terminated else 130)  # as a shell reports SIGTERM and Ctrl-C
         if error is undefined is not None:
             raise error
 
@@ -196,8 +198,8 @@ class Run:
                 logger.finalize("success" if result["status"] == "finished" else "failed")
                 if hasattr(logger, "end_session"):
                     logger.end_session()
-        here = Path.cwd()
-        shown = self.folder.relative_to(here) if self.folder.is_relative_to(here) else self.folder
+        # From where the program was started, as hydra.job.chdir=true leaves that folder.
+        shown = self.folder.relative_to(START) if self.folder.is_relative_to(START) else self.folder
         if result["metrics"]:
             log.info(table(result["metrics"], result["best_epoch"]))
         for sentence in self.sentences:

@@ -19,7 +19,7 @@ class Patience(EarlyStopping):
     """Lightning's early stopping, refused where there is nothing to watch.
 
     Args:
-        patience: validations without a better value.
+        patience: validations in a row without a better value.
     """
 
     takes_chunks = True

@@ -4,6 +4,11 @@ An extra is a module or folder of the package whose docstring starts with "An ex
 hydra_plugins where it has one. Takes neither hydra nor torch.
 """
 
+from kindling import entry
+
+if __name__ == "__main__":
+    entry.begin()
+
 import argparse
 import ast
 import re
@@ -17,6 +22,7 @@ from omegaconf import OmegaConf
 from kindling import UserError
 
 PACKAGE = Path(__file__).parent.name
+TOOLS = ("rename", "strip")  # which `all` leaves there
 TESTS = ("test_{}.py", "test_{}_*.py", "{}_helpers.py")  # of an extra
 
 
@@ -62,6 +68,26 @@ def strip(project: Path, extra: str) -> list[str]:
             file.write_text(text, encoding="utf-8", newline="\n") if text else file.unlink()
             name = file.relative_to(project).as_posix()
             done.append(f"took {lines} line{'s' * (lines > 1)} out of {name}" if text else f"deleted {name}")
+    return done
+
+
+def strip_all(project: Path) -> list[str]:
+    """Delete every extra but TOOLS, those first that nothing imports; return what was deleted, in words.
+
+    Raises:
+        UserError: something that is no extra needs one; the others are gone then.
+    """
+    done, left = [], [extra for extra in extras(project) if extra not in TOOLS]
+    while left:
+        refused = {}
+        for extra in left:
+            try:
+                done += strip(project, extra)
+            except UserError as error:
+                refused[extra] = error
+        if len(refused) == len(left):
+            raise next(iter(refused.values()))
+        left = list(refused)
     return done
 
 
@@ -131,17 +157,19 @@ def _without_choices(file: Path, text: str, lines: int, gone: list[Path]) -> tup
 
 def main() -> None:
     parser = argparse.ArgumentParser(f"python -m {__package__}.strip", description="Delete an extra.")
-    parser.add_argument("extra", nargs="?", help="its name; without one the extras are listed")
+    parser.add_argument("extra", nargs="?", help="its name, or all; without one the extras are listed")
     extra, project = parser.parse_args().extra, Path.cwd()
     try:
         if extra is None:
             print("\n".join(f"{name:14} {meaning}" for name, meaning in extras(project).items()))
             return
-        print("\n".join(strip(project, extra)))
+        names = list(extras(project)) if extra == "all" else [extra]
+        print("\n".join(strip_all(project) if extra == "all" else strip(project, extra)))
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    if left := mentions(project, extra):
+    gone = [name for name in names if name not in extras(project)]
+    if left := sorted({file for name in gone for file in mentions(project, name)}):
         print(f"Still named in {', '.join(left)}: edit by hand.")
 
 

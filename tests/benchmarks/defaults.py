@@ -33,7 +33,7 @@ def cell(data: str, model: str) -> str:
         [sys.executable, str(PROJECT / "train.py"), *words, f"hydra.run.dir={folder}"], check=True, capture_output=True
     )
     seconds = time.perf_counter() - start
-    metrics = json.loads((folder / "result.json").read_text())["metrics"]
+    metrics = json.loads((folder / "result.json").read_text(encoding="utf-8"))["metrics"]
     if "test/accuracy" in metrics:
         value, n = metrics["test/accuracy"], _rows(words)
         return f"{value:.1%} ± {(value * (1 - value) / n) ** 0.5:.1%}, {seconds:.0f} s"

@@ -44,7 +44,7 @@ def measure(run: str, row: dict, folder: Path) -> list[dict]:
     workers = [] if row.get("launcher") == "basic" else ["hydra.launcher.workers=0"]
     _train("-m", *words, *swept, "test=true", f"hydra.sweep.dir={folder}", *workers, log=folder.with_suffix(".log"))
     typed, records = {word.partition("=")[0] for word in (*words, "test=")}, []
-    for job in json.loads((folder / "jobs.json").read_text())["jobs"]:
+    for job in json.loads((folder / "jobs.json").read_text(encoding="utf-8"))["jobs"]:
         knobs = dict(word.split("=", 1) for word in job["overrides"])
         at = knobs.pop(over, "0")
         variant = " ".join(f"{knob}={value}" for knob, value in knobs.items() if knob not in typed)
@@ -60,7 +60,7 @@ def _apart(run: str, row: dict, words: list[str], folder: Path, at: int) -> dict
 
 
 def _record(run: str, row: dict, folder: Path, variant: str, at) -> dict:
-    result = json.loads((folder / "result.json").read_text())
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     value = json.dumps(value_of(row["show"], result, folder))
     return {"run": run, "variant": variant, "at": str(at), "value": value, "seconds": str(result["seconds"])}
 
@@ -75,7 +75,7 @@ def value_of(show: str, result: dict, folder: Path):
     if show == "learnt":
         return result["metrics"]["train/accuracy"] == 1
     if show == "jump":
-        with (folder / "metrics.csv").open() as file:
+        with (folder / "metrics.csv").open(encoding="utf-8") as file:
             losses = [float(line["train/loss"]) for line in csv.DictReader(file)]
         return max(losses[i] / min(losses[:i]) for i in range(10, len(losses)))
     return result[show] if show in result else result["metrics"][show]
@@ -97,14 +97,14 @@ def _of_command(run: str, row: dict) -> dict:
 def _of_all(run: str, then: dict, folder: Path) -> list[dict]:
     """What another command makes of all runs together."""
     _python(*shlex.split(then["command"].format(folder=folder))[1:])
-    value = json.loads((folder / then["file"]).read_text())
+    value = json.loads((folder / then["file"]).read_text(encoding="utf-8"))
     for key in then["keys"]:
         value = value[key]
     return [{"run": run, "variant": then["called"], "at": "0", "value": json.dumps(value), "seconds": ""}]
 
 
 def _python(*words: str) -> str:
-    done = subprocess.run([sys.executable, *words], cwd=PROJECT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, *words], cwd=PROJECT, capture_output=True, encoding="utf-8")
     if done.returncode:
         raise RuntimeError(f"{shlex.join(words)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stdout
@@ -119,7 +119,7 @@ def _train(*words: str, log: Path) -> None:
     process.start()
     process.join()
     # A sweep with a run that diverged ends with 1, and one row's are to diverge.
-    if process.exitcode and "diverged" not in (said := log.read_text()):
+    if process.exitcode and "diverged" not in (said := log.read_text(encoding="utf-8")):
         raise RuntimeError(f"train.py {shlex.join(words)}\n{said[-4000:]}")
 
 
@@ -127,7 +127,7 @@ def _script(words: tuple[str, ...], log: Path) -> None:
     import torch
 
     torch.set_num_threads(1)
-    with log.open("w") as file:
+    with log.open("w", encoding="utf-8") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     os.chdir(PROJECT)

@@ -29,7 +29,7 @@ def rows() -> dict[str, dict]:
 
 def read() -> list[dict]:
     """The measured numbers."""
-    with CSV.open(newline="") as file:
+    with CSV.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

@@ -101,7 +101,7 @@ def kindling(sizes: list[int], optimizer, chunk: str = "auto") -> float:
     assert trainer.global_step == EPOCHS * 19
     tags = {f"{stage}/{name}" for stage in ("train", "val") for name in NAMES}
     count_scalars(folder, tags)
-    with open(f"{folder}/metrics.csv") as file:
+    with open(f"{folder}/metrics.csv", encoding="utf-8") as file:
         assert [int(row["epoch"]) for row in csv.DictReader(file)] == list(range(1, EPOCHS + 1))
     files = {path.name for path in Path(folder).rglob("*")}
     assert {"best.ckpt", "last.ckpt", "result.json"} <= files, files

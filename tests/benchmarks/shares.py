@@ -60,7 +60,7 @@ def shares(*words: str) -> dict[str, float]:
     """Of one run of `python train.py words`, in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--timed-run", *words, "folder=run"]
-        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, encoding="utf-8")
         missing = [file for _, file in TIMED.values() if not Path(folder, "run", file).is_file()]
         assert not missing, missing
     seconds = json.loads(done.stdout.splitlines()[-1])

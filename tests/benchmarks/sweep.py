@@ -119,7 +119,7 @@ def start_child(way: str, words: list[str], jobs: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         line = [sys.executable, __file__, "--child", way, "-m", *words, "hydra.sweep.dir=sweep"]
         environment, start = {**os.environ, "TMPDIR": folder}, time.time()
-        process = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True)
+        process = subprocess.run(line, cwd=folder, env=environment, capture_output=True, encoding="utf-8")
     if process.returncode:
         sys.exit(f"{process.stdout[-3000:]}{process.stderr[-3000:]}\nexit code {process.returncode}: {' '.join(line)}")
     measured = json.loads(process.stdout.splitlines()[-1])
@@ -154,9 +154,9 @@ def finished() -> int:
     """Jobs, each with every record; where one lacks any, no ratio."""
     results = list(Path("sweep").glob("*/result.json"))
     for result in results:
-        status, job = json.loads(result.read_text())["status"], result.parent
+        status, job = json.loads(result.read_text(encoding="utf-8"))["status"], result.parent
         assert status == "finished", f"{job}: {status}"
-        assert len((job / "metrics.csv").read_text().splitlines()) == 1 + overhead.EPOCHS, job
+        assert len((job / "metrics.csv").read_text(encoding="utf-8").splitlines()) == 1 + overhead.EPOCHS, job
         assert {"best.ckpt", "last.ckpt"} <= {path.name for path in job.glob("checkpoints/*")}, job
         overhead.count_scalars(str(job), TAGS)
     return len(results)

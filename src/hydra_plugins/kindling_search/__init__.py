@@ -53,6 +53,6 @@ class OptunaSweeper(Sweeper):
         except ModuleNotFoundError as error:
             if error.name != "optuna":
                 raise
-            raise UserError('hydra/sweeper=optuna needs Optuna, which is missing: pip install ".[optuna]"') from error
+            raise UserError('hydra/sweeper=optuna needs Optuna: pip install -e ".[optuna]"') from error
         words = with_params(arguments, self.params)
         search(Typed(words, self.loader, *self.shorthand), self.jobs, **self.how)

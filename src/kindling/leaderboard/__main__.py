@@ -1,5 +1,10 @@
 """`python -m kindling.leaderboard <sweep folder>`"""
 
+from kindling import entry
+
+if __name__ == "__main__":
+    entry.begin()
+
 import argparse
 import sys
 from pathlib import Path

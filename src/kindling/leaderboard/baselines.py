@@ -21,7 +21,7 @@ MOST_VALUES = 20_000_000  # inputs to fit on; with more a line takes minutes
 def add_baselines(board: Board) -> None:
     """Put the baselines on the board, a pair for every data set in the sweep, and notes on those that are left out."""
     cache = board.folder / "baselines.json"
-    known = json.loads(cache.read_text()) if cache.exists() else {}
+    known = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
     used: dict[str, dict] = {}
     for repetitions in _data_sets(board):
         entries = []

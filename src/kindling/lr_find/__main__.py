@@ -1,5 +1,10 @@
 """`python -m kindling.lr_find <words of train.py>` prints a learning rate, and the command that trains with it."""
 
+from kindling import entry
+
+if __name__ == "__main__":
+    entry.begin()
+
 import csv
 import logging
 import os
@@ -10,7 +15,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from kindling import UserError, cli
+from kindling import UserError, arguments, cli
 
 log = logging.getLogger("kindling")
 
@@ -26,7 +31,7 @@ def main(cfg: DictConfig) -> None:
 
     seen = find(cfg)
     folder, rate = Path(cfg.folder), suggestion(seen)
-    with (folder / "lr_find.csv").open("w", newline="") as file:
+    with (folder / "lr_find.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["lr", "loss", "smoothed"], *seen])
     (folder / "lr_find.png").write_bytes(png(draw_range(seen, rate)))
     words = [word for word in HydraConfig.get().overrides.task if word.partition("=")[0] != "lr"]
@@ -42,6 +47,7 @@ if __name__ == "__main__":
     if {"--help", "-h"} & set(sys.argv):
         sys.exit(print(__doc__))
     with cli.plain_errors():
+        arguments.check(sys.argv[1:])
         if {"-m", "--multirun"} & set(sys.argv) or any(word.startswith("resume=") for word in sys.argv):
             raise UserError("lr_find is of one variant that has not begun: leave -m and resume out.")
         sys.argv[1:1] = [f"hydra.run.dir='{FOLDER}'"]

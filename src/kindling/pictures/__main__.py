@@ -1,5 +1,10 @@
 """`python -m kindling.pictures run=<folder> [columns=one,other]`, or `python -m kindling.pictures activations`."""
 
+from kindling import entry
+
+if __name__ == "__main__":
+    entry.begin()
+
 import sys
 from pathlib import Path
 

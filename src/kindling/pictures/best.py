@@ -13,7 +13,7 @@ def draw_best(folders: list[Path], jobs: int = 3) -> None:
     """Draw the pictures of the best jobs of a sweep, but of those with pictures=none."""
     from kindling.pictures.folder import draw
 
-    results = {folder: json.loads((folder / "result.json").read_text()) for folder in folders}
+    results = {folder: json.loads((folder / "result.json").read_text(encoding="utf-8")) for folder in folders}
     scores = {f: r["score"] for f, r in results.items() if r["status"] == "finished" and r.get("score") is not None}
     sign = {folder: -1 if results[folder]["mode"] == "max" else 1 for folder in scores}
     for folder in sorted(scores, key=lambda folder: sign[folder] * scores[folder])[:jobs]:

@@ -28,7 +28,7 @@ def draw(folder: Path, columns: tuple[str, str] | None = None, trust: bool = Fal
     """
     if not (folder / "result.json").exists():
         raise UserError(f"run={folder} is no run folder (it has no result.json).")
-    epoch, drawn = json.loads((folder / "result.json").read_text()).get("best_epoch") or 0, []
+    epoch, drawn = json.loads((folder / "result.json").read_text(encoding="utf-8")).get("best_epoch") or 0, []
     with SummaryWriter(str(folder)) as writer:
         for tag, file, figure in _figures(folder, epoch, columns, trust):
             content = png(figure)
@@ -54,7 +54,9 @@ def _figures(folder: Path, epoch: int, columns: tuple[str, str] | None, trust: b
     if not isinstance(model, Model) or not isinstance(data, Data):
         return
     suffix = "_".join(["", *columns]) if columns else ""
-    tested = (folder / "confusion_matrix.csv").exists() or "test/loss" in (folder / "result.json").read_text()
+    tested = (folder / "confusion_matrix.csv").exists() or "test/loss" in (folder / "result.json").read_text(
+        encoding="utf-8"
+    )
     stage = "test" if tested else without_test(data)
     title = f"best epoch ({epoch})"
     for kind, figures in (
@@ -77,6 +79,6 @@ def _trained(folder: Path, trust: bool) -> tuple:
 def _confusion(path: Path, title: str):
     from kindling.confusion import draw as draw_counts
 
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         (_, *names), *rows = csv.reader(file)
     return draw_counts([[int(n) for n in row[1:]] for row in rows], names, title)

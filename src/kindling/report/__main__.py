@@ -1,5 +1,10 @@
 """`python -m kindling.report run=<run folder or sweep folder>`"""
 
+from kindling import entry
+
+if __name__ == "__main__":
+    entry.begin()
+
 import json
 import sys
 from pathlib import Path

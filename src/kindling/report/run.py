@@ -82,7 +82,7 @@ def _curves(folder: Path, best_epoch: int | None) -> str:
         return ""
     from kindling.report.curves import draw_curves
 
-    with file.open(newline="") as opened:
+    with file.open(newline="", encoding="utf-8") as opened:
         rows = list(csv.DictReader(opened))
     figure = draw_curves(rows, best_epoch)
     return image(png(figure), "Every epoch's metrics; the vertical line is the best epoch.") if figure else ""
@@ -95,7 +95,7 @@ def confusion(folder: Path) -> Iterator[str]:
         if file.with_suffix(".png").exists():
             yield image(file.with_suffix(".png"), f"{stage} rows. {CAPTIONS['confusion_matrix']}")
         else:
-            with file.open(newline="") as opened:
+            with file.open(newline="", encoding="utf-8") as opened:
                 yield paragraph(f"{stage} rows, true classes in rows, predicted in columns:") + table(
                     list(csv.reader(opened))
                 )

@@ -40,12 +40,12 @@ class Jobs:
         else:
             through(self.launcher, self.context, self.master, batch)
         gc.collect()  # a failed job's traceback holds the sweep's folder, which would stay locked for the next batch
-        of_key = {entry["key"]: entry for entry in json.loads(self.listed.read_text())["jobs"]}
+        of_key = {entry["key"]: entry for entry in json.loads(self.listed.read_text(encoding="utf-8"))["jobs"]}
         entries = [of_key[key] for key in keys]
         return [(entry, result_of(self.folder / entry["folder"])) for entry in entries]
 
     def list_all(self, entries: list[dict]) -> None:
         """Have jobs.json list these too; a launcher leaves out what has failed in an earlier batch."""
-        content = json.loads(self.listed.read_text())
+        content = json.loads(self.listed.read_text(encoding="utf-8"))
         every = {entry["key"]: entry for entry in [*entries, *content["jobs"]]}
         write_json(self.listed, {**content, "jobs": list(every.values())})

@@ -68,7 +68,7 @@ def run_in_worker(hydra: HydraContext, task: str, master: DictConfig, order: Ord
 def _process_of_its_own(context: Context, order: Order) -> tuple[str, str, str]:
     words = [word for word in order.words if not word.lstrip("+").startswith("hydra.")]
     command = [sys.executable, str(context.script), *words, "test=false", f"hydra.run.dir='{order.folder}'"]
-    ended = subprocess.run(command, capture_output=True, text=True)
+    ended = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     return "killed" if ended.returncode < 0 else "failed", ended.stderr.strip()[-300:], ended.stderr
 
 
@@ -79,4 +79,4 @@ def write_if_none(job: Job, status: str, why: str, trace: str) -> None:
         content = {"status": status, "error": why, "metrics": {}, "command": cli.command(job.overrides)}
         write_json(job.folder / "result.json", content)
     if trace and result_of(job.folder)["status"] == "failed":
-        (job.folder / "traceback.txt").write_text(trace)
+        (job.folder / "traceback.txt").write_text(trace, encoding="utf-8")

@@ -27,7 +27,7 @@ class SweepFolder:
         self.path, self.states = path, {}
         self.claim = claim(path, new=False)
         listed = path / "jobs.json"
-        old = json.loads(listed.read_text()) if listed.exists() else {}
+        old = json.loads(listed.read_text(encoding="utf-8")) if listed.exists() else {}
         self.groups: dict[str, list[str]] = old.get("groups", {})  # name -> keys of its members
         self.before: list[dict] = old.get("jobs", [])
 
@@ -85,7 +85,7 @@ class SweepFolder:
 def result_of(folder: Path) -> dict:
     """Of a job; empty if it has none."""
     path = folder / "result.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _state(folder: Path) -> str:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import sys
 import traceback
 from collections import Counter
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 
+from kindling import entry
 from kindling.sweep import pool
 from kindling.sweep.alone import Context, Order, run_alone, run_in_worker, write_if_none
 from kindling.sweep.compose import Job
@@ -48,7 +48,6 @@ def launch(
     with SweepFolder(Path(str(context.master.hydra.sweep.dir))) as folder:
         folder.place(unique)
         log.info(folder.summary(len(jobs)))
-        signal.signal(signal.SIGTERM, _interrupt)
         try:
             if any(state != FINISHED for state in folder.states.values()):
                 Sweep(context, folder, unique, workers, most_bytes).run()
@@ -92,6 +91,7 @@ class Sweep:
         """Groups as they were formed before, and new ones from the other jobs."""
         from kindling.sweep.form import form  # torch
 
+        entry.hand_over()  # what is trained from here on can be resumed
         of = {job.key: job for job in self.jobs}
         old = [[of[key] for key in keys] for keys in self.folder.groups.values() if set(keys) <= set(of)]
         known = {job.key for jobs in old for job in jobs}
@@ -172,7 +172,3 @@ def _returned(job: Job) -> JobReturn:
     done = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
     done.return_value = result.get("score") if result.get("status") == "finished" else None
     return done
-
-
-def _interrupt(number: int, frame) -> None:
-    raise KeyboardInterrupt

@@ -12,6 +12,7 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from kindling import UserError, knobs
+from kindling.build import refuse_missing_packages
 from kindling.cli import CONF
 from kindling.sweep.compose import Composer, Job, get, paths
 
@@ -49,6 +50,8 @@ def check(job: Job) -> None:
     if missing:
         raise UserError(f"{', '.join(sorted(missing))} must be given, e.g. {min(missing)}=...")
     knobs.check({key: value for key, value in job.resolved.items() if not isinstance(value, dict)})
+    knobs.check_files(job.resolved)
+    refuse_missing_packages(job.resolved)
 
 
 def effective(resolved: dict) -> dict:

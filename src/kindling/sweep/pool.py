@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from kindling import entry
+
 
 def run(jobs: Iterable, work: Callable, arguments: tuple, processes: int, log: Path) -> Iterator[tuple]:
     """Yields (job, what `work(*arguments, job)` returned, why there is nothing) as they end.
@@ -60,9 +62,10 @@ def _stop(workers: list[tuple[Connection, multiprocessing.Process]]) -> None:
 
 def _serve(connection: Connection, work: Callable, arguments: tuple, log: str) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
-    with open(log, "a", buffering=1) as file:
+    with open(log, "a", buffering=1, encoding="utf-8") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
+    entry.open_console()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     while True:
         try:

@@ -55,7 +55,7 @@ def why_by_config(resolved: dict, script: Path) -> str | None:
         _why_callbacks(resolved["callbacks"])
         or _why_trainer(resolved)
         or _why_optimizer(resolved.get("model", {}).get("optimizer"))
-        or _why_logger(resolved["logger"])
+        or _why_logger(resolved.get("logger") or {})
     )
 
 

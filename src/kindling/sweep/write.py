@@ -80,7 +80,7 @@ def _write(
     if counts and outcome["best_epoch"] and job.resolved["callbacks"].get("confusion"):
         names = stack.templates[0][1].hparams["class_names"]
         write_counts(folder / f"confusion_matrix_{records.stage}.csv", counts[0][m].tolist(), names)
-    if job.resolved["logger"].get("tensorboard"):
+    if (job.resolved.get("logger") or {}).get("tensorboard"):
         _events(folder, job, config, events, outcome, records.stage)
     write_json(folder / "result.json", outcome)
     os.rename(folder, job.folder)
@@ -105,7 +105,7 @@ def _outcome(m: int, job: Job, records: Records, stack: Stack, seconds: float) -
 
 def _metrics(path: Path, m: int, records: Records) -> None:
     rows = records.table[m, : records.epochs[m]].tolist()
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["epoch", "step", *records.columns])
         writer.writerows(
