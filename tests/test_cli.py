@@ -118,12 +118,12 @@ def notes(*words):
     from omegaconf import OmegaConf
 
     from kindling import knobs, resume
+    from kindling.hyperparameters import read_options
 
     cfg = compose_config(*words, "folder=here")
     typed = resume.typed(list(words))
-    return knobs.notes(
-        typed, OmegaConf.to_container(cfg, resolve=True), OmegaConf.to_yaml(cfg), PROJECT / "conf", typed
-    )
+    raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
+    return knobs.notes(typed, resolved, read_options(raw), PROJECT / "conf", typed)
 
 
 @pytest.mark.parametrize("word", ["depth=8", "activation=tanh", "dropout=0.1", "width=3", "hidden_sizes=[3]"])
@@ -219,11 +219,11 @@ def conf(tmp_path):
 
 def test_a_model_s_own_lr_is_none_of_the_run_s(conf):
     typed = {"optimizer": "adam", "model": "own"}
-    assert knobs.notes(typed, {"lr": 0.003, "model": {"lr": 5}}, "${lr}", conf, typed) == []
+    assert knobs.notes(typed, {"lr": 0.003, "model": {"lr": 5}}, {"lr"}, conf, typed) == []
 
 
 def test_a_value_that_another_file_replaced_is_named_with_that_file(conf):
-    (line,) = knobs.notes({"optimizer": "adam"}, {"lr": 5}, "${lr}", conf, {"optimizer": "adam", "model": "all"})
+    (line,) = knobs.notes({"optimizer": "adam"}, {"lr": 5}, {"lr"}, conf, {"optimizer": "adam", "model": "all"})
     assert line == "note: lr=5 is that of model=all; optimizer=adam alone would bring lr=0.003"
 
 

@@ -74,4 +74,4 @@ def test_options_of_hidden_layers_are_named_where_there_are_none(run, caplog):
     caplog.set_level(logging.INFO)
     run("data=blobs", "epochs=1", "hidden_sizes=[]", "activation=tanh", "dropout=0.5")
     for option in ("activation=tanh", "dropout=0.5"):
-        assert f"note: {option} has no effect here, hidden_sizes=[] leaves no hidden layer" in caplog.text
+        assert f"note: {option} has no effect, hidden_sizes=[] leaves no hidden layer" in caplog.text

@@ -149,14 +149,14 @@ def notes(typed: dict[str, str], config: dict, read: set[str], conf: Path, choic
             continue
         why = None
         if name not in read:
-            why = f"nothing in this run reads it ({model})"
+            why = f" here, nothing in this run reads it ({model})"
         elif name == "degree" and raw.get("features") != "polynomial":
-            why = "it is of features=polynomial"
+            why = ", it is of features=polynomial"
         elif sizes is not None and name in ("depth", "width"):
-            why = "hidden_sizes replaces depth and width"
+            why = ", hidden_sizes replaces depth and width"
         elif sizes == [] and name in OF_HIDDEN_LAYERS.get(model.removeprefix(f"{__package__}.models."), ()):
-            why = "hidden_sizes=[] leaves no hidden layer"
-        lines += [f"note: {name}={typed[name]} has no effect here, {why}"] if why else []
+            why = ", hidden_sizes=[] leaves no hidden layer"
+        lines += [f"note: {name}={typed[name]} has no effect{why}"] if why else []
     return lines + _outlived(typed, raw, conf, choices)
 
 
