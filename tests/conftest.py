@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+from forked import Forked
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
@@ -134,13 +135,28 @@ def table(tmp_path):
     return ["data=diabetes", f"data.path={path}", "data.target=label", no_gaps, "data.class_names=null", "trainer=cpu"]
 
 
-@pytest.fixture
-def shell(tmp_path):
-    """shell("train.py", "epochs=1") runs Python in tmp_path and returns the finished process."""
+@pytest.fixture(scope="session")
+def forked():
+    """A process that has imported the libraries, to fork programs from; None where there is no fork."""
+    process = Forked() if hasattr(os, "fork") else None
+    yield process
+    if process:
+        process.close()
 
-    def call(script: str, *words: str, **options) -> subprocess.CompletedProcess:
-        command = [sys.executable, str(PROJECT / script), *words]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120, **options)
+
+@pytest.fixture
+def shell(tmp_path, forked):
+    """shell("train.py", "epochs=1") runs Python in tmp_path; the finished process. fresh: with nothing imported."""
+
+    def call(script: str, *words: str, env: dict | None = None, check: bool = False, fresh: bool = False):
+        if forked and not fresh:
+            done = forked.run(PROJECT / script, list(words), tmp_path, env)
+        else:
+            command = [sys.executable, str(PROJECT / script), *words]
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120, env=env)
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr
+        return done
 
     return call
 

@@ -243,7 +243,7 @@ def test_without_optuna_it_says_how_to_get_it(monkeypatch):
 def test_hydra_finds_the_plugin_without_optuna_or_torch(shell, tmp_path):
     code = "import sys, hydra_plugins.kindling_search; print({'optuna', 'torch'} & set(sys.modules))"
     (tmp_path / "light.py").write_text(code)
-    assert shell(str(tmp_path / "light.py"), check=True).stdout.strip() == "set()"
+    assert shell(str(tmp_path / "light.py"), check=True, fresh=True).stdout.strip() == "set()"
 
 
 @pytest.mark.slow
