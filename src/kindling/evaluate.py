@@ -18,6 +18,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from kindling import UserError, cli, saved
+from kindling.monitor import split
 from kindling.result import table, test_metrics, write_json
 
 log = logging.getLogger("kindling")
@@ -87,7 +88,7 @@ def _keep(file: Path, metrics: dict) -> None:
         log.info(f"{file} is missing (the run was killed), so the test metrics are not written down")
         return
     result = json.loads(file.read_text(encoding="utf-8"))
-    kept = {name: value for name, value in result["metrics"].items() if not name.startswith("test/")}
+    kept = {name: value for name, value in result["metrics"].items() if split(name)[0] != "test"}
     write_json(file, {**result, "metrics": kept | metrics})
 
 

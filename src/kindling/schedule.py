@@ -7,6 +7,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from kindling import UserError
 from kindling.data.loader import steps_per_epoch
+from kindling.monitor import TRAIN_LOSS, logged_as
 from kindling.records import AfterEpoch
 from kindling.stopping import LastStep
 
@@ -61,12 +62,17 @@ class Schedule(AfterEpoch):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if isinstance(self.scheduler, ReduceLROnPlateau):
-            metrics = trainer.callback_metrics
-            monitor = self.monitor if any(trainer.num_val_batches) else "train/loss"
-            if monitor in metrics:  # not every epoch need be validated
-                self.scheduler.step(metrics[monitor])
+            self._step_on_plateau(trainer)
         elif self.every == "epoch":
             self.scheduler.step()
+
+    def _step_on_plateau(self, trainer: pl.Trainer) -> None:
+        metrics, validates = trainer.callback_metrics, any(trainer.num_val_batches)
+        name = logged_as(self.monitor if validates else TRAIN_LOSS, metrics)
+        if name:
+            self.scheduler.step(metrics[name])
+        elif not validates or (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0:
+            raise UserError(f"schedule=plateau watches {self.monitor}, which was not logged: say monitor=...")
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit" and self.scheduler is not None and self.every == "step":

@@ -58,6 +58,8 @@ def search(typed: Typed, jobs: Jobs, n_trials: int, batch: int, seed: int | None
 def _study(typed: Typed, jobs: Jobs, seed: int | None, sampler: str) -> optuna.Study:
     """The folder's study; what a killed process has left unfinished is the first to be asked for."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if jobs.master.mode == "auto":
+        raise UserError(f"monitor={jobs.master.monitor}: say whether higher or lower is better, mode=max or mode=min.")
     mode, place = jobs.master.mode, (jobs.folder / "optuna.db").absolute().as_posix()
     direction = "maximize" if mode == "max" else "minimize"
     study = optuna.create_study(
