@@ -132,7 +132,7 @@ class Run:
 
     def mark(self, target: str) -> object:
         """Return where the files of a logger, named by its class, were when the checkpoint was written."""
-        return self.marks.get(target.rpartition(".")[2])
+        return self.marks.get(target.rpartition(".")[2]) if self.first else None  # one process rewinds them
 
     def _callback(self, kind: type):
         return next((c for c in self.trainer.callbacks if isinstance(c, kind)), None) if self.trainer else None
