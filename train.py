@@ -25,7 +25,8 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
     """Compose, fit, test: the whole path of a run. Returns the best value of the monitored metric."""
     import pytorch_lightning as pl
 
-    from kindling.run import Run, mode_of
+    from kindling.run import Run
+    from kindling.scores import mode_of
 
     entry.hand_over()
     if cfg.resume:

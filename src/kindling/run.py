@@ -10,7 +10,6 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.model_helpers import is_overridden
-from torchmetrics import Metric
 
 from kindling import UserError
 from kindling.checkpoints import BestAndLast
@@ -18,38 +17,16 @@ from kindling.claim import claim
 from kindling.device import choose_threads
 from kindling.files import START
 from kindling.models import Model
-from kindling.monitor import direction_for, split
 from kindling.quiet import silence
 from kindling.records import log_text
 from kindling.result import result, table, test_metrics, write_json
 from kindling.saved import load
+from kindling.scores import NEVER_DEFINED, best_scalars
 from kindling.stopping import Divergence
 
 log = logging.getLogger("kindling")
 
 PLAIN = (bool, int, float, str)
-NEVER_DEFINED = (
-    "was undefined (not a finite number) in every epoch, so no epoch is the best. AUROC, for example, needs validation "
-    "samples of every class: monitor another value, or give validation more samples with data.val_share=..."
-)
-
-
-def mode_of(monitor: str, model: pl.LightningModule) -> str:
-    """Return "min" or "max" for the monitored value of this model; see `direction_for`."""
-    said: dict[str, set] = {}
-    for path, module in model.named_modules():
-        if isinstance(module, Metric):
-            for name in (split(path.rpartition(".")[2])[1], type(module).__name__):
-                said.setdefault(name.lower(), set()).add(module.higher_is_better)
-    own = {"loss": False, **model.task.higher_is_better} if isinstance(model, Model) else {}
-    return direction_for(monitor, own, said)
-
-
-def best_scalars(metrics: dict[str, float | None]) -> dict[str, float]:
-    """Return the best epoch's validation metrics, else the training's, under names that TensorBoard sorts last."""
-    stage = "val" if any(split(name)[0] == "val" for name in metrics) else "train"
-    found = {name: value for name, value in metrics.items() if split(name)[0] == stage and value is not None}
-    return {f"with_best_weights/{name.replace('/', '_')}": value for name, value in found.items()}
 
 
 class Run:

@@ -15,9 +15,9 @@ from kindling.data import Data
 from kindling.data.loader import TensorLoader
 from kindling.device import choose_threads
 from kindling.quiet import silence
-from kindling.run import mode_of
 from kindling.saved import load
 from kindling.saving import SavesInTime
+from kindling.scores import mode_of
 from kindling.stopping import constant_loss
 from kindling.sweep.compose import Job
 from kindling.sweep.form import Group, callbacks_of, maker, optimizer_key, patience_of, start_net

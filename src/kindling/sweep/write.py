@@ -24,7 +24,7 @@ from kindling.hyperparameters import hyperparameters
 from kindling.monitor import TRAIN_LOSS
 from kindling.result import result, write_counts, write_json
 from kindling.resume import typed
-from kindling.run import NEVER_DEFINED, best_scalars
+from kindling.scores import NEVER_DEFINED, best_scalars
 from kindling.sweep.compose import Job
 from kindling.sweep.events import record, scalar_records
 from kindling.sweep.stack import Stack
