@@ -3,6 +3,7 @@
 import pytorch_lightning as pl
 from torchmetrics import Metric
 
+from kindling import UserError
 from kindling.models import Model
 from kindling.monitor import direction_for, split
 
@@ -12,15 +13,25 @@ NEVER_DEFINED = (
 )
 
 
-def mode_of(monitor: str, model: pl.LightningModule) -> str:
-    """Return "min" or "max" for the monitored value of this model; see `direction_for`."""
+def mode_of(monitor: str, given: str | None, model: pl.LightningModule) -> str:
+    """Return "min" or "max" for the monitored value of this model.
+
+    Args:
+        given: "min" or "max" where the user says so; otherwise see `direction_for`.
+
+    Raises:
+        UserError: a model of this package has no such value, or nothing tells its direction.
+    """
+    own = {"loss": False, **model.task.higher_is_better} if isinstance(model, Model) else {}
+    names = [f"{stage}/{name}" for stage in ("val", "train") for name in own]
+    if type(model).__module__.startswith(f"{__package__}.") and monitor not in names:
+        raise UserError(f"monitor={monitor} is none of this model's: choose {', '.join(names)}.")
     said: dict[str, set] = {}
     for path, module in model.named_modules():
         if isinstance(module, Metric):
             for name in (split(path.rpartition(".")[2])[1], type(module).__name__):
                 said.setdefault(name.lower(), set()).add(module.higher_is_better)
-    own = {"loss": False, **model.task.higher_is_better} if isinstance(model, Model) else {}
-    return direction_for(monitor, own, said)
+    return given or direction_for(monitor, own, said)
 
 
 def best_scalars(metrics: dict[str, float | None]) -> dict[str, float]:

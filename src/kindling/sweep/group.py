@@ -47,7 +47,7 @@ def train(group: Group, folder: Path) -> None:
     checkpoint = folder / "groups" / f"{group.name}.ckpt"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     watched = first.resolved["callbacks"]["checkpoints"]
-    mode = mode_of(watched["monitor"], model) if watched["mode"] == "auto" else watched["mode"]
+    mode = mode_of(watched["monitor"], None if watched["mode"] == "auto" else watched["mode"], model)
     watch = Watch(watched["monitor"], mode, patience_of(first), constant_loss(data, model))
     own = [watch, Keep(checkpoint), *callbacks_of(first, "average", "progress")]
     node = OmegaConf.create({**first.resolved["trainer"], "default_root_dir": str(folder)})
