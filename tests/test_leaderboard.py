@@ -21,7 +21,7 @@ from kindling import UserError, cli
 from kindling import evaluate as evaluate_module
 from kindling.leaderboard import Leaderboard, make_board
 from kindling.leaderboard.board import rank
-from kindling.leaderboard.effects import _explained, effects, robust_limits
+from kindling.leaderboard.effects import between, effects, robust_limits
 from kindling.leaderboard.jobs import read_jobs
 from kindling.leaderboard.line import fit_line
 from kindling.leaderboard.noise import permutation_p
@@ -384,4 +384,4 @@ def test_the_linear_baseline_ignores_a_constant_column():
 
 
 def test_scores_that_differ_by_rounding_alone_are_explained_by_nothing():
-    assert _explained({"a": [0.1, 0.1, 0.1], "b": [0.1, 0.1 + 1e-17, 0.1]}) == 0.0
+    assert between([[0.1, 0.1, 0.1], [0.1, 0.1 + 1e-17, 0.1]]) == 0.0

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kindling import UserError
+
 log = logging.getLogger("kindling")
 
 
@@ -18,6 +20,8 @@ def optional(what: str) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Return an exception's type and message on one line."""
-    message = " ".join(str(error).split())
-    return f"{type(error).__name__}: {message[:300]}" if message else type(error).__name__
+    """Return an exception's message on one line, after its type where it is not a sentence for the user."""
+    message, kind = " ".join(str(error).split()), type(error).__name__
+    if isinstance(error, UserError):
+        return message
+    return f"{kind}: {message[:300]}" if message else kind
