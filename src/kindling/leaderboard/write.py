@@ -44,7 +44,7 @@ def as_markdown(board: Board) -> str:
     parts = [f"# {board.folder.resolve().name}", *sentences(board, "`")]
     parts.append(markdown_table([header(board, others), *(cells(board, r, row, others) for r, row in ranked(board))]))
     if len(board.rows) > 1:
-        parts.append("![what each knob does](effects.png)")
+        parts.append("![what each option does](effects.png)")
     if board.unranked:
         lines = [[job.folder.name, job.status, job.reason] for job in board.unranked]
         parts += ["Without a rank:", markdown_table([["job", "status", "reason"], *lines])]
