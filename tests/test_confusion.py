@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from kindling import cli
 from kindling.confusion import draw, markdown, text
 from kindling.models import Deep
+from kindling.records import png
 
 COUNTS, NAMES = [[50, 7], [8, 12]], ["negative", "positive"]
 
@@ -57,6 +58,26 @@ def test_regression_has_no_confusion_matrix(run, tmp_path, table):
     assert not (tmp_path / "run/confusion_matrix.csv").exists()
 
 
+@pytest.mark.parametrize("names", [["under $10", "$10_$20"], ["x" * 500, ""], ["_a", "{b^"]], ids=str)
+def test_a_matrix_of_any_names_is_drawn(names):
+    assert png(draw(COUNTS, names, "test samples")).startswith(b"\x89PNG")
+    assert len(markdown(COUNTS, names).splitlines()) == 4
+    assert max(map(len, text(COUNTS, names).splitlines())) < 80
+
+
+@pytest.mark.parametrize("place", ["draw", "markdown", "text", "write_counts"])
+def test_a_matrix_that_fails_is_one_line_and_the_test_metrics_are_kept(run, monkeypatch, caplog, place):
+    def broken(*_):
+        raise ValueError("no colours")
+
+    monkeypatch.setattr(f"{draw.__module__}.{place}", broken)
+    result = run("epochs=2")
+    assert (result["status"], "test/accuracy" in result["metrics"]) == ("finished", True)
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert 1 <= len(lines) <= 2
+    assert all(line.startswith("confusion matrix of") and line.endswith("ValueError: no colours") for line in lines)
+
+
 def test_the_figure_shows_counts_and_shares_of_rows():
     axes = draw(COUNTS, NAMES, "test rows").axes[0]
     shown = [label.get_text() for label in axes.texts]
@@ -72,4 +93,4 @@ def test_text_and_markdown_have_a_row_for_every_true_class():
         ["negative", "50", "7"],
         ["positive", "8", "12"],
     ]
-    assert markdown(torch.tensor(COUNTS).tolist(), NAMES).splitlines()[-1] == "| **positive** | 8 | 12 |"
+    assert markdown(torch.tensor(COUNTS).tolist(), NAMES).splitlines()[-1] == "| positive | 8 | 12 |"

@@ -7,9 +7,12 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from conftest import FLOAT, PROJECT, rows_of, weights_of
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 # 900 rows in batches of 33: shares of 17 and 16, and a last batch of 9; 37 + 1,001 rows to validate and test on.
 WORDS = ["data=blobs", "batch_size=33", "optimizer=sgd", "epochs=3", "data.num_test=1001", "data.val_share=0.037"]
@@ -20,6 +23,12 @@ def trained(folder, *words):
     done = subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def pr_curves(folder):
+    events = EventAccumulator(str(folder)).Reload()
+    tags = [tag for tag in events.Tags()["tensors"] if tag.startswith("pr/")]
+    return {tag: make_ndarray(events.Tensors(tag)[0].tensor_proto) for tag in tags}
 
 
 @pytest.mark.slow
@@ -40,6 +49,13 @@ def test_two_processes_equal_one(tmp_path, words):
     assert sum(counts) == 1001
     assert output.count("best epoch") == output.count("confusion matrix") == 1
     assert len(list((tmp_path / "two").glob("events.*"))) == 1
+    assert "left out" not in output
+    pictures = [{file.name for file in (tmp_path / name).glob("*.png")} for name in ("one", "two")]
+    assert pictures[0] == pictures[1]
+    alone, shared = (pr_curves(tmp_path / name) for name in ("one", "two"))
+    assert alone.keys() == shared.keys()
+    for tag in alone:
+        np.testing.assert_allclose(shared[tag], alone[tag], atol=1e-3)  # of every test sample
 
 
 @pytest.mark.slow

@@ -25,6 +25,12 @@ def test_the_answer_of_a_linear_model_is_its_equations(run, tmp_path):
         assert abs(slope * x + constant - answer) < 0.01
 
 
+def test_rows_that_fail_end_no_run_and_the_weights_stay(run, monkeypatch, caplog):
+    monkeypatch.setattr(few_rows, "answers", None)
+    assert "test/mse" in run("data=line", "model=linear", "epochs=1", FEW)["metrics"]
+    assert "few rows with their predictions: left out, TypeError" in caplog.text
+
+
 def test_each_class_has_an_answer_and_images_have_none(run):
     words = ["data=blobs", "data.centres=3", "epochs=1"]
     assert len(run(*words, FEW)["answers"][0].partition("answer ")[2].split()) == 3

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import compose_config
+from leaderboard_helpers import TESTED, job_writer
 from omegaconf import OmegaConf
 from scipy import stats
 from sklearn.dummy import DummyClassifier
@@ -21,38 +22,22 @@ from kindling import UserError, cli
 from kindling import evaluate as evaluate_module
 from kindling.leaderboard import Leaderboard, make_board
 from kindling.leaderboard.board import rank
-from kindling.leaderboard.effects import _explained, effects, robust_limits
+from kindling.leaderboard.effects import between, effects, robust_limits
 from kindling.leaderboard.jobs import read_jobs
 from kindling.leaderboard.line import fit_line
 from kindling.leaderboard.noise import permutation_p
 
 SEEDS = [-0.002, -0.001, 0.0, 0.001, 0.002]  # what they do to a score
-TESTED = {"test/loss": 0.5, "test/accuracy": 0.75}
-
-
-@pytest.fixture
-def job(tmp_path):
-    """job("activation=relu", "seed=0", score=0.5) writes a job's folder into tmp_path/sweep, and returns it."""
-
-    def write(*words: str, score: float | None = None, status="finished", config=None, **more) -> Path:
-        folder = tmp_path / "sweep" / ("_".join(words).replace("/", "-") or "job")
-        (folder / ".hydra").mkdir(parents=True)
-        (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(["test=false", *words]))
-        if config is not None:
-            OmegaConf.save(config, folder / ".hydra" / "config.yaml")
-        metric = more.get("monitor", "val/loss")
-        metrics = {metric: score, "train/loss": 0.3, **TESTED, **more.pop("metrics", {})}
-        result = {"status": status, "seconds": 2.0, "score": score, "monitor": metric, "mode": "min", "params": 33}
-        command = " ".join(["python train.py", *words])
-        (folder / "result.json").write_text(json.dumps({**result, "metrics": metrics, "command": command, **more}))
-        return folder
-
-    return write
 
 
 @pytest.fixture
 def sweep(tmp_path) -> Path:
     return tmp_path / "sweep"
+
+
+@pytest.fixture
+def job(sweep):
+    return job_writer(sweep)
 
 
 def table(folder: Path) -> pd.DataFrame:
@@ -384,4 +369,4 @@ def test_the_linear_baseline_ignores_a_constant_column():
 
 
 def test_scores_that_differ_by_rounding_alone_are_explained_by_nothing():
-    assert _explained({"a": [0.1, 0.1, 0.1], "b": [0.1, 0.1 + 1e-17, 0.1]}) == 0.0
+    assert between([[0.1, 0.1, 0.1], [0.1, 0.1 + 1e-17, 0.1]]) == 0.0

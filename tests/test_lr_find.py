@@ -10,7 +10,9 @@ import pytest
 import torch
 from conftest import built, compose_config
 
+from kindling.lr_find.draw import draw_range
 from kindling.lr_find.find import HIGHEST, KEPT, LOWEST, STEPS, find, suggestion
+from kindling.records import png
 
 
 def found(tmp_path, *words):
@@ -52,6 +54,12 @@ def test_there_is_no_suggestion_where_the_loss_does_not_fall():
     assert suggestion([(0.1, 1.0, 1.0), (0.2, 1.0, 1.0), (0.4, 2.0, 1.5)]) is None
     assert suggestion([(0.1, math.nan, math.nan)]) is None
     assert suggestion([(0.1, 1.0, 1.0), (0.25, 0.5, 0.7), (0.4, 2.0, 1.5)]) == 0.025
+
+
+@pytest.mark.parametrize("losses", [[math.nan], [1.0], [1.0, 0.5, math.inf], [2.0, 2.0]], ids=str)
+def test_a_curve_of_any_losses_is_drawn(losses):
+    seen = [(10**-i, loss, loss) for i, loss in enumerate(losses)]
+    assert png(draw_range(seen, suggestion(seen))).startswith(b"\x89PNG")
 
 
 def lr_find(folder, *words):

@@ -9,8 +9,10 @@ from html.parser import HTMLParser
 
 import pytest
 from conftest import PLAIN, PROJECT
+from leaderboard_helpers import job_writer
 
 from kindling.leaderboard.write import number
+from kindling.report import page as html
 from kindling.report.__main__ import write_report
 
 needs_pictures = pytest.mark.skipif(not PLAIN, reason="pictures is stripped")
@@ -137,3 +139,38 @@ def test_what_is_no_ended_run_and_no_sweep_is_refused(tmp_path, words, said):
     assert done.returncode == 2
     assert said in done.stderr
     assert not list(tmp_path.rglob("report.html"))
+
+
+@pytest.mark.parametrize("score", [0.3, None])
+def test_a_sweep_with_undefined_values_has_a_page(tmp_path, score):
+    job = job_writer(tmp_path / "sweep")
+    for lr in (1, 2):
+        job(f"lr={lr}", score=score, metrics={"val/auroc": None})
+    page = reported(tmp_path / "sweep")
+    if score is None:
+        assert "No job finished with a finite val/loss." in page.text
+    else:
+        assert page.tables[0][1][page.tables[0][0].index("auroc")] == "undefined"
+
+
+def test_a_run_without_a_defined_value_or_readable_records_has_a_page(finished):
+    folder = finished("data=ring", "epochs=1", "test=false")
+    result = json.loads((folder / "result.json").read_text())
+    result |= {"best_epoch": None, "metrics": {"val/loss": None, "val_auc": 0.5}}
+    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "metrics.csv").write_text("epoch,val/loss\nx,y\n")
+    page = reported(folder)
+    assert page.tables[0] == [["", "val"], ["loss", "undefined"], ["auc", "0.5000"]]
+    assert "there is no best epoch" in page.text
+
+
+def test_a_regression_s_page_tells_its_loss_from_its_mse(finished):
+    assert "loss is the mean squared error of the scaled target" in reported(finished("data=line", "epochs=1")).text
+
+
+def test_a_wide_table_scrolls_inside_the_page_and_long_cells_are_broken():
+    assert "overflow-x: auto" in html.page("title")
+    assert (
+        html.table([["a"], ["x" * 40]])
+        == f'<table><tr><th>a</th></tr><tr><td class="long">{"x" * 40}</td></tr></table>'
+    )

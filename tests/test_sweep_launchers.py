@@ -3,8 +3,11 @@
 import importlib.util
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
+
+from kindling.sweep.launch import Sweep
 
 PACKAGES = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit"}
 REPORTER = """
@@ -55,3 +58,13 @@ def test_a_launcher_whose_package_is_missing_says_how_to_get_it(shell):
         2,
         'hydra/launcher=ray needs another package: pip install -e ".[ray]"',
     )
+
+
+def test_a_job_without_a_score_has_ended_like_any_other(tmp_path, caplog):
+    (tmp_path / "result.json").write_text(
+        json.dumps({"status": "finished", "score": None, "monitor": None, "seconds": 1})
+    )
+    lines = SimpleNamespace(done=0, total=1, stops=True)
+    with caplog.at_level("INFO", "kindling"):
+        Sweep._ended(lines, SimpleNamespace(folder=tmp_path, name="lr=1"))
+    assert "1/1  lr=1  no score  1.0 s" in caplog.text

@@ -99,6 +99,11 @@ class Foreign(pl.LightningModule):
     pass
 
 
+def test_a_group_is_named_by_its_model_and_the_choice_that_led_to_it():
+    ((group,), _) = formed([["model=wide", f"seed={seed}"] for seed in (0, 1)])
+    assert str(group).startswith("2 nets of Deep (model=wide) with ")
+
+
 @pytest.mark.parametrize(
     ("kind", "why"),
     [

@@ -10,7 +10,9 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from kindling.checkpoints import best_of
+from kindling.look import markdown_table, plain, shortened
 from kindling.models import Model
+from kindling.optional import optional
 from kindling.records import AfterEpoch, log_figure, log_text
 from kindling.result import write_counts
 
@@ -27,7 +29,7 @@ class ConfusionMatrix(AfterEpoch):
     takes_chunks = True
 
     def __init__(self, folder: str):
-        self.folder = Path(folder)
+        self.folder, self.text_failed = Path(folder), False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not isinstance(pl_module, Model):
@@ -35,33 +37,39 @@ class ConfusionMatrix(AfterEpoch):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         stage, counts = _watched(getattr(pl_module, "counts", {}))
-        if counts is not None:
-            table = markdown(counts.tolist(), pl_module.hparams["class_names"])
-            log_text(trainer.loggers, f"confusion/{stage}", table, trainer.current_epoch + 1)
+        if counts is not None and not self.text_failed:
+            self.text_failed = True
+            with optional("confusion matrix of every epoch"):
+                table = markdown(counts.tolist(), _names(pl_module, counts))
+                log_text(trainer.loggers, f"confusion/{stage}", table, trainer.current_epoch + 1)
+                self.text_failed = False
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         best = best_of(trainer)
         stage, counts = _watched(best.get("counts", {}))
         if counts is not None and trainer.is_global_zero:
-            names, title = pl_module.hparams["class_names"], f"{stage} rows, best epoch ({best['epoch']})"
-            write_counts(self.folder / f"confusion_matrix_{stage}.csv", counts.tolist(), names)
-            figure = draw(counts.tolist(), names, title)
-            log_figure(trainer.loggers, f"confusion/{stage}", figure, best["epoch"])
+            with optional(f"confusion matrix of the {stage} samples"):
+                names, title = _names(pl_module, counts), f"{stage} samples, best epoch ({best['epoch']})"
+                write_counts(self.folder / f"confusion_matrix_{stage}.csv", counts.tolist(), names)
+                figure = draw(counts.tolist(), names, title)
+                log_figure(trainer.loggers, f"confusion/{stage}", figure, best["epoch"])
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         counts = getattr(pl_module, "counts", {}).get("test")
         if counts is None or not trainer.is_global_zero:
             return
-        names, table = pl_module.hparams["class_names"], counts.tolist()
-        write_counts(self.folder / "confusion_matrix.csv", table, names)
-        figure = draw(table, names, "test rows, best weights")
-        epoch = best_of(trainer).get("epoch", 0)  # whose weights these are
-        log_figure(trainer.loggers, "confusion/test", figure, epoch, self.folder / "confusion_matrix.png")
-        log.info(text(table, names))
+        with optional("confusion matrix of the test samples"):
+            names, table = _names(pl_module, counts), counts.tolist()
+            log.info(text(table, names))
+            write_counts(self.folder / "confusion_matrix.csv", table, names)
+            epoch = best_of(trainer).get("epoch", 0)  # whose weights these are
+            figure = draw(table, names, "test samples, best weights")
+            log_figure(trainer.loggers, "confusion/test", figure, epoch, self.folder / "confusion_matrix.png")
 
 
 def text(counts: list[list[int]], names: list[str]) -> str:
     """Counts as a table for the console."""
+    names = [shortened(" ".join(name.split()), 24) for name in names]
     width = max(len(str(word)) for word in [*names, *(n for row in counts for n in row)]) + 2
     left = max(len(name) for name in names)
     rows = [" " * left + "".join(name.rjust(width) for name in names)]
@@ -73,15 +81,14 @@ def text(counts: list[list[int]], names: list[str]) -> str:
 
 def markdown(counts: list[list[int]], names: list[str]) -> str:
     """Counts as a table for TensorBoard's Text tab."""
-    rows = [["true \\ predicted", *names], ["---"] * (len(names) + 1)]
-    rows += [[f"**{name}**", *row] for name, row in zip(names, counts, strict=True)]
-    return "\n".join("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)
+    return markdown_table([["true / predicted", *names], *([n, *row] for n, row in zip(names, counts, strict=True))])
 
 
 def draw(counts: list[list[int]] | Tensor, names: list[str], title: str):
     """A matplotlib Figure: colour and percentage are shares of the row, the number is the count."""
     from matplotlib.figure import Figure  # 0.5 s, so not before training
 
+    names = [plain(name, 30) for name in names]
     # Inches, by hand: matplotlib's own layouts would take a third of the time.
     cell, label = (1.4 if len(names) < 4 else 0.65), 0.09 * max(map(len, names))
     side, left, bottom, top = cell * len(names), 0.6 + label, (0.6 if label < 0.8 * cell else 0.6 + label), 0.35
@@ -99,6 +106,11 @@ def draw(counts: list[list[int]] | Tensor, names: list[str], title: str):
     axes.set(xlabel="predicted", ylabel="true")
     axes.set_title(title, fontsize=11)
     return figure
+
+
+def _names(model: Model, counts: Tensor) -> list[str]:
+    """Return the classes' names, which a model that was built by hand may lack."""
+    return list(model.hparams.get("class_names") or map(str, range(len(counts))))
 
 
 def _watched(counts: dict[str, Tensor]) -> tuple[str, Tensor | None]:

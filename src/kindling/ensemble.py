@@ -97,11 +97,15 @@ def table(found: dict) -> str:
     lines = [f"{'':{left}}{'least':>10}{'mean':>10}{'most':>10}{'together':>12}"]
     for name, short in names.items():
         values = [value for value in found["members"][name] if value is not None]
-        cells = [min(values), statistics.fmean(values), max(values)] if values else [math.nan] * 3
+        cells = [min(values), statistics.fmean(values), max(values)] if values else [None] * 3
         together = found["metrics"][name]
-        lines.append(f"{short:{left}}" + "".join(f"{cell:>10.4g}" for cell in cells))
-        lines[-1] += f"{math.nan if together is None else together:>12.4g}"
+        lines.append(f"{short:{left}}" + "".join(_cell(cell).rjust(10) for cell in cells))
+        lines[-1] += _cell(together).rjust(12)
     return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4g}"
 
 
 DIFFERENT = "a mean is of jobs on the same data, so give a sweep over seeds or models"

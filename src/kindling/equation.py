@@ -8,6 +8,7 @@ from kindling.checkpoints import best_of
 from kindling.data import Data
 from kindling.data.features import feature_names
 from kindling.models import Linear
+from kindling.optional import optional
 
 MOST = 20  # terms of an equation, and equations
 
@@ -21,7 +22,10 @@ class Equation(pl.Callback):
         self.lines: list[str] = []
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        best, data = best_of(trainer), trainer.datamodule
+        with optional("equation of the model"):
+            self._write(pl_module, best_of(trainer), trainer.datamodule)
+
+    def _write(self, pl_module: pl.LightningModule, best: dict, data) -> None:
         if best and type(pl_module) is Linear and isinstance(data, Data) and len(data.rows["train"][0].shape) == 2:
             weight, bias = in_units_of_the_data(best["weights"], data.transform)
             if max(weight.shape) <= MOST:

@@ -7,6 +7,7 @@ from kindling.answer import answers
 from kindling.checkpoints import best_of
 from kindling.data import Data
 from kindling.models import Model
+from kindling.optional import optional
 from kindling.records import AfterEpoch
 
 MOST = 8  # rows
@@ -25,14 +26,19 @@ class FewRows(AfterEpoch):
         self.lines: list[str] = []
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        best, data = best_of(trainer), trainer.datamodule
+        with optional("few rows with their predictions"):
+            self._write(pl_module, best_of(trainer), trainer.datamodule)
+
+    def _write(self, pl_module: pl.LightningModule, best: dict, data) -> None:
         if not best or not isinstance(pl_module, Model) or not isinstance(data, Data) or data.examples.x.dim() != 2:
             return
         now = {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()}
         pl_module.load_state_dict(best["weights"])
         x, y = (part[:MOST] for part in (data.examples.x, data.examples.y))
-        answer = answers(pl_module, data, x)
-        pl_module.load_state_dict(now)
+        try:
+            answer = answers(pl_module, data, x)
+        finally:
+            pl_module.load_state_dict(now)
         tensors = {"x": data.rows["train"][0], **best["weights"], "answer": answer}
         self.shapes = ["  ".join(f"{name} {_shape(tensor)}" for name, tensor in tensors.items())]
         columns = data.examples.columns or [f"x{i}" for i in range(x.shape[1])]

@@ -64,6 +64,28 @@ def table(metrics: dict[str, float | None], best_epoch: int) -> str:
     return "\n".join(lines)
 
 
+def named(kind: str, choices: set[str | None]) -> str:
+    """Return a model's class, with the choices in conf/model/ that led to it where they are called something else."""
+    others = sorted(choice for choice in choices if choice and choice.replace("_", "").lower() != kind.lower())
+    return f"{kind} (model={' and '.join(others)})" if others else kind
+
+
+def loss_note(metrics: dict[str, float | None], target_std: list[float] | None) -> str:
+    """Return why a regression's loss is not its mse; "" where they are the same, or the loss is not the scaled mse.
+
+    Args:
+        target_std: standard deviations by which the targets were divided, or None.
+    """
+    pairs = [(metrics.get(f"{stage}/loss"), metrics.get(f"{stage}/mse")) for stage in ("train", "val", "test")]
+    pairs = [pair for pair in pairs if None not in pair]
+    factors = [std**-2 for std in target_std or ()]
+    if not pairs or all(factor == 1 for factor in factors):
+        return ""
+    if any(not min(factors) * mse <= 1.001 * loss <= 1.003 * max(factors) * mse for loss, mse in pairs):
+        return ""
+    return "loss is the mean squared error of the scaled target (mean 0, standard deviation 1), mse that of the target"
+
+
 def _cell(value: float | None) -> str:
     if value is None:
         return "undefined"

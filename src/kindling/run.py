@@ -19,7 +19,7 @@ from kindling.files import START
 from kindling.models import Model
 from kindling.quiet import silence
 from kindling.records import log_text
-from kindling.result import result, table, test_metrics, write_json
+from kindling.result import loss_note, named, result, table, test_metrics, write_json
 from kindling.saved import load
 from kindling.scores import NEVER_DEFINED, best_scalars
 from kindling.stopping import Divergence
@@ -84,7 +84,8 @@ class Run:
         self.threads = choose_threads(trainer, model, data)
         rows = {stage: len(y) for stage, (_, y) in getattr(data, "rows", {}).items()}
         of = "  ".join(f"{n:,} {stage}" for stage, n in rows.items()) + " rows" if rows else type(data).__name__
-        log.info(f"{of}  {type(model).__name__} with {self.params:,} parameters  on {trainer.strategy.root_device}")
+        name = named(type(model).__name__, {options.get("model")})
+        log.info(f"{of}  {name} with {self.params:,} parameters  on {trainer.strategy.root_device}")
         if self.in_epoch and not isinstance(model, Model):
             log.info(
                 f"resumed within epoch {self.recorded + 1}: what {type(model).__name__} logs as means of that epoch is "
@@ -179,6 +180,8 @@ class Run:
         shown = self.folder.relative_to(START) if self.folder.is_relative_to(START) else self.folder
         if result["metrics"]:
             log.info(table(result["metrics"], result["best_epoch"]))
+            if isinstance(self.model, Model) and (note := loss_note(result["metrics"], self.model.target_std)):
+                log.info(note)
         for sentence in self.sentences:
             log.info(sentence)
         if result["status"] != "finished" and not isinstance(error, UserError):  # that one is printed at the end

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from kindling import cli
 from kindling.leaderboard.board import Board, Row
 from kindling.leaderboard.jobs import Job
+from kindling.optional import reason
 from kindling.result import write_json
 
 MOST_VALUES = 20_000_000  # inputs to fit on; with more a line takes minutes
@@ -21,7 +22,7 @@ MOST_VALUES = 20_000_000  # inputs to fit on; with more a line takes minutes
 def add_baselines(board: Board) -> None:
     """Put the baselines on the board, a pair for every data set in the sweep, and notes on those that are left out."""
     cache = board.folder / "baselines.json"
-    known = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
+    known = _read(cache)
     used: dict[str, dict] = {}
     for repetitions in _data_sets(board):
         entries = []
@@ -30,19 +31,33 @@ def add_baselines(board: Board) -> None:
             used[key] = used.get(key) or known.get(key) or scored(jobs[0].folder, board.metric)
             entries.append(used[key])
         board.notes += [note for entry in entries if (note := entry["note"]) and note not in board.notes]
-        knobs = _shared(board.knobs, [job for jobs in repetitions.values() for job in jobs])
+        knobs = _telling(board, [job for jobs in repetitions.values() for job in jobs])
         for name in dict.fromkeys(name for entry in entries for name in entry["baselines"]):
             results = [entry["baselines"][name] for entry in entries if name in entry["baselines"]]
-            results = [result for result in results if result[board.metric] is not None]
+            results = [result for result in results if result.get(board.metric) is not None]
             board.baselines += [Row(knobs, board.metric, results, [], [], name)] if results else []
     if used != known:
         write_json(cache, used)
 
 
-def _shared(knobs: list[str], jobs: list[Job]) -> dict[str, str]:
-    """The swept knobs that have one value in all jobs on a data set, by which one knows it; "" for the others."""
-    values = {knob: {job.knobs.get(knob, "") for job in jobs} for knob in knobs}
-    return {knob: min(found) if len(found) == 1 else "" for knob, found in values.items()}
+def _read(cache: Path) -> dict:
+    """Return what was kept; nothing where the file cannot be read, because it can be made again."""
+    try:
+        return json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _telling(board: Board, jobs: list[Job]) -> dict[str, str]:
+    """Return the swept options that tell which data set these jobs use, with their value; "" for all others.
+
+    The others are the jobs' own, which a baseline does not have.
+    """
+    config = (jobs[0].folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
+    of_data = {*_blocks(config, board.metric), "experiment"}
+    values = {knob: {job.knobs.get(knob, "") for job in jobs} for knob in board.knobs}
+    tells = {knob for knob, found in values.items() if len(found) == 1 and knob.partition(".")[0] in of_data}
+    return {knob: min(found) if knob in tells else "" for knob, found in values.items()}
 
 
 def _data_sets(board: Board) -> list[dict[str, list[Job]]]:
@@ -63,6 +78,11 @@ def data_text(config: str, metric: str) -> str:
 
     Not by parsing the yaml, which would take seconds for a thousand jobs.
     """
+    return "".join(_blocks(config, metric).values())
+
+
+def _blocks(config: str, metric: str) -> dict[str, str]:
+    """Return the top-level keys of a config.yaml that its data needs, with their text."""
     blocks = {m[1]: m[0] for m in re.finditer(r"^(\w+):.*\n(?:[ -].*\n)*", config + "\n", flags=re.MULTILINE)}
     blocks["data"] = re.sub(r"^  (batch_size|seed|chunk): .*\n", "", blocks.get("data", ""), flags=re.MULTILINE)
     needed, found = ["data", *(["loss"] if metric.endswith("/loss") else [])], {}
@@ -71,7 +91,7 @@ def data_text(config: str, metric: str) -> str:
         if name in blocks and name not in found:
             found[name] = blocks[name]
             needed += re.findall(r"\$\{(\w+)", blocks[name])
-    return "".join(found.values())
+    return found
 
 
 def _versions(text: str) -> list[str]:
@@ -94,14 +114,16 @@ def scored(folder: Path, metric: str) -> dict:
         data.setup()
         return _baselines(data, metric, cfg.get("loss", "auto"))
     except Exception as error:  # of the user's data, whatever it is: the ranking does not need it
-        return {"baselines": {}, "note": f"No baselines: {type(error).__name__}: {error}"}
+        return {"baselines": {}, "note": f"No baselines: {reason(error)}"}
 
 
 def _baselines(data, metric: str, loss: str) -> dict:
     from kindling.leaderboard.line import constant, fit_line, scores
 
     facts, stage = data.facts(), metric.split("/")[0]
-    if stage not in data.rows or not len(data.rows[stage][1]):
+    if stage not in data.rows:
+        return {"baselines": {}, "note": f"No baselines: {metric} is a metric of the model's own."}
+    if not len(data.rows[stage][1]):
         return {"baselines": {}, "note": f"No baselines: there are no {stage} rows."}
     (x, y), rows = data.rows["train"], data.rows[stage]
     named = (

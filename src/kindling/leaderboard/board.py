@@ -6,7 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kindling import UserError
 from kindling.leaderboard.jobs import FOLDED, Job, swept
+from kindling.monitor import direction, split
 
 WORDS_OF_MANY_KNOBS = {"none", "null", "true", "false", "auto", "default"}  # say nothing without their knob
 
@@ -41,12 +43,12 @@ class Row:
         return str(n) if self.name or n == of else f"{n} of {of}"
 
     @property
-    def others(self) -> dict[str, float]:
-        """Means of the other metrics of the same stage."""
-        stage = self.metric.split("/")[0] + "/"
-        names = [name for name in self.results[0] if name.startswith(stage) and name != self.metric]
+    def others(self) -> dict[str, float | None]:
+        """Means of the other metrics of the same stage; None where one is undefined in a repetition."""
+        stage = split(self.metric)[0]
+        names = [name for name in self.results[0] if split(name)[0] == stage and name != self.metric]
         columns = {name: [result.get(name) for result in self.results] for name in names}
-        return {name: statistics.fmean(values) for name, values in columns.items() if None not in values}
+        return {name: None if None in values else statistics.fmean(values) for name, values in columns.items()}
 
     @property
     def params(self) -> int | None:
@@ -92,7 +94,11 @@ class Board:
 
 
 def rank(folder: Path, jobs: list[Job]) -> Board:
-    """Fold, score and sort the jobs."""
+    """Fold, score and sort the jobs.
+
+    Raises:
+        UserError: whether a higher score is better is not known.
+    """
     differing = swept(jobs)
     knobs, folded = ([key for key in differing if (key in FOLDED) == fold] for fold in (False, True))
     metric, mode = _watched(jobs)
@@ -116,7 +122,12 @@ def rank(folder: Path, jobs: list[Job]) -> Board:
 def _watched(jobs: list[Job]) -> tuple[str, str]:
     """The metric to rank by, which is the training rows' loss where there are no validation rows; min or max."""
     named = next((job.result for job in jobs if job.result.get("monitor")), {})
-    metric, mode = named.get("monitor", "val/loss"), named.get("mode") or "min"
+    metric = named.get("monitor", "val/loss")
+    mode = named["mode"] if named.get("mode") in ("min", "max") else direction(metric)
+    if mode is None:
+        raise UserError(
+            f"The jobs' results do not say whether a higher {metric} is better: train them with mode=min or mode=max."
+        )
     there = {name for job in jobs for name in job.metrics}
     without_validation = metric not in there and "train/loss" in there
     return ("train/loss", "min") if without_validation else (metric, mode)

@@ -1,18 +1,19 @@
-"""effects.png: a panel for every knob, and a map of the two strongest. Colours are told apart by colour-blind eyes."""
+"""effects.png: a panel for every option, and a map of the two strongest, in colours for colour-blind eyes."""
 
 import io
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from kindling.leaderboard.board import Board
-from kindling.leaderboard.effects import Effect, effects, marginal, robust_limits
+from kindling.leaderboard.effects import Effect, effects, held, noise, robust_limits
+from kindling.leaderboard.noise import repetitions
+from kindling.leaderboard.pair import draw_pair
+from kindling.leaderboard.ticks import MOST_TICKS, place, scale_of
+from kindling.look import COLOURS, plain
 
 MOST_PANELS = 6
-MOST_TICKS = 14  # values with a label; of more, some
-DARK, FAINT = "#0b2a5b", "#7f9fca"
+DARK, FAINT, LOST = "#0b2a5b", "#7f9fca", COLOURS[1]
 
 
 def png(board: Board) -> bytes:
@@ -22,30 +23,28 @@ def png(board: Board) -> bytes:
 
 
 def draw(board: Board) -> Figure:
-    """Panels, two or three in a row, the strongest knob first; below them the map of the two strongest."""
-    scores = [row.mean for row in board.rows]
-    low, high = _range(scores, board.mode)
-    found = effects(board, (low, high))
+    """Draw panels, two or three in a row, the strongest option first; below them the map of the two strongest."""
+    limits = _range([score for row in board.rows for score in row.scores], board.mode)
+    found = effects(board, limits)
     shown, pair = found[:MOST_PANELS], sorted(found[:2], key=lambda effect: len(effect.scores)) if found[1:] else []
     columns = {1: 1, 2: 2, 4: 2}.get(len(shown), 3)
     heights = [3.0] * -(-len(shown) // columns) + [1.5 + 0.45 * min(len(e.scores), 12) for e in pair[:1]]  # inches
     width = max(6.5, 4.2 * columns, *(2 + 0.65 * min(len(e.scores), MOST_TICKS) for e in pair))
-    figure = Figure(figsize=(width, 0.9 + sum(heights)), dpi=100, layout="constrained")
+    lines = _caption(board, limits, len(found) - len(shown))
+    figure = Figure(figsize=(width, 0.4 + 0.18 * len(lines) + sum(heights)), dpi=100, layout="constrained")
     grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
-    figure.suptitle(_caption(board, len(found) - len(shown), sum(not low <= s <= high for s in scores)), fontsize=10)
-    ends = [
-        m + sign * s for e in shown for m, s in zip(e.means.values(), e.stds.values(), strict=True) for sign in (-1, 1)
-    ]
-    margin = 0.05 * (max(high, *ends) - min(low, *ends)) or 0.05 * abs(high) or 1.0
+    figure.suptitle("\n".join(lines), fontsize=9)
+    low, high = _ends(board, shown)
     for i, effect in enumerate(shown):
         axes = figure.add_subplot(grid[i // columns, i % columns])
-        axes.set_ylim(min(low, *ends) - margin, max(high, *ends) + margin)
+        axes.set_ylim(low, high)
         axes.tick_params(labelleft=i % columns == 0)
-        axes.set_ylabel(board.metric if i % columns == 0 else "")
-        beyond = {value: _beyond(board, effect.knob, value, low, high) for value in effect.scores}
-        _panel(axes, effect, beyond)
+        axes.set_ylabel(plain(board.metric) if i % columns == 0 else "")
+        _panel(axes, effect, {value: _beyond(board, effect.knob, value, limits) for value in effect.scores})
+        _mark_lost(axes, effect, board.mode)
+        axes.set_title(_title(effect, noise(board, limits)), fontsize=10)
     if pair:
-        _map(figure, figure.add_subplot(grid[-1, :]), board, *pair)
+        draw_pair(figure, figure.add_subplot(grid[-1, :]), board, *pair)
     return figure
 
 
@@ -56,79 +55,80 @@ def _range(scores: list[float], mode: str) -> tuple[float, float]:
     return low - gap * (min(scores) < low), high + gap * (max(scores) > high)
 
 
-def _caption(board: Board, left_out: int, outside: int) -> str:
+def _ends(board: Board, shown: list[Effect]) -> tuple[float, float]:
+    """Return the ends of the axis of scores, with room for the marks of what has none at the worse end."""
+    points = [score for effect in shown for scores in effect.scores.values() for score in scores]
+    bars = [m + sign * e.stds[v] for e in shown for v, m in e.means.items() for sign in (-1, 1)]
+    low, high = min(*points, *bars), max(*points, *bars)
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    below, above = (3, 1) if board.mode == "max" else (1, 3)
+    return (low - below * margin, high + above * margin) if board.unranked else (low - margin, high + margin)
+
+
+def _caption(board: Board, limits: tuple[float, float], left_out: int) -> list[str]:
+    """Return what is to be seen, a line each."""
+    pairs = [(score, kept) for row in board.rows for score, kept in zip(row.scores, held(row, limits), strict=True)]
+    outside, share = sum(score != kept for score, kept in pairs), noise(board, limits)
     lines = [
-        f"{board.metric} ({'higher' if board.mode == 'max' else 'lower'} is better) by the value of each knob",
-        "dot: a variant; square and bar: their mean and standard deviation",
+        f"{plain(board.metric)} for each value of the swept options, {_better(board)} is better",
+        "Dot: a job. Square and bar: mean and standard deviation of the jobs with that value.",
+        f"Percentages: shares of the variance of all {len(pairs)} scores.",
+        f"Noise: differences between {repetitions(board)} of the same variant, {share:.0%} of the variance."
+        if share is not None
+        else "Noise between seeds is unknown, because each variant was trained once (repeat=5 shows it).",
     ]
-    lines += [f"triangle: far worse than it stands there, and counted as if it were there ({outside} variants)"] * (
-        outside > 0
-    )
-    lines += [f"weaker knobs left out: {left_out}"] * (left_out > 0)
-    return "\n".join(lines)
+    if outside:
+        lines.append(f"Triangle: a score far outside ({outside}), which counts as where it stands.")
+    if board.unranked:
+        lines.append(f"Cross: jobs without a score ({_why(board)}), not in the percentages.")
+    return [*lines, f"Weaker options, not shown: {left_out}."] if left_out else lines
 
 
-def _beyond(board: Board, knob: str, value: str, low: float, high: float) -> np.ndarray:
-    """Of the variants with that value, -1 for below the range, 1 for above, 0 for within."""
-    scores = np.array([row.mean for row in board.rows if row.knobs[knob] == value])
-    return (scores > high).astype(int) - (scores < low)
+def _better(board: Board) -> str:
+    return "higher" if board.mode == "max" else "lower"
+
+
+def _why(board: Board) -> str:
+    """Return how the jobs without a score ended."""
+    ends = [job.status if job.status != "finished" else "undefined" for job in board.unranked]
+    return ", ".join(f"{ends.count(end)} {end}" for end in dict.fromkeys(ends))
+
+
+def _title(effect: Effect, share: float | None) -> str:
+    name = plain(effect.knob, 24)
+    if effect.strength is None:
+        return f"{name}: {'only one value has a score' if len(effect.scores) == 1 else 'too many values for a share'}"
+    noise_too = "noise unknown" if share is None else f"noise {share:.0%}"
+    return f"{name}: {effect.strength:.0%} of the variance ({noise_too})"
+
+
+def _beyond(board: Board, knob: str, value: str, limits: tuple[float, float]) -> np.ndarray:
+    """For each job with that value return -1 for a score below the limits, 1 for above, 0 for within."""
+    scores = np.array([score for row in board.rows if row.knobs[knob] == value for score in row.scores])
+    return (scores > limits[1]).astype(int) - (scores < limits[0])
 
 
 def _panel(axes, effect: Effect, beyond: dict[str, np.ndarray]) -> None:
     random = np.random.default_rng(0)  # aside, so that dots do not hide each other
-    for place, (value, scores) in enumerate(effect.scores.items()):
-        at = place + random.uniform(-0.16, 0.16, len(scores)) * (len(scores) > 1)
+    at, aside = place(axes.xaxis, effect.values), 0.0 if scale_of(effect.values) else 0.16
+    for value, scores in effect.scores.items():
+        x = at[value] + random.uniform(-aside, aside, len(scores)) * (len(scores) > 1)
         for side, marker in ((0, "o"), (1, "^"), (-1, "v")):
             chosen = beyond[value] == side
             look = {"color": FAINT, "alpha": 0.6 if side == 0 else 1, "markersize": 4 + abs(side)}
-            axes.plot(at[chosen], np.array(scores)[chosen], marker, markeredgewidth=0, **look)
-    places, means, stds = range(len(effect.scores)), list(effect.means.values()), list(effect.stds.values())
-    axes.errorbar(places, means, stds, fmt="s", color=DARK, markersize=6, capsize=3, linewidth=1.4)
-    _ticks(axes.set_xticks, list(effect.scores), most_letters=30)
-    axes.set_xlim(-0.6, len(means) - 0.4)
-    strength = "" if effect.strength is None else f" explains {effect.strength:.0%} of the variance"
-    axes.set_title(f"{effect.knob}{strength}", fontsize=10)
+            axes.plot(x[chosen], np.array(scores)[chosen], marker, markeredgewidth=0, **look)
+    if effect.strength is not None or not scale_of(effect.values):
+        places, means, stds = [at[v] for v in effect.scores], list(effect.means.values()), list(effect.stds.values())
+        axes.errorbar(places, means, stds, fmt="s", color=DARK, markersize=6, capsize=3, linewidth=1.4)
     axes.grid(axis="y", alpha=0.3)
 
 
-def _map(figure: Figure, axes, board: Board, one: Effect, other: Effect) -> None:
-    """Mean over the other knobs of every pair of values, the best framed; `one` downwards, `other` to the right."""
-    cells = marginal(board.rows, lambda row: (row.knobs[one.knob], row.knobs[other.knob]))
-    means = np.array([[np.mean(cells.get((r, c), np.nan)) for c in other.scores] for r in one.scores])
-    low, high = robust_limits(means[~np.isnan(means)], board.mode)
-    spread = 0.0 if high > low else 1e-3 * abs(low) or 1.0  # one value alone has no range of colours
-    low, high = low - spread, high + spread
-    colours = colormaps["viridis" if board.mode == "max" else "viridis_r"]
-    image = axes.imshow(means, cmap=colours, vmin=low, vmax=high, aspect="auto")
-    axes.set_facecolor("#e6e6e6")  # of pairs without a variant
-    cut = bool(np.nanmin(means) < low), bool(np.nanmax(means) > high)
-    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(cut, "neither")
-    figure.colorbar(image, ax=axes, extend=extend, pad=0.01).set_label(board.metric)
-    if max(means.shape) <= MOST_TICKS:
-        for (i, j), mean in np.ndenumerate(means):
-            red, green, blue, _ = colours(image.norm(mean))
-            text = "" if np.isnan(mean) else f"{mean:#.4g}".rstrip(".")
-            bright = 0.3 * red + 0.59 * green + 0.11 * blue > 0.55
-            axes.text(j, i, text, ha="center", va="center", fontsize=9, color="black" if bright else "white")
-    best = np.unravel_index((np.nanargmax if board.mode == "max" else np.nanargmin)(means), means.shape)
-    axes.add_patch(Rectangle((best[1] - 0.5, best[0] - 0.5), 1, 1, fill=False, linewidth=2.5, clip_on=False))
-    _ticks(axes.set_xticks, list(other.scores), most_letters=100)
-    _ticks(axes.set_yticks, list(one.scores))
-    note = "; colours end before far outliers" if any(cut) else ""
-    axes.set_title(f"{one.knob} and {other.knob}: mean over the rest, the best framed{note}", fontsize=10)
-    axes.set(xlabel=other.knob, ylabel=one.knob)
-
-
-def _ticks(set_ticks, values: list[str], most_letters: int | None = None) -> None:
-    """Labels of the values, of many every second or third, slanted where they would not fit side by side."""
-    step = -(-len(values) // MOST_TICKS)
-    places = range(0, len(values), step)
-    names = [_short(values[i]) for i in places]
-    slanted = most_letters and sum(map(len, names)) + 2 * len(names) > most_letters
-    look = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
-    set_ticks(places, names, fontsize=9, **look)
-
-
-def _short(value: str) -> str:
-    value = value or "not given"
-    return value if len(value) <= 18 else value[:8] + "…" + value[-9:]
+def _mark_lost(axes, effect: Effect, mode: str) -> None:
+    """Mark the values of jobs without a score at the worse edge, with their number."""
+    at, y = place(axes.xaxis, effect.values), 0.06 if mode == "max" else 0.94
+    for value, number in effect.lost.items():
+        look = {"transform": axes.get_xaxis_transform(), "color": LOST}
+        axes.plot(at[value], y, "x", markersize=7, markeredgewidth=2, **look)
+        if not scale_of(effect.values) or number > 1:
+            axes.annotate(f"{number}", (at[value], y), (6, 0), xycoords=look["transform"], textcoords="offset points",
+                          va="center", fontsize=9, color=LOST)  # fmt: skip

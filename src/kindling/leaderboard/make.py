@@ -7,6 +7,8 @@ from kindling.leaderboard.baselines import add_baselines
 from kindling.leaderboard.board import Board, rank
 from kindling.leaderboard.jobs import Job, read_jobs
 from kindling.leaderboard.write import as_csv, as_markdown, as_text, number
+from kindling.monitor import split
+from kindling.optional import optional, reason
 from kindling.result import write_whole
 
 log = logging.getLogger("kindling")
@@ -19,15 +21,18 @@ def make_board(folder: Path) -> Board:
         UserError: the folder has no jobs.
     """
     board = rank(folder, read_jobs(folder))
-    add_baselines(board)
-    _compare(board)
+    with optional("baselines"):
+        add_baselines(board)
+    with optional("comparison of the best variants"):
+        _compare(board)
     print(as_text(board))
     write_whole(folder / "leaderboard.csv", as_csv(board))
     write_whole(folder / "leaderboard.md", as_markdown(board))
     if len(board.rows) > 1:
-        from kindling.leaderboard.draw import png  # matplotlib, 0.5 s
+        with optional("effects.png"):
+            from kindling.leaderboard.draw import png  # matplotlib, 0.5 s
 
-        write_whole(folder / "effects.png", png(board))
+            write_whole(folder / "effects.png", png(board))
     if board.rows:
         tested = _tested(board)
         print(tested)
@@ -56,18 +61,22 @@ def _tested(board: Board) -> str:
     """The winner's metrics on the test rows; with test=true also those of all other jobs go into their results."""
     winner = board.rows[0].best_job(board.mode)
     others = [job for job in board.jobs if job.wants_test and job.status == "finished" and job is not winner]
+    failed = {}
     for job in (winner, *others):
         try:
             _test_metrics(job)
         except Exception as error:  # the user's model or data; the ranking stands without it
-            return f"The {'winner' if job is winner else job.folder.name}'s test rows were not scored: {error}"
-    metrics = _test_metrics(winner).items()
-    return "winner on the test rows: " + "  ".join(f"{name.split('/', 1)[1]} {number(v)}" for name, v in metrics)
+            failed[job] = reason(error)
+    if winner in failed:
+        return f"The winner's test rows were not scored: {failed[winner]}"
+    values = "  ".join(f"{split(name)[1]} {number(value)}" for name, value in _test_metrics(winner).items())
+    lost = [f"{len(failed)} other jobs were not scored, e.g. {job.folder.name}: {why}" for job, why in failed.items()]
+    return "\n".join([f"winner on the test rows: {values}", *lost[:1]])
 
 
 def _test_metrics(job: Job) -> dict[str, float | None]:
     """They are computed now if they were not before: of jobs trained together none are."""
-    metrics = {name: value for name, value in job.metrics.items() if name.startswith("test/")}
+    metrics = {name: value for name, value in job.metrics.items() if split(name)[0] == "test"}
     if metrics:
         return metrics
     from kindling.evaluate import evaluate
@@ -78,4 +87,4 @@ def _test_metrics(job: Job) -> dict[str, float | None]:
         job.metrics.update(evaluate(job.folder))
     finally:
         log.setLevel(level)
-    return {name: value for name, value in job.metrics.items() if name.startswith("test/")}
+    return {name: value for name, value in job.metrics.items() if split(name)[0] == "test"}

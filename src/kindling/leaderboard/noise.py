@@ -50,15 +50,15 @@ def verdict(board: Board) -> str:
     if least_p(len(a), len(b)) >= LEVEL:
         enough = next(n for n in range(2, 10) if least_p(n, n) < LEVEL)
         return (
-            f"{lead}; whether that is more than noise, {len(a)} against {len(b)} {_repetitions(board)} cannot show: "
+            f"{lead}; whether that is more than noise, {len(a)} against {len(b)} {repetitions(board)} cannot show: "
             f"it takes {enough} of each or more, e.g. repeat=5."
         )
     p = permutation_p(a, b)
-    noise = f"than the noise between {_repetitions(board)}"
+    noise = f"than the noise between {repetitions(board)}"
     if p < LEVEL:
         return f"{lead}, more {noise} (permutation test, p = {p:.2g})."
     return f"{lead}, no more {noise} (permutation test, p = {p:.2g}): call it a tie."
 
 
-def _repetitions(board: Board) -> str:
+def repetitions(board: Board) -> str:
     return " and ".join(NAMES[key] for key in board.folded) or "seeds"

@@ -2,13 +2,17 @@
 
 import csv
 import io
+import math
 import shutil
 from pathlib import Path
 
 from kindling.leaderboard.board import Board, Row
 from kindling.leaderboard.jobs import Job
+from kindling.look import markdown_table
+from kindling.monitor import split
 
 ON_CONSOLE = 20  # rows
+SAMPLES = {"train": "training", "val": "validation", "test": "test"}
 
 
 def as_csv(board: Board) -> str:
@@ -38,12 +42,12 @@ def as_markdown(board: Board) -> str:
     """The page to read."""
     others = board.others
     parts = [f"# {board.folder.resolve().name}", *sentences(board, "`")]
-    parts.append(_markdown_table([header(board, others), *(cells(board, r, row, others) for r, row in ranked(board))]))
+    parts.append(markdown_table([header(board, others), *(cells(board, r, row, others) for r, row in ranked(board))]))
     if len(board.rows) > 1:
-        parts.append("![what each knob does](effects.png)")
+        parts.append("![what each option does](effects.png)")
     if board.unranked:
         lines = [[job.folder.name, job.status, job.reason] for job in board.unranked]
-        parts += ["Without a rank:", _markdown_table([["job", "status", "reason"], *lines])]
+        parts += ["Without a rank:", markdown_table([["job", "status", "reason"], *lines])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -71,9 +75,11 @@ def sentences(board: Board, quote: str = "") -> list[str]:
     """The winner and what there is to say of it, a line each; `quote` stands around what is typed."""
     if not board.rows:
         return [f"No job finished with a finite {board.metric}.", *board.notes]
+    stage = SAMPLES.get(split(board.metric)[0], "")
+    of = [f"{board.metric} and the metrics next to it: {stage} samples, best epoch of each job"] * bool(stage)
     job = board.rows[0].best_job(board.mode)
     command, path = job.result.get("command", ""), shown_path(job.checkpoint)
-    found = [f"winner: {board.label(board.rows[0].knobs)}", f"command: {quote}{command}{quote}"]
+    found = [*of, f"winner: {board.label(board.rows[0].knobs)}", f"command: {quote}{command}{quote}"]
     return [*found, f"checkpoint: {quote}{path}{quote}", *board.notes]
 
 
@@ -92,7 +98,7 @@ def ranked(board: Board) -> list[tuple[str, Row]]:
 
 
 def header(board: Board, others: list[str]) -> list[str]:
-    names = [name.split("/", 1)[1] for name in others]
+    names = [split(name)[1] for name in others]
     return ["rank", *(board.knobs or ["variant"]), board.metric, "n", *names, "params", "seconds"]
 
 
@@ -104,15 +110,20 @@ def cells(board: Board, rank: str, row: Row, others: list[str]) -> list[str]:
     mean = number(row.mean)
     if row.std is not None:
         mean += f" ± {row.std:.4f}" if mean == f"{row.mean:.4f}" else f" ± {row.std:.3g}"  # digits like the mean's
-    values = [number(row.others.get(name)) for name in others]
+    values = [value_of(row.others, name) for name in others]
     params = "" if row.params is None else f"{row.params:,}"
     seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
     return [rank, *knobs, mean, row.count, *values, params, seconds]
 
 
+def value_of(metrics: dict[str, float | None], name: str) -> str:
+    """Return a metric as text, "" where there is none of that name."""
+    return number(metrics[name]) if name in metrics else ""
+
+
 def number(value: float | None) -> str:
-    if value is None:
-        return ""
+    if value is None or math.isnan(value):
+        return "undefined"
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.3g}"
 
 
@@ -132,9 +143,3 @@ def _failures(board: Board) -> list[str]:
 def _aligned(table: list[list[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
-
-
-def _markdown_table(table: list[list[str]]) -> str:
-    lines = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in table]
-    lines.insert(1, ["---"] * len(table[0]))
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -27,20 +27,23 @@ FOLDER += "${now:%Y-%m-%d_%H-%M-%S}${changed:${hydra:overrides.task}}_${unique:}
 def main(cfg: DictConfig) -> None:
     from kindling.lr_find.draw import draw_range
     from kindling.lr_find.find import TENTH, find, suggestion
+    from kindling.optional import optional
     from kindling.records import png
 
     seen = find(cfg)
     folder, rate = Path(cfg.folder), suggestion(seen)
     with (folder / "lr_find.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["lr", "loss", "smoothed"], *seen])
-    (folder / "lr_find.png").write_bytes(png(draw_range(seen, rate)))
+    with optional("curve of the loss"):
+        (folder / "lr_find.png").write_bytes(png(draw_range(seen, rate)))
     words = [word for word in HydraConfig.get().overrides.task if word.partition("=")[0] != "lr"]
     if rate is None:
         log.info("The loss did not fall at any learning rate: look at the data, the model or the optimizer.")
     else:
         log.info(f"lr={rate:g}   1/{TENTH} of that with the least loss")
         log.info(f"command  {cli.command([*words, f'lr={rate:g}'])}")
-    log.info(f"curve    {os.path.relpath(folder / 'lr_find.png')}")
+    if (folder / "lr_find.png").exists():
+        log.info(f"curve    {os.path.relpath(folder / 'lr_find.png')}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The loss over the learning rate."""
 
+import math
+
 from kindling.look import COLOURS, FAINT, figure, style
 
 
@@ -12,8 +14,9 @@ def draw_range(seen: list[tuple[float, float, float]], suggested: float | None):
         axes.plot(rates, smoothed, color=COLOURS[0], label="smoothed")
         if suggested:
             axes.axvline(suggested, color=COLOURS[1], linestyle="--", label=f"suggested: {suggested:g}")
-        first, least = smoothed[0], min(smoothed)
-        axes.set(xscale="log", xlabel="learning rate", ylabel="training loss", ylim=(None, 2 * first - least))
+        finite = [loss for loss in smoothed if math.isfinite(loss)]
+        top = 2 * finite[0] - min(finite) if finite else None
+        axes.set(xscale="log", xlabel="learning rate", ylabel="training loss", ylim=(None, top))
         axes.legend()
         fig.tight_layout()
     return fig

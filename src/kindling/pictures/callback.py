@@ -1,8 +1,6 @@
 """Draws while a run trains, and after it."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -12,8 +10,9 @@ from kindling.checkpoints import best_of
 from kindling.data import Data
 from kindling.layers import in_series, some_rows
 from kindling.models import Model
+from kindling.optional import optional
 from kindling.pictures import card, charts, path
-from kindling.pictures.figures import model_figures, positives, row_figures, stage_answers, without_test
+from kindling.pictures.figures import Drawings, model_figures, positives, row_figures, stage_answers, without_test
 from kindling.records import AfterEpoch, log_figure, log_text
 
 log = logging.getLogger("kindling")
@@ -32,7 +31,7 @@ class Pictures(AfterEpoch):
     def __init__(self, folder: str, pictures: str = "final"):
         self.folder, self.pictures = Path(folder), pictures
         self.path: list[list[float]] = []  # of a model of two numbers, these after every epoch, from the start on
-        self.draws, self.epoch = False, 0
+        self.draws = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         ours = isinstance(pl_module, Model) and isinstance(trainer.datamodule, Data)
@@ -46,10 +45,10 @@ class Pictures(AfterEpoch):
             return
         if self.follows:
             self.path.append(path.where(pl_module))
-        with ending_no_run("the start"):
+        with optional("card of the data"):
             log_text(trainer.loggers, "data", card.data_card(trainer.datamodule))
-            if self.pictures == "series":
-                self._of_layers(trainer, pl_module, 0)
+        if self.pictures == "series":
+            self._of_layers(trainer, pl_module, 0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self.draws:
@@ -58,10 +57,9 @@ class Pictures(AfterEpoch):
             self.path.append(path.where(pl_module))
         epoch = trainer.current_epoch + 1
         if self.pictures == "series" and in_series(epoch):
-            with ending_no_run(f"epoch {epoch}"):
-                self._of_layers(trainer, pl_module, epoch)
-                figures = model_figures(pl_module, trainer.datamodule, f"epoch {epoch}", self.path)
-                self._show(trainer, figures, "/series", epoch)
+            self._of_layers(trainer, pl_module, epoch)
+            figures = model_figures(pl_module, trainer.datamodule, f"epoch {epoch}", self.path)
+            self._show(trainer, figures, "/series", epoch)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         best = best_of(trainer)
@@ -70,15 +68,13 @@ class Pictures(AfterEpoch):
         now = {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()}
         pl_module.load_state_dict(best["weights"])
         try:
-            with ending_no_run("the best epoch"):
-                self._of_best(trainer, pl_module, best["epoch"])
+            self._of_best(trainer, pl_module, best["epoch"])
         finally:
             pl_module.load_state_dict(now)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.draws:  # only at the end of a run that was trained
-            with ending_no_run("the test rows"):
-                self._of_rows(trainer, pl_module, "test")
+            self._of_rows(trainer, pl_module, "test")
 
     def state_dict(self) -> dict:
         return {"path": self.path}
@@ -87,45 +83,42 @@ class Pictures(AfterEpoch):
         self.path = state_dict["path"]
 
     def _of_best(self, trainer: pl.Trainer, model: Model, epoch: int) -> None:
-        data, self.epoch = trainer.datamodule, epoch
+        data = trainer.datamodule
         if self.pictures == "final":
             self._of_layers(trainer, model, epoch)
         figures = model_figures(model, data, f"best epoch ({epoch})", self.path)
         self._show(trainer, figures, "/best", epoch, self.folder)
         if len(data.rows["test"][1]) == 0:
             self._of_rows(trainer, model, without_test(data))
-        for writer in writers(trainer):
-            charts.write_graph(writer, model, some_rows(data, model, 1)[0])
+        with optional("graph of the model"):
+            for writer in writers(trainer):
+                charts.write_graph(writer, model, some_rows(data, model, 1)[0])
 
     def _of_rows(self, trainer: pl.Trainer, model: Model, stage: str) -> None:
-        data = trainer.datamodule
-        answer = stage_answers(model, data, stage)
-        self._show(trainer, row_figures(data, stage, answer), "", self.epoch, self.folder)
-        if data.examples.task != "regression":
-            for writer in writers(trainer):
-                charts.write_pr_curves(writer, positives(data, stage, answer), stage, self.epoch)
+        """Of the best weights, at their epoch: a test uses them as well."""
+        data, epoch = trainer.datamodule, best_of(trainer).get("epoch", 0)
+        with optional(f"pictures of the {stage} samples"):
+            answer = stage_answers(model, data, stage)
+            self._show(trainer, row_figures(data, stage, answer), "", epoch, self.folder)
+            if data.examples.task != "regression":
+                for writer in writers(trainer):
+                    charts.write_pr_curves(writer, positives(data, stage, answer), stage, epoch)
 
     def _of_layers(self, trainer: pl.Trainer, model: Model, epoch: int) -> None:
-        rows = some_rows(trainer.datamodule, model)
-        for writer in writers(trainer):
-            charts.write_histograms(writer, model, *rows, epoch)
+        with optional(f"histograms of epoch {epoch}"):
+            rows = some_rows(trainer.datamodule, model)
+            for writer in writers(trainer):
+                charts.write_histograms(writer, model, *rows, epoch)
 
-    def _show(
-        self, trainer: pl.Trainer, figures: Iterator[tuple], kind: str, epoch: int, folder: Path | None = None
-    ) -> None:
-        """To the loggers, and into `folder`."""
-        for name, figure in figures:
-            file = folder / f"{name.replace('/', '_')}.png" if folder else None
-            log_figure(trainer.loggers, f"{name}{kind}", figure, epoch, file)
-
-
-@contextmanager
-def ending_no_run(what: str) -> Iterator[None]:
-    """A picture that cannot be drawn is a line that says why, and no reason to lose a result."""
-    try:
-        yield
-    except Exception as error:
-        log.info(f"no further pictures of {what}: {type(error).__name__}: {error}")
+    def _show(self, trainer: pl.Trainer, drawings: Drawings, kind: str, epoch: int, folder: Path | None = None) -> None:
+        """Draw for the loggers, and into `folder`."""
+        with optional("pictures"):
+            for name, draw in drawings:
+                with optional(f"picture {name} of epoch {epoch}"):
+                    figure = draw()
+                    if figure is not None:
+                        file = folder / f"{name.replace('/', '_')}.png" if folder else None
+                        log_figure(trainer.loggers, f"{name}{kind}", figure, epoch, file)
 
 
 def writers(trainer: pl.Trainer) -> list:

@@ -2,6 +2,8 @@
 
 import torch
 
+from kindling.look import markdown
+
 MOST_COLUMNS = 40
 
 
@@ -21,7 +23,7 @@ def data_card(data) -> str:
         there = column[~column.isnan()]
         numbers = (there.mean(), there.std(correction=0), there.min(), there.max()) if len(there) else ()
         cells = " | ".join(f"{n.item():.4g}" for n in numbers) if numbers else " | | |"
-        lines.append(f"| {name} | {cells} | {len(column) - len(there)} |")
+        lines.append(f"| {markdown(name)} | {cells} | {len(column) - len(there)} |")
     lines += [f"| and {len(names) - MOST_COLUMNS} more | | | | | |"] * (len(names) > MOST_COLUMNS)
     return "\n".join(lines)
 
@@ -31,7 +33,7 @@ def _classes(examples) -> list[str]:
 
 
 def _heads(examples) -> str:
-    return "".join(f" {name} |" for name in _classes(examples))
+    return "".join(f" {markdown(name)} |" for name in _classes(examples))
 
 
 def _rule(examples) -> str:

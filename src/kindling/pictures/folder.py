@@ -2,14 +2,18 @@
 
 import csv
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
 from kindling import UserError, saved
 from kindling.data import Data
+from kindling.look import style
 from kindling.models import Model
+from kindling.optional import optional
 from kindling.pictures.figures import model_figures, row_figures, stage_answers, without_test
 from kindling.records import picture, png
 
@@ -24,49 +28,55 @@ def draw(folder: Path, columns: tuple[str, str] | None = None, trust: bool = Fal
         trust: open its checkpoint although that may run code.
 
     Raises:
-        UserError: there is no run, or there are no such columns.
+        UserError: there is no run, its result cannot be read, or there are no such columns.
     """
     if not (folder / "result.json").exists():
         raise UserError(f"run={folder} is no run folder (it has no result.json).")
-    epoch, drawn = json.loads((folder / "result.json").read_text(encoding="utf-8")).get("best_epoch") or 0, []
+    try:
+        epoch = json.loads((folder / "result.json").read_text(encoding="utf-8")).get("best_epoch") or 0
+    except ValueError as error:
+        raise UserError(f"{folder / 'result.json'} cannot be read: {error}") from error
+    drawn = []
     with SummaryWriter(str(folder)) as writer:
-        for tag, file, figure in _figures(folder, epoch, columns, trust):
-            content = png(figure)
-            file.write_bytes(content)
-            writer.file_writer.add_summary(picture(tag, content), epoch)
-            drawn.append(file)
+        for tag, file, draw_figure in _figures(folder, epoch, columns, trust):
+            with optional(f"picture {tag}"):
+                figure = draw_figure()
+                if figure is not None:
+                    content = png(figure)
+                    file.write_bytes(content)
+                    writer.file_writer.add_summary(picture(tag, content), epoch)
+                    drawn.append(file)
     return drawn
 
 
-def _figures(folder: Path, epoch: int, columns: tuple[str, str] | None, trust: bool) -> Iterator[tuple]:
-    """(tag, file, figure) of what has no file yet."""
+def _figures(
+    folder: Path, epoch: int, columns: tuple[str, str] | None, trust: bool
+) -> Iterator[tuple[str, Path, Callable]]:
+    """Yield (tag, file, function that draws) for what has no file yet."""
     for path in sorted(folder.glob(COUNTS)):
         if not path.with_suffix(".png").exists():
             stage = path.stem.removeprefix("confusion_matrix").strip("_") or "test"
-            yield (
-                f"confusion/{stage}",
-                path.with_suffix(".png"),
-                _confusion(path, f"{stage} rows, best epoch ({epoch})"),
-            )
+            title = f"{stage} samples, best epoch ({epoch})"
+            yield f"confusion/{stage}", path.with_suffix(".png"), partial(_confusion, path, title)
     if not (folder / "checkpoints" / "best.ckpt").exists():
         return
     data, model = _trained(folder, trust)
     if not isinstance(model, Model) or not isinstance(data, Data):
         return
-    suffix = "_".join(["", *columns]) if columns else ""
+    suffix = re.sub(r"[^\w.+-]+", "-", "_".join(["", *columns])) if columns else ""
     tested = (folder / "confusion_matrix.csv").exists() or "test/loss" in (folder / "result.json").read_text(
         encoding="utf-8"
     )
     stage = "test" if tested else without_test(data)
     title = f"best epoch ({epoch})"
-    for kind, figures in (
-        ("/best", model_figures(model, data, title, columns=columns)),
-        ("", row_figures(data, stage, stage_answers(model, data, stage))),
-    ):
-        for name, figure in figures:
+    drawings = [("/best", *drawing) for drawing in model_figures(model, data, title, columns=columns)]
+    with optional(f"pictures of the {stage} samples"):
+        drawings += [("", *drawing) for drawing in row_figures(data, stage, stage_answers(model, data, stage))]
+    with style():
+        for kind, name, draw_figure in drawings:
             file = folder / f"{name.replace('/', '_')}{suffix if name in ('surface', 'plane', 'neurons') else ''}.png"
             if not file.exists():
-                yield f"{name}{suffix if kind else ''}{kind}", file, figure
+                yield f"{name}{suffix if kind else ''}{kind}", file, draw_figure
 
 
 def _trained(folder: Path, trust: bool) -> tuple:

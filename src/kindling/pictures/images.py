@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-from kindling.look import figure
+from kindling.look import figure, plain
 from kindling.pictures.surface import mosaic
 
 MOST_FILTERS = 32
@@ -31,7 +31,9 @@ def draw_wrong(images: Tensor, probabilities: Tensor, y: Tensor, names: list[str
         axes = fig.add_axes((*place, 0.95 * width, 0.72 * height))
         axes.imshow((image[0] if len(image) == 1 else image.permute(1, 2, 0)).numpy(), cmap="gray")
         axes.set_axis_off()
-        axes.set_title(f"{names[true]}\n→ {names[int(p.argmax())]} {p.max():.2f}", fontsize=6.5, pad=2)
+        axes.set_title(
+            f"{plain(names[true], 14)}\n→ {plain(names[int(p.argmax())], 12)} {p.max():.2f}", fontsize=6.5, pad=2
+        )
     fig.text(0.01, 1 - 0.2 / fig.get_figheight(), f"{title}: true class → answer and its probability", fontsize=8)
     return fig
 

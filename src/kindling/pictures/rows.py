@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kindling.look import COLOURS, FAINT, figure, scatter_style
+from kindling.look import COLOURS, FAINT, figure, plain, scatter_style
 
 
 @dataclass
@@ -76,7 +76,7 @@ def draw_curves(of: dict[str, tuple[Tensor, Tensor]], confidence: tuple[Tensor, 
         for i, (name, pair) in enumerate(shown.items()):
             curve = curve_of(*pair)
             look = {"color": COLOURS[i % len(COLOURS)], "linestyle": ("-", "--", ":")[i // len(COLOURS) % 3]}
-            axes.plot(curve.x, curve.y, label=f"{name} {curve.area:.3f}", linewidth=1.5, **look)
+            axes.plot(curve.x, curve.y, label=f"{plain(name, 24)} {curve.area:.3f}", linewidth=1.5, **look)
         if 0 < len(shown) <= 12:
             axes.legend(fontsize=7, loc="lower right" if axes is left else "lower left")
     for axes in (left, right):
@@ -104,7 +104,7 @@ def draw_regression(predicted: Tensor, true: Tensor, names: list[str], title: st
         low, high = min(p.min(), t.min()).item(), max(p.max(), t.max()).item()
         left.plot([low, high], [low, high], color=FAINT, linewidth=1)
         left.plot(t, p, **scatter_style(len(t)))
-        left.set(xlabel=f"true {names[i]}", ylabel="predicted", title="predicted and true")
+        left.set(xlabel=f"true {plain(names[i])}", ylabel="predicted", title="predicted and true")
         right.axhline(0, color=FAINT, linewidth=1)
         right.plot(p, t - p, **scatter_style(len(t)))
         rmse = (t - p).square().mean().sqrt().item()

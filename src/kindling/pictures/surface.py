@@ -10,7 +10,7 @@ from kindling import UserError
 from kindling.answer import answers, logits_of
 from kindling.data.scaling import apply_transform
 from kindling.layers import for_model
-from kindling.look import COLOURS, diverging, figure, pale, scatter_style
+from kindling.look import COLOURS, diverging, figure, pale, plain, scatter_style
 
 POINTS = 400  # drawn on a surface, at most
 MOST_NEURONS = 32  # of a layer
@@ -65,7 +65,7 @@ def draw_surface(model, data, of: Plane, title: str):
     raw, y = data.examples.x, data.examples.y
     some = torch.linspace(0, len(raw) - 1, min(POINTS, len(raw))).long()
     points, y = raw[some][:, list(of.places)], y[some]
-    names = data.examples.class_names
+    names = [plain(name, 24) for name in data.examples.class_names]
     if data.examples.task == "multiclass":
         colours = torch.tensor([pale(COLOURS[k % len(COLOURS)]) for k in range(answer.shape[1])])
         axes.imshow((answer @ colours).clamp(0, 1).view(of.side, of.side, 3).numpy(), **look)
@@ -76,14 +76,14 @@ def draw_surface(model, data, of: Plane, title: str):
         limits = {"vmin": 0, "vmax": 1, "cmap": diverging()} if two else {"cmap": "viridis"}
         image = axes.imshow(value, **look, **limits)
         bar = fig.colorbar(image, cax=fig.add_axes((0.85, 0.11, 0.03, 0.78)))
-        bar.set_label(f"probability of {names[-1]}" if two else "answer")
+        bar.set_label(f"probability of {names[-1]}" if two else "prediction")
         if two:
             axes.contour(value, levels=[0.5], colors="black", linewidths=1, extent=of.extent)
             _points(axes, points, y[:, 0].long(), names)
         else:
             colours = {"c": y[:, 0], "cmap": "viridis", "vmin": image.norm.vmin, "vmax": image.norm.vmax}
             axes.scatter(*points.T, s=12, edgecolors="white", linewidths=0.4, **colours)
-    axes.set(xlabel=of.names[0], ylabel=of.names[1], title=title, xlim=of.extent[:2], ylim=of.extent[2:])
+    axes.set(xlabel=plain(of.names[0]), ylabel=plain(of.names[1]), title=title, xlim=of.extent[:2], ylim=of.extent[2:])
     axes.ticklabel_format(scilimits=(-3, 4))  # of an income of 20,000 the ticks would push the axis' name out
     return fig
 
@@ -98,7 +98,7 @@ def draw_plane(model, data, of: Plane, title: str):
     raw, target = data.examples.x, data.examples.y
     some = torch.linspace(0, len(raw) - 1, min(POINTS, len(raw))).long()
     axes.scatter(*raw[some][:, list(of.places)].T, target[some, 0], s=8, color=COLOURS[1], depthshade=False)
-    axes.set(xlabel=of.names[0], ylabel=of.names[1], zlabel="answer", title=title)
+    axes.set(xlabel=plain(of.names[0]), ylabel=plain(of.names[1]), zlabel="prediction", title=title)
     return fig
 
 
@@ -112,8 +112,8 @@ def draw_curve(model, data, title: str):
     axes.plot(raw[some, 0], y[some, 0], **scatter_style(len(some)))
     axes.plot(x[:, 0], answers(model, data, x)[:, 0], color=COLOURS[1], linewidth=2)
     binary = data.examples.task == "binary"
-    label = f"probability of {data.examples.class_names[-1]}" if binary else "target"
-    axes.set(xlabel=names[0], ylabel=label, title=title)
+    label = f"probability of {plain(data.examples.class_names[-1])}" if binary else "target"
+    axes.set(xlabel=plain(names[0]), ylabel=label, title=title)
     return fig
 
 
@@ -124,7 +124,7 @@ def draw_neurons(model, data, of: Plane, title: str):
         return None
     shown = {"first hidden layer": layers[0]} | ({"last hidden layer": layers[-1]} if len(layers) > 1 else {})
     columns = [math.ceil(min(MOST_NEURONS, layer.shape[1]) / 4) for layer in shown.values()]
-    fig = figure(1.0 + 0.65 * sum(columns), 3.3)
+    fig = figure(max(4.2, 1.0 + 0.65 * sum(columns)), 3.3)  # the title needs its room
     left = 0.3
     for (name, layer), number in zip(shown.items(), columns, strict=True):
         width = 0.65 * number
@@ -136,7 +136,8 @@ def draw_neurons(model, data, of: Plane, title: str):
         more = f", {MOST_NEURONS} of {layer.shape[1]}" if layer.shape[1] > MOST_NEURONS else ""
         axes.set_title(f"{name}{more}", loc="left")
         left += width + 0.3
-    fig.text(0.3 / fig.get_figwidth(), 0.94, f"{title}; {of.names[0]} to the right, {of.names[1]} upwards", fontsize=8)
+    right, up = (plain(name, 16) for name in of.names)
+    fig.text(0.3 / fig.get_figwidth(), 0.94, f"{title}; {right} to the right, {up} upwards", fontsize=8)
     return fig
 
 

@@ -27,7 +27,11 @@ def write_report(folder: Path) -> Path:
             raise UserError(f"{folder} has no result.json: the run is not over, or was killed (resume={folder}).")
         from kindling.report.run import run_page  # torch, 3 s, so not before a refusal
 
-        content = run_page(folder, json.loads((folder / "result.json").read_text(encoding="utf-8")))
+        try:
+            result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{folder / 'result.json'} cannot be read: {error}") from error
+        content = run_page(folder, result)
     else:
         read_jobs(folder)
         from kindling.report.sweep import sweep_page

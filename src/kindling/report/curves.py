@@ -1,6 +1,6 @@
 """A run's metrics, epoch by epoch."""
 
-from kindling.look import COLOURS, FAINT, figure, style
+from kindling.look import COLOURS, FAINT, figure, plain, style
 
 
 def draw_curves(rows: list[dict[str, str]], best_epoch: int | None):
@@ -22,7 +22,7 @@ def draw_curves(rows: list[dict[str, str]], best_epoch: int | None):
                     axes.plot(epochs, values, color=colour, label=stage, marker="." if len(rows) < 2 else None)
             if best_epoch:
                 axes.axvline(best_epoch, color=FAINT, linewidth=0.8)
-            axes.set(title=metric, xlabel="epoch")
+            axes.set(title=plain(metric, 30), xlabel="epoch")
             axes.legend()
         fig.tight_layout()
     return fig

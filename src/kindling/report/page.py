@@ -4,12 +4,17 @@ import base64
 from html import escape
 from pathlib import Path
 
+LONG = 18  # characters of a table's cell, from which on it has several lines
 LOOK = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #ddd }
-table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1rem 0 }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #eee; white-space: nowrap }
-th:first-child, td:first-child { text-align: left } tr:first-child { background: #f5f5f5 }
+p, li, h1, figcaption { overflow-wrap: anywhere }
+table { border-collapse: collapse; display: block; max-width: 100%; overflow-x: auto; margin: 1rem 0; font-size: .87em;
+  background: linear-gradient(to left, #fff 1.5rem, #fff0) right / 3rem 100% no-repeat local,
+    linear-gradient(to left, #0004, #0000) right / .8rem 100% no-repeat scroll }  /* a shadow where there is more */
+th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #eee; white-space: nowrap }
+.long { white-space: normal; overflow-wrap: anywhere; min-width: 7rem }
+th:first-child, td:first-child { text-align: left } tr:first-child { border-bottom: 2px solid #ccc }
 pre { background: #f5f5f5; padding: .7rem; white-space: pre-wrap; overflow-wrap: anywhere }
 figure { display: inline-block; margin: 0 1rem 1rem 0; vertical-align: top; max-width: 100% }
 figcaption { color: #555; max-width: 28rem } img { max-width: 100% }
@@ -47,10 +52,16 @@ def folded(summary: str, content: str) -> str:
 
 
 def table(rows: list[list[str]]) -> str:
-    """The first row is the header."""
+    """Return a table whose first row is the header; it scrolls where it is wider than the page."""
     kinds = ["th", *["td"] * (len(rows) - 1)]
-    html = ["".join(f"<{k}>{escape(cell)}</{k}>" for cell in row) for k, row in zip(kinds, rows, strict=True)]
+    html = ["".join(_cell(kind, cell) for cell in row) for kind, row in zip(kinds, rows, strict=True)]
     return "<table>" + "".join(f"<tr>{row}</tr>" for row in html) + "</table>"
+
+
+def _cell(kind: str, text: str) -> str:
+    """Return a table's cell, which may be broken into lines where it is long."""
+    wraps = ' class="long"' if len(text) > LONG else ""
+    return f"<{kind}{wraps}>{escape(text)}</{kind}>"
 
 
 def image(png: Path | bytes, caption: str) -> str:

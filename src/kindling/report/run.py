@@ -4,10 +4,14 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from kindling import saved
 from kindling.leaderboard.baselines import scored
-from kindling.leaderboard.write import number
+from kindling.leaderboard.write import value_of
+from kindling.monitor import split
+from kindling.optional import optional
 from kindling.records import png
 from kindling.report.page import code, folded, image, lines, page, paragraph, section, table
+from kindling.result import loss_note
 
 STAGES = ("train", "val", "test")
 CAPTIONS = {  # of files whose name starts so
@@ -29,10 +33,11 @@ def run_page(folder: Path, result: dict) -> str:
     """Of what its folder has: what was not recorded, such as curves without metrics.csv, is left out."""
     config = (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
     ended = f"{result['status']} after {result['epochs']} epochs and {result['seconds']:.1f} s"
+    best = "there is no best epoch" if result["best_epoch"] is None else f"best epoch {result['best_epoch']}"
     why = result.get("diverged") or result.get("error")
     return page(
         folder.resolve().name,
-        paragraph(f"{ended}{f' ({why})' if why else ''}; best epoch {result['best_epoch']}."),
+        paragraph(f"{ended}{f' ({why})' if why else ''}; {best}."),
         code(result["command"]),
         section("Result", *_results(folder, result)),
         section("Advice", lines(result.get("advice", []))),
@@ -62,30 +67,46 @@ def _results(folder: Path, result: dict) -> Iterator[str]:
     metrics = result["metrics"]
     if not metrics:
         return
-    stages = [stage for stage in STAGES if any(name.startswith(f"{stage}/") for name in metrics)]
-    names = list(dict.fromkeys(name.split("/", 1)[1] for name in metrics))
-    rows = [[name, *(number(metrics.get(f"{stage}/{name}")) for stage in stages)] for name in names]
-    yield table([["", *stages], *rows])
+    places = {}
+    for name in metrics:
+        places[(None, name) if split(name) in places else split(name)] = name  # val_loss next to val/loss
+    stages = [stage for stage in (*STAGES, None) if any(place[0] == stage for place in places)]
+    names = list(dict.fromkeys(short for _, short in places))
+    rows = [[name, *(value_of(metrics, places.get((stage, name), "")) for stage in stages)] for name in names]
+    yield table([["", *(stage or "logged" for stage in stages)], *rows])
+    with optional("note on the loss"):
+        if note := loss_note(metrics, _target_std(folder)):
+            yield paragraph(note + ".")
+    if stages[-1] is None:
+        return
     found = scored(folder, f"{stages[-1]}/loss")
     if found["baselines"]:
         yield paragraph(f"Beside models without a hidden layer, fitted to the same training rows; {stages[-1]} rows:")
         beside = {"this run": metrics, **found["baselines"]}
-        cells = [[who, *(number(m.get(f"{stages[-1]}/{name}")) for name in names)] for who, m in beside.items()]
+        cells = [[who, *(value_of(m, f"{stages[-1]}/{name}") for name in names)] for who, m in beside.items()]
         yield table([["", *names], *cells])
     if found["note"]:
         yield paragraph(found["note"])
+
+
+def _target_std(folder: Path) -> list[float] | None:
+    """Return the standard deviations by which the run divided its targets; None without a checkpoint."""
+    best = folder / "checkpoints" / "best.ckpt"
+    return saved.load(best).get("hyper_parameters", {}).get("target_std") if best.is_file() else None
 
 
 def _curves(folder: Path, best_epoch: int | None) -> str:
     file = folder / "metrics.csv"
     if not file.is_file():
         return ""
-    from kindling.report.curves import draw_curves
+    with optional("curves"):
+        from kindling.report.curves import draw_curves
 
-    with file.open(newline="", encoding="utf-8") as opened:
-        rows = list(csv.DictReader(opened))
-    figure = draw_curves(rows, best_epoch)
-    return image(png(figure), "Every epoch's metrics; the vertical line is the best epoch.") if figure else ""
+        with file.open(newline="", encoding="utf-8") as opened:
+            rows = list(csv.DictReader(opened))
+        figure = draw_curves(rows, best_epoch)
+        return image(png(figure), "Every epoch's metrics; the vertical line is the best epoch.") if figure else ""
+    return ""
 
 
 def confusion(folder: Path) -> Iterator[str]:

@@ -29,7 +29,7 @@ def sweep_page(folder: Path) -> str:
             table([header(board, others), *rows[:MOST_ROWS]]),
             paragraph(f"{cut} more in leaderboard.csv.") if cut > 0 else "",
         ),
-        section("Effects", image(effects, "What each knob does to the score.") if effects.exists() else ""),
+        section("Effects", image(effects, "What each option does to the score.") if effects.exists() else ""),
         section("Winner", *_winner(board)),
         section("Without a rank", _unranked(board)),
     )

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from kindling import UserError, cli
 from kindling.data import Data
 from kindling.models import Model
+from kindling.result import named
 from kindling.sweep.compose import Job
 from kindling.sweep.plan import effective
 from kindling.sweep.stack import skeleton
@@ -51,7 +52,8 @@ class Group:
 
     def __str__(self) -> str:
         kinds = len(self.variants)
-        return f"{len(self.jobs)} nets of {_size(self.variants[0].model)}" + f" in {kinds} variants" * (kinds > 1)
+        size = _size(self.variants[0].model, {job.choices.get("model") for job in self.jobs})
+        return f"{len(self.jobs)} nets of {size}" + f" in {kinds} variants" * (kinds > 1)
 
 
 def form(jobs: list[Job], script: Path, most_bytes: float) -> tuple[list[Group], list[tuple[Job, str]]]:
@@ -181,5 +183,5 @@ def _without(node: dict, paths: tuple) -> str:
     return json.dumps(copy, sort_keys=True)
 
 
-def _size(model: Model) -> str:
-    return f"{type(model).__name__} with {sum(p.numel() for p in model.parameters()):,} parameters"
+def _size(model: Model, choices: set[str | None]) -> str:
+    return f"{named(type(model).__name__, choices)} with {sum(p.numel() for p in model.parameters()):,} parameters"

@@ -11,6 +11,7 @@ from pathlib import Path
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 
 from kindling import entry
+from kindling.optional import optional
 from kindling.sweep import pool
 from kindling.sweep.alone import Context, Order, run_alone, run_in_worker, write_if_none
 from kindling.sweep.compose import Job
@@ -52,7 +53,8 @@ def launch(
             if any(state != FINISHED for state in folder.states.values()):
                 Sweep(context, folder, unique, workers, most_bytes).run()
                 if figures:
-                    figures([job.folder for job in unique if result_of(job.folder)])
+                    with optional("pictures of the best jobs"):
+                        figures([job.folder for job in unique if result_of(job.folder)])
         except Stop:
             log.info("on_error=stop: the other jobs are not run")
         except (KeyboardInterrupt, SystemExit) as error:
@@ -160,7 +162,8 @@ class Sweep:
             why = result.get("diverged") or result.get("error") or ""
             said = f"{result.get('status', 'lost').upper()}  {job.name}: {why}"
         else:
-            said = f"{job.name}  {result['monitor']} {result['score']:.4g}  {result['seconds']:.1f} s"
+            score = "no score" if result.get("score") is None else f"{result['monitor']} {result['score']:.4g}"
+            said = f"{job.name}  {score}  {result['seconds']:.1f} s"
         if not (finished and quiet):
             log.info(f"{self.done}/{self.total}  {said}")
         if self.stops and not finished:
