@@ -1,12 +1,13 @@
 """A run's metrics, epoch by epoch."""
 
 from kindling.look import COLOURS, FAINT, figure, plain, style
+from kindling.monitor import split
 
 
 def draw_curves(rows: list[dict[str, str]], best_epoch: int | None):
     """A panel for every metric of training or validation rows, from the rows of metrics.csv; None without any."""
-    names = [name for name in (rows[0] if rows else ()) if name.startswith(("train/", "val/"))]
-    metrics = list(dict.fromkeys(name.split("/", 1)[1] for name in names))
+    places = {split(name): name for name in (rows[0] if rows else ()) if split(name)[0] in ("train", "val")}
+    metrics = list(dict.fromkeys(metric for _, metric in places))
     if not metrics:
         return None
     columns = min(3, len(metrics))
@@ -17,8 +18,8 @@ def draw_curves(rows: list[dict[str, str]], best_epoch: int | None):
         for place, metric in enumerate(metrics, 1):
             axes = fig.add_subplot(height, columns, place)
             for stage, colour in zip(("train", "val"), COLOURS, strict=False):
-                if f"{stage}/{metric}" in names:
-                    values = [float(row[f"{stage}/{metric}"] or "nan") for row in rows]
+                if (stage, metric) in places:
+                    values = [float(row[places[stage, metric]] or "nan") for row in rows]
                     axes.plot(epochs, values, color=colour, label=stage, marker="." if len(rows) < 2 else None)
             if best_epoch:
                 axes.axvline(best_epoch, color=FAINT, linewidth=0.8)
