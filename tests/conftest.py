@@ -173,3 +173,18 @@ def finished(run, tmp_path):
         return folder
 
     return train
+
+
+@pytest.fixture
+def stock(run, tmp_path):
+    """stock("Logs", "model.val=val_loss", ...) trains a class of stock_modules.py on our data: its result.json."""
+
+    def train(name: str, *overrides: str, **where) -> dict:
+        folder = tmp_path / "conf" / "model"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "stock.yaml").write_text(f"_target_: stock_modules.{name}\n")
+        return run(
+            f"hydra.searchpath=[file://{folder.parent}]", "data=blobs", "model=stock", "epochs=3", *overrides, **where
+        )
+
+    return train

@@ -36,7 +36,7 @@ def test_a_default_run_has_the_main_options_alone():
     ("overrides", "added"),
     [
         (["dropout=0"], {"dropout": 0}),  # given, though it is the default
-        (["clip=1", "scale=minmax"], {"clip": 1, "scale": "minmax"}),
+        (["label_smoothing=0.1", "scale=minmax"], {"label_smoothing": 0.1, "scale": "minmax"}),
         (["features=polynomial", "degree=3"], {"features": "polynomial", "degree": 3}),
         (["degree=3"], {}),  # which nothing reads without features=polynomial
         (["data.val_share=0.2"], {"data.val_share": 0.2}),

@@ -120,3 +120,13 @@ def test_a_model_with_a_scheduler_of_its_own_is_left_to_it(run):
                          enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
     with pytest.raises(UserError, match="no schedulers of its own"):
         trainer.fit(Scheduled(**data.facts()), datamodule=data)
+
+
+def test_a_plateau_watches_the_validation_loss_as_a_users_module_spells_it(stock, tmp_path):
+    stock("Logs", "schedule=plateau", "callbacks.schedule.build.patience=0", "+model.rate=1e-6", "epochs=4")
+    assert [float(row["lr"]) for row in rows_of(tmp_path / "run")][-1] < 1e-6
+
+
+def test_a_plateau_of_nothing_is_refused(stock):
+    with pytest.raises(UserError, match="schedule=plateau watches val/loss, which was not logged"):
+        stock("Logs", "+model.val=''", "schedule=plateau")

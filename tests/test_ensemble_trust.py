@@ -1,0 +1,11 @@
+"""Averaging the jobs of a sweep does not run a program that one's checkpoint holds."""
+
+from sweep_helpers import trained_together
+from trust_helpers import SMALL, poison, refuses
+
+from kindling.ensemble import ensemble
+
+
+def test_ensemble_does_not_run_what_a_jobs_checkpoint_holds(tmp_path):
+    jobs = trained_together(tmp_path, [[*SMALL, f"seed={seed}"] for seed in (0, 1)])
+    refuses(poison(jobs[0].folder / "checkpoints/best.ckpt"), ensemble, tmp_path)
