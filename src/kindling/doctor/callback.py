@@ -64,6 +64,7 @@ def examined(trainer: pl.Trainer, model: Model, history: facts.History, lr: floa
         bounded=any(type(module) in facts.ENDS for module in model.modules()),
         hidden=hidden,
         steepest=None if hidden else facts.steepest(data),
+        target_std=rows["train"][1].std(0).max().item() if data.examples.task == "regression" else 1.0,
     )
 
 

@@ -37,6 +37,7 @@ class Case:
         score: "accuracy" or "r2" of the best epoch's validation samples; simple: the same of simple models.
         bounded: whether its activations are; hidden: whether it has hidden layers.
         steepest: largest curvature of the loss of a model without hidden layers.
+        target_std: standard deviation of a regression's target, as the model is given it.
     """
 
     history: History = field(default_factory=History)
@@ -55,6 +56,7 @@ class Case:
     bounded: bool = False
     hidden: bool = True
     steepest: float | None = None
+    target_std: float = 1.0
     command: Command | None = None
 
     @property

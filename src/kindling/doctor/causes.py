@@ -30,7 +30,7 @@ def diverged(case: Case) -> Found | None:
     decay = case.options.get("weight_decay", 0)
     if decay * case.lr >= 1:
         return f"{sentence}: weight_decay={decay:g} at lr={case.lr:g}.", [("weight_decay=0", *words)]
-    if case.command.config["data"].get("scale_target") == "none":
+    if _is_raw_target(case):
         words.append("data.scale_target=standard")
     if _is_steep(case) and case.options.get("init", "default") != "default":
         words.append("init=default")
@@ -66,8 +66,10 @@ def exploding(case: Case) -> Found | None:
     if not case.is_scaled:
         return f"{sentence}, as the inputs are not scaled.", [("scale=standard", *_safe_lr(case))]
     init = case.options.get("init", "default")
-    if init in ("normal", "kaiming") or init.endswith(".json"):
-        return f"{sentence}, with init={init}.", [("init=default",)]
+    if init == "normal" or init.endswith(".json"):
+        return f"{sentence}, with init={init}.", [("init=kaiming",)]
+    if _is_raw_target(case):
+        return f"{sentence}, as the target is not scaled.", [("data.scale_target=standard",)]
     return f"{sentence}.", [("clip=1",), (f"lr={slower(case):g}",)]
 
 
@@ -100,6 +102,8 @@ def lr_too_high(case: Case) -> Found | None:
     start = case.looks[0].loss if case.looks else math.nan
     if case.diverged or len(losses) < 5 or not start > 0 or not math.isfinite(start):  # 0: a perceptron of zeros
         return None
+    if case.lr <= (case.command.own_lr() or 0) and abs(start - median(losses)) < NOTHING * start:
+        return None  # there is nothing to learn for this model
     half, words = losses[len(losses) // 2 :], [(f"lr={slower(case):g}",)]
     if not case.is_scaled:
         words = [("scale=standard", *_safe_lr(case))]
@@ -134,20 +138,34 @@ def _more_progress(case: Case, epochs: int) -> list[tuple[str, ...]]:
     return [*words, longer]
 
 
+def stalled(case: Case) -> Found | None:
+    """Find a loss that hardly fell or rose, although the steps are not large: penalties are no part of it."""
+    start = case.looks[0].loss if case.looks else math.nan
+    losses = [loss for loss in case.history.train_loss if math.isfinite(loss)]
+    if losses and case.lr <= (case.command.own_lr() or 0) and min(losses) > (1 - NOTHING) * start > 0:
+        return f"The training loss is {losses[-1]:.4g}, and was {start:.4g} before it.", []
+
+
 def _is_steep(case: Case) -> bool:
     return max((look.norm for look in case.looks[:3] if math.isfinite(look.norm)), default=0) > EXPLODING
 
 
+def _is_raw_target(case: Case) -> bool:
+    return case.target_std > 10 and case.command.config["data"].get("scale_target") == "none"
+
+
 def _safe_lr(case: Case) -> tuple[str, ...]:
-    """Return the optimizer's own learning rate, where this one is above."""
+    """Return the optimizer's own learning rate, where this one is far above or far below."""
     own = case.command.own_lr() or case.lr
-    return (f"lr={own:g}",) if case.lr > own else ()
+    return (f"lr={own:g}",) if case.lr > 10 * own or case.lr < own / 100 else ()
 
 
 def _from_start(case: Case) -> tuple[str, ...]:
     init = str(case.options.get("init", "default"))
-    return ("init=default",) if init.endswith(".json") or init == "normal" else ()
+    scale = () if case.is_scaled else ("scale=standard",)
+    return (*scale, "init=default") if init.endswith(".json") or init == "normal" else scale
 
 
+NOTHING = 0.02  # of the loss before training, by which it has changed at most
 CAUSES = (diverged, scales, vanishing, exploding, dead, saturated, lr_too_high, lr_too_low)
-HINDERED = (vanishing, dead, saturated, lr_too_low)  # what restraints may be behind
+HINDERED = (vanishing, dead, saturated, stalled, lr_too_low)  # what restraints may be behind

@@ -29,7 +29,7 @@ def restraints(case: Case) -> dict[str, str]:
         found[f"clip={options['clip']:g}"] = "clip=null"
     if options.get("max_steps", -1) != -1:
         found[f"max_steps={options['max_steps']}"] = "max_steps=-1"
-    if options["average"] != "none":
+    if options["average"] != "none" and case.steps < FEW_STEPS:
         found[f"average={options['average']}"] = "average=none"
     return found
 
@@ -39,13 +39,13 @@ def doubtful(case: Case) -> dict[str, str]:
     options, found = case.options, {}
     if not case.is_scaled:
         found["scale=none"] = "scale=standard"
-    if options.get("init", "default") in ("normal",) or str(options.get("init")).endswith(".json"):
+    if case.hidden and (options.get("init") == "normal" or str(options.get("init")).endswith(".json")):
         found[f"init={options['init']}"] = "init=default"
     if case.hidden and options.get("activation") == "identity":
         found["activation=identity"] = "activation=relu"
     if options["schedule"] != "none":
         found[f"schedule={options['schedule']}"] = "schedule=none"
-    if options.get("batch_size") == "full" and case.steps < FEW_STEPS and case.train_rows > 64:
+    if case.hidden and options.get("batch_size") == "full" and case.steps < FEW_STEPS and case.train_rows > 64:
         found["batch_size=full"] = "batch_size=32"
     sizes = options.get("hidden_sizes") or [options.get("width", NARROW)]
     if case.hidden and min(sizes) < NARROW:
@@ -61,8 +61,10 @@ def slower(case: Case) -> float:
     A tenth, the rate that the optimizer's YAML brings, that at which a quadratic loss falls fastest, or Polyak's step
     (loss over squared norm of the gradient) before training, whichever is least.
     """
-    rates = [case.lr / 10, case.command.own_lr() or case.lr]
-    if case.options["optimizer"] not in ADAPTIVE:
+    adaptive, own = case.options["optimizer"] in ADAPTIVE, case.command.own_lr() or case.lr
+    # The slope of sigmoids is small, so that plain steps may be large.
+    rates = [case.lr / 10] if case.bounded and not adaptive and not case.diverged else [case.lr / 10, own]
+    if not adaptive:
         rates += [1 / case.steepest] if case.steepest and case.is_scaled else []
         first = case.looks[0] if case.looks else None
         rates += [first.loss / first.norm**2] if case.diverged and first and first.norm > 1 and first.loss > 0 else []

@@ -51,11 +51,12 @@ def overfit(case: Case) -> Found | None:
         return None
     last, start, train = fmean(losses[-3:]), case.looks[0].loss, case.history.train_loss
     ratio = last / min(losses) if last - min(losses) > LOST * start else 1
+    less = ("dropout=0.5",) if case.options.get("width", 0) >= BROAD else ("depth=1", "dropout=0.2")
     if ratio > OVERFIT and train[-1] < train[case.best_epoch - 1]:
         return (
             f"It learned by heart: after epoch {case.best_epoch} the validation loss rose {ratio:.2g}-fold, while the "
             f"training loss fell on (well: under {OVERFIT:g}).",
-            [("dropout=0.5",), ("weight_decay=0.01",)],
+            [less, ("weight_decay=0.01",)],
         )
 
 
@@ -87,4 +88,5 @@ def few_rows(case: Case) -> Found | None:
 
 
 RARE_UNSEEN = ("val/loss", "val/accuracy")  # monitored values that a rare class hardly moves
+BROAD = 64  # units of a hidden layer, of which half may be left out
 OF_DATA = (rare, few_rows)
