@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-LOSS = ["val/loss"]
+STEEP = ["data.coefficients=[0,100,200]", "epochs=20"]
 # rule -> an ill run and its sentence
 ILL = {
     "diverged": ("data=line optimizer=sgd lr=1.5 model=linear", "Training diverged"),
@@ -57,7 +57,7 @@ def test_the_suggestion_has_a_lower_validation_loss(run, line, sentence):
 
 @pytest.mark.slow
 def test_a_target_in_its_own_units_is_scaled_and_the_error_in_these_units_is_lower(run):
-    ill = run("data=dates", "optimizer=sgd", "lr=0.0001", "data.scale_target=none", "epochs=30", folder="ill")
+    ill = run(*"data=polynomial model=deep optimizer=sgd lr=1e-5 data.scale_target=none".split(), *STEEP, folder="ill")
     assert cured(run, ill, "The gradient explodes")["metrics"]["val/mse"] < ill["metrics"]["val/mse"]
 
 

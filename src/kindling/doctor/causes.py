@@ -43,7 +43,7 @@ def scales(case: Case) -> Found | None:
         return (
             f"The inputs' standard deviations differ by a factor of {ratio:.3g} (well: under {SCALES:g}), {widest} has "
             "the largest, so that one step size does not fit all weights.",
-            [("scale=standard", *_safe_lr(case))],
+            [(*_safe_lr(case), "scale=standard")],
         )
 
 
@@ -64,13 +64,14 @@ def exploding(case: Case) -> Found | None:
     norm = max(look.norm for look in case.looks[:3] if math.isfinite(look.norm))
     sentence = f"The gradient explodes: its norm was {norm:.3g} (well: under {EXPLODING:g})"
     if not case.is_scaled:
-        return f"{sentence}, as the inputs are not scaled.", [("scale=standard", *_safe_lr(case))]
+        return f"{sentence}, as the inputs are not scaled.", [(*_safe_lr(case), "scale=standard")]
     init = case.options.get("init", "default")
     if init == "normal" or init.endswith(".json"):
         return f"{sentence}, with init={init}.", [("init=kaiming",)]
     if _is_raw_target(case):
-        return f"{sentence}, as the target is not scaled.", [("data.scale_target=standard",)]
-    return f"{sentence}.", [("clip=1",), (f"lr={slower(case):g}",)]
+        return f"{sentence}, as the target is not scaled.", [(*_safe_lr(case), "data.scale_target=standard")]
+    less = (f"lr={slower(case):g}",)
+    return f"{sentence}.", [less] if case.lr > (case.command.own_lr() or case.lr) else [("clip=1",), less]
 
 
 def dead(case: Case) -> Found | None:
@@ -79,7 +80,7 @@ def dead(case: Case) -> Found | None:
         sentence = (
             f"{share:.0%} of the rectified units are 0 for every row (well: under {DEAD:.0%}) and no longer learn."
         )
-        return sentence, [("activation=leaky_relu", *_from_start(case), *_safe_lr(case))]
+        return sentence, [("activation=leaky_relu", *_from_start(case), *_safe_lr(case, 1))]
 
 
 def saturated(case: Case) -> Found | None:
@@ -91,9 +92,9 @@ def saturated(case: Case) -> Found | None:
         "where the slope is nearly 0"
     )
     if not case.is_scaled:
-        return f"{sentence}, as the inputs are not scaled.", [("scale=standard", *_safe_lr(case))]
+        return f"{sentence}, as the inputs are not scaled.", [(*_safe_lr(case), "scale=standard")]
     if shares[0] > SATURATED:
-        return f"{sentence}, from the start weights on.", [("init=xavier", *_safe_lr(case))]
+        return f"{sentence}, from the start weights on.", [("init=xavier", *_safe_lr(case, 1))]
     return f"{sentence}.", [(f"lr={slower(case):g}",)]
 
 
@@ -106,7 +107,7 @@ def lr_too_high(case: Case) -> Found | None:
         return None  # there is nothing to learn for this model
     half, words = losses[len(losses) // 2 :], [(f"lr={slower(case):g}",)]
     if not case.is_scaled:
-        words = [("scale=standard", *_safe_lr(case))]
+        words = [(*_safe_lr(case), "scale=standard")]
     jumps = fmean(max(b - a, 0) for a, b in pairwise(half))
     fallen = max(start - min(losses), 0.0)
     if median(half) > start:
@@ -154,10 +155,10 @@ def _is_raw_target(case: Case) -> bool:
     return case.target_std > 10 and case.command.config["data"].get("scale_target") == "none"
 
 
-def _safe_lr(case: Case) -> tuple[str, ...]:
-    """Return the optimizer's own learning rate, where this one is far above or far below."""
+def _safe_lr(case: Case, most: float = 10) -> tuple[str, ...]:
+    """Return the optimizer's own learning rate, where this one is over `most` times of it or far below."""
     own = case.command.own_lr() or case.lr
-    return (f"lr={own:g}",) if case.lr > 10 * own or case.lr < own / 100 else ()
+    return (f"lr={own:g}",) if case.lr > most * own or case.lr < own / 100 else ()
 
 
 def _from_start(case: Case) -> tuple[str, ...]:
