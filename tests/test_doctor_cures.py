@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-STEEP = ["data.coefficients=[0,100,200]", "epochs=20"]
+STEEP = ["data=polynomial", "data.coefficients=[0,100,200]", "optimizer=sgd", "lr=1e-5", "epochs=20"]
 # rule -> an ill run and its sentence
 ILL = {
     "diverged": ("data=line optimizer=sgd lr=1.5 model=linear", "Training diverged"),
@@ -15,6 +15,7 @@ ILL = {
     "vanishing, bounded": ("depth=12 activation=sigmoid optimizer=sgd epochs=30", "The gradient vanishes"),
     "vanishing, rectified": ("depth=20 width=64 optimizer=sgd epochs=20", "The gradient vanishes"),
     "exploding": ("width=512 depth=8 init=normal epochs=5 optimizer=sgd lr=0.001", "The gradient explodes"),
+    "exploding, clipped": ("data=dates width=512 depth=8 init=kaiming epochs=10", "The gradient explodes"),
     "dead": ("data=diabetes lr=0.3 depth=4 epochs=30", "of the rectified units"),
     "saturated": ("data=diabetes activation=tanh lr=0.3 epochs=30", "at an end of their range"),
     "lr_too_high": ("data=diabetes activation=tanh lr=1 epochs=30", "but was"),
@@ -57,7 +58,7 @@ def test_the_suggestion_has_a_lower_validation_loss(run, line, sentence):
 
 @pytest.mark.slow
 def test_a_target_in_its_own_units_is_scaled_and_the_error_in_these_units_is_lower(run):
-    ill = run(*"data=polynomial model=deep optimizer=sgd lr=1e-5 data.scale_target=none".split(), *STEEP, folder="ill")
+    ill = run(*STEEP, "data.scale_target=none", folder="ill")
     assert cured(run, ill, "The gradient explodes")["metrics"]["val/mse"] < ill["metrics"]["val/mse"]
 
 

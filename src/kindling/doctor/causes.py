@@ -70,6 +70,8 @@ def exploding(case: Case) -> Found | None:
         return f"{sentence}, with init={init}.", [("init=kaiming",)]
     if _is_raw_target(case):
         return f"{sentence}, as the target is not scaled.", [(*_safe_lr(case), "data.scale_target=standard")]
+    if case.score and case.score[0] == "r2" and case.score[1] > FITTED:
+        return None  # it was steep at the start alone
     less = (f"lr={slower(case):g}",)
     return f"{sentence}.", [less] if case.lr > (case.command.own_lr() or case.lr) else [("clip=1",), less]
 
@@ -167,6 +169,7 @@ def _from_start(case: Case) -> tuple[str, ...]:
     return (*scale, "init=default") if init.endswith(".json") or init == "normal" else scale
 
 
+FITTED = 0.98  # r2 from which on a run has learned what it was to learn
 NOTHING = 0.02  # of the loss before training, by which it has changed at most
 CAUSES = (diverged, scales, vanishing, exploding, dead, saturated, lr_too_high, lr_too_low)
 HINDERED = (vanishing, dead, saturated, stalled, lr_too_low)  # what restraints may be behind
