@@ -10,7 +10,8 @@ from conftest import built
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression
 
-from kindling.doctor import facts, rules
+from kindling.doctor import facts
+from kindling.doctor.command import replaced
 
 WELL = [
     "data=ring",
@@ -110,7 +111,7 @@ def test_simple_models_score_as_scikit_learn_s():
 
 
 def test_the_command_has_each_knob_once():
-    assert rules.with_words("python train.py lr=1 data='a b'", "lr=0.1", "clip=1") == (
+    assert replaced("python train.py lr=1 data='a b'", "lr=0.1", "clip=1") == (
         "python train.py 'data=a b' lr=0.1 clip=1"
     )
 

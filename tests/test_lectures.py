@@ -25,6 +25,10 @@ def mean(run):
     return sum(values(run)) / len(values(run))
 
 
+def mean_of(run, variant):
+    return sum(values(run, variant)) / len(values(run, variant))
+
+
 def test_every_experiment_is_a_row_and_every_row_an_experiment():
     named = {f"lectures/{run.split()[0]}" for run, row in ROWS.items() if "command" not in row}
     if "optuna" not in choices("hydra/sweeper"):
@@ -62,6 +66,11 @@ def test_logistic_regression_and_the_generative_classifier_agree_within_half_a_p
     assert max(map(mean, names)) - min(map(mean, names)) < 0.005
 
 
+def test_averaged_weights_are_better_than_those_of_the_last_step():
+    last, averaged = mean_of("average", "average=none"), [mean_of("average", f"average={n}") for n in ("ema", "swa")]
+    assert max(averaged) < last
+
+
 def test_copying_is_worse_than_a_linear_map_and_that_than_a_hidden_layer():
     assert max(values("playback_copy")) < min(values("playback_linear"))
     assert min(values("playback_hidden")) > max(values("playback_linear")) + 0.02
@@ -82,6 +91,28 @@ def test_the_mean_of_the_digit_recipes_is_99_and_99_and_a_half_per_cent():
 )
 def test_an_equation_s_numbers_are_read_with_their_signs(equation, numbers):
     assert lectures.weights(equation) == numbers
+
+
+# a lecture that ranks -> its winner, and the last in rank
+WINNERS = {
+    "dropout": ("dropout=0.5", "0"),
+    "l1": ("l1=0.001", "0"),
+    "l2": ("weight_decay=0.01", "0"),
+    "batch_norm": ("True", "False"),
+    "average": ("ema", "none"),
+    "initialisation": ("", "zeros"),
+    "mse_or_bce": ("bce", "mse"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "winner", "last"), [(name, *ends) for name, ends in WINNERS.items()])
+def test_what_a_lecture_teaches_wins_its_ranking(shell, tmp_path, name, winner, last):
+    done = shell("train.py", f"experiment=lectures/{name}", "pictures=none", f"hydra.sweep.dir={tmp_path / 'sweep'}")
+    lines = done.stdout.splitlines()
+    assert any(line.startswith(f"winner: {winner}") for line in lines), done.stdout + done.stderr
+    ranked = [line.split() for line in lines if line[:1].isdigit() and line.split()[0].isdigit()]
+    assert ranked[-1][1] == last
 
 
 def _light(run):

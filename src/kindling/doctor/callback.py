@@ -1,7 +1,9 @@
 """Measures while a run trains, and gives its advice when it has ended."""
 
+import functools
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 
 import pytorch_lightning as pl
@@ -10,7 +12,9 @@ import torch
 from kindling.checkpoints import best_of
 from kindling.data import Data
 from kindling.doctor import facts
-from kindling.doctor.rules import Case, advice
+from kindling.doctor.case import Case
+from kindling.doctor.command import Command
+from kindling.doctor.rules import advice
 from kindling.layers import in_series, some_rows
 from kindling.models import Model
 from kindling.records import AfterEpoch
@@ -19,26 +23,74 @@ from kindling.stopping import Divergence
 log = logging.getLogger("kindling")
 
 
+def guarded(hook: Callable) -> Callable:
+    """Make of an exception a line of warning: a run is worth more than its advice."""
+
+    @functools.wraps(hook)
+    def tries(self: "Doctor", trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        try:
+            hook(self, trainer, pl_module)
+        except Exception as error:
+            self.looks = False
+            _warn(error)
+
+    return tries
+
+
+def _warn(error: Exception) -> None:
+    log.warning(f"no advice: the doctor failed with {type(error).__name__}: {str(error).partition(chr(10))[0]}")
+
+
+def examined(trainer: pl.Trainer, model: Model, history: facts.History, lr: float) -> Case:
+    """Return what there is to say of a run that has ended."""
+    data, rows, best = trainer.datamodule, trainer.datamodule.rows, best_of(trainer)
+    metrics = best.get("metrics", {})
+    name = next((name for name in ("accuracy", "r2") if f"val/{name}" in metrics), None)
+    hidden = sum(p.dim() > 1 for p in model.parameters()) > 1
+    return Case(
+        history=history,
+        start_lr=lr,
+        best_epoch=best.get("epoch") or 0,
+        diverged=next((c.diverged for c in trainer.callbacks if isinstance(c, Divergence)), None),
+        scales=facts.scales(data),
+        widest=facts.widest(data),
+        class_rows=facts.class_rows(data, "train"),
+        val_class_rows=facts.class_rows(data, "val"),
+        inputs=rows["train"][0].shape[1] if rows["train"][0].dim() == 2 else None,
+        score=(name, float(metrics[f"val/{name}"])) if name else None,
+        train_rows=len(rows["train"][1]),
+        val_rows=len(rows["val"][1]),
+        simple=facts.simple_scores(data),
+        bounded=any(type(module) in facts.ENDS for module in model.modules()),
+        hidden=hidden,
+        steepest=None if hidden else facts.steepest(data),
+        target_std=rows["train"][1].std(0).max().item() if data.examples.task == "regression" else 1.0,
+    )
+
+
 class Doctor(AfterEpoch):
     """Examines a `Model` on a `Data`; for any other module it says that it does not."""
 
     takes_chunks = True
 
     def __init__(self):
-        self.history, self.case, self.lr = facts.History(), None, 0.0
+        self.history, self.case, self.lr, self.looks = facts.History(), None, 0.0, False
 
+    @guarded
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         ours = isinstance(pl_module, Model) and isinstance(trainer.datamodule, Data)
         if not ours:
             log.info("no advice: it needs a kindling.models.Model on a kindling.data.Data")
         self.looks = ours and trainer.is_global_zero
 
+    @guarded
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.looks and not self.history.looks:  # not resumed
             group = trainer.optimizers[0].param_groups[0]
             self.lr = float(group.get("initial_lr", group["lr"]))
             self._look(trainer, pl_module, 0)
 
+    @guarded
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self.looks:
             return
@@ -47,36 +99,21 @@ class Doctor(AfterEpoch):
         if in_series(trainer.current_epoch + 1):
             self._look(trainer, pl_module, trainer.current_epoch + 1)
 
+    @guarded
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.looks and self.history.looks:
-            data, rows = trainer.datamodule, trainer.datamodule.rows
-            bounded = any(type(module) in facts.ENDS for module in pl_module.modules())
-            best = best_of(trainer)
-            metrics = {name: float(value) for name, value in best.get("metrics", {}).items()}
-            name = next((name for name in ("accuracy", "r2") if f"val/{name}" in metrics), None)
-            self.case = Case(
-                self.history,
-                "",
-                self.lr,
-                best.get("epoch") or 0,
-                next((c.diverged for c in trainer.callbacks if isinstance(c, Divergence)), None),
-                data.scale,
-                facts.scales(data),
-                facts.class_rows(data),
-                rows["train"][0].shape[1] if rows["train"][0].dim() == 2 else None,
-                (name, metrics[f"val/{name}"]) if name else None,
-                len(rows["val"][1]),
-                facts.simple_scores(data),
-                bounded,
-                len(self.history.looks[0].gradients) > 1,
-            )
+            self.case = examined(trainer, pl_module, self.history, self.lr)
 
     def said(self, command: str) -> dict[str, list[str]]:
-        """Sentences on the run that `command` reproduces; none before it has ended."""
+        """Return sentences on the run that `command` reproduces; none before it has ended."""
         if not self.case:
             return {"advice": []}
-        self.case.command = command
-        return {"advice": advice(self.case)}
+        try:
+            self.case.command = Command(command)
+            return {"advice": advice(self.case)}
+        except Exception as error:  # a result without advice is worth more than none
+            _warn(error)
+            return {"advice": []}
 
     def state_dict(self) -> dict:
         return {"lr": self.lr, "history": asdict(self.history)}

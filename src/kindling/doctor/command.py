@@ -1,0 +1,113 @@
+"""A command's config, and commands that differ from it in a few options."""
+
+import shlex
+from functools import cache
+
+import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from kindling import UserError, knobs
+from kindling.activations import canonical
+from kindling.hyperparameters import BUILT, read_options
+from kindling.names import CONF
+
+NODES = ("data", "model", "optimizer")  # where an option arrives
+CALLBACKS = ("gradients", "init", "last_step")
+GROUPS = ("optimizer", "schedule", "average")
+
+
+class Command:
+    """A `python train.py ...` and what it builds.
+
+    Attributes:
+        options: name -> value, of the options that something in this run reads, as it arrives there; of the groups
+            that matter here the choice.
+        given: names of the overrides.
+    """
+
+    def __init__(self, line: str):
+        self.line = line
+        self.overrides = shlex.split(line)[2:]
+        self.given = {_key(word) for word in self.overrides}
+        cfg = _loader().load_configuration("config", list(self.overrides), run_mode=RunMode.RUN)
+        self.choices = OmegaConf.to_container(cfg.hydra.runtime.choices)
+        cfg = OmegaConf.create({**OmegaConf.to_container(OmegaConf.masked_copy(cfg, [k for k in cfg if k != "hydra"]))})
+        cfg.folder = ""
+        self.config = OmegaConf.to_container(cfg, resolve=True)
+        self.read = read_options(OmegaConf.to_container(cfg))
+        self.callbacks = {name: node for name, node in self.config["callbacks"].items() if node}
+        self.options = self._options()
+
+    def _options(self) -> dict:
+        options = {k: v for k, v in self.config.items() if k in self.read and not isinstance(v, dict)}
+        nodes = [self.config.get(name) for name in NODES] + [self.callbacks.get(name) for name in CALLBACKS]
+        for node in filter(None, nodes):
+            options |= {k: v for k, v in node.items() if k in options}
+        if "activation" in options:
+            options["activation"] = canonical(options["activation"])
+        return options | {group: self.choices.get(group) or "none" for group in GROUPS}
+
+    def own_lr(self) -> float | None:
+        """Return the learning rate that the optimizer's YAML brings."""
+        file = CONF / "optimizer" / f"{self.choices.get('optimizer')}.yaml"
+        return yaml.safe_load(file.read_text(encoding="utf-8")).get("lr") if file.is_file() else None
+
+    def with_options(self, *words: str) -> "Command | None":
+        """Return the command with these overrides, or None where that trains the same or cannot be.
+
+        Overrides that nothing would read are left out.
+        """
+        if "-m" in words:
+            return self if self.config["data"].get("folds") is None else None
+        try:
+            new = Command(replaced(self.line, *words))
+            idle = [word for word in words if new._is_idle(word)]
+            if idle:
+                return self.with_options(*(word for word in words if word not in idle)) if idle != list(words) else None
+            knobs.check({k: v for k, v in new.config.items() if not isinstance(v, dict)})
+        except (HydraException, OmegaConfBaseException, UserError):
+            return None
+        whole = all(node.get("_target_") for node in new.callbacks.values())
+        return new if whole and new._built() != self._built() else None
+
+    def _is_idle(self, word: str) -> bool:
+        key, _, value = word.partition("=")
+        lines = knobs.notes({key: value}, self.config, self.read, CONF, self.choices)
+        return any(line.startswith(f"note: {key}=") and "no effect" in line for line in lines)
+
+    def _built(self) -> dict:
+        built = {name: self.config.get(name) for name in (*BUILT, "seed")}
+        return {**built, "activation": self.options.get("activation"), "model": _named(built["model"])}
+
+
+def replaced(line: str, *words: str) -> str:
+    """Return the command with these overrides in place of those of the same options, nested ones too."""
+    keys = {_key(word) for word in words}
+    kept = [word for word in shlex.split(line)[2:] if not _is_of(_key(word), keys)]
+    if "-m" in words:
+        kept = ["-m", *(word for word in kept if word != "hydra.mode=RUN")]
+    return shlex.join(["python", "train.py", *kept, *(word for word in words if word != "-m")])
+
+
+def _key(word: str) -> str:
+    return word.lstrip("+~").split("=", 1)[0]
+
+
+def _is_of(key: str, others: set[str]) -> bool:
+    first, _, rest = key.partition(".")
+    nested = first in (*NODES, "callbacks") and key.rpartition(".")[2] in others
+    return key in others or nested or (bool(rest) and first in others)
+
+
+def _named(model: dict) -> dict:
+    return {**model, "activation": canonical(model["activation"])} if "activation" in model else model
+
+
+@cache
+def _loader() -> ConfigLoaderImpl:
+    return ConfigLoaderImpl(create_config_search_path(str(CONF)))

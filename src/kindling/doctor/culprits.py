@@ -1,0 +1,86 @@
+"""Options that keep a run from learning: which of them are set, and what to set in their place."""
+
+from kindling.doctor.case import ADAPTIVE, FEW_STEPS, NARROW, Case
+
+# option -> from which value on it may be what holds a run back; choices, far above what is usual
+STRONG = {"weight_decay": 0.01, "l1": 0.001, "dropout": 0.5, "label_smoothing": 0.3}
+STRONG_DECOUPLED = 1.0  # of adamw, which multiplies it by lr
+TIGHT = 0.1  # norm that clip allows
+
+
+def blocking(case: Case) -> dict[str, str]:
+    """Return the options with which no hidden layer can learn, and the overrides without: never right."""
+    found = {}
+    if case.hidden and case.options.get("activation") in ("sign", "step"):
+        found[f"activation={case.options['activation']}"] = "activation=relu"
+    if case.hidden and case.options.get("init") == "zeros":
+        found["init=zeros"] = "init=default"
+    return found
+
+
+def restraints(case: Case) -> dict[str, str]:
+    """Return penalties and limits that are strong enough to hold a run back, and the overrides without."""
+    options, found = case.options, {}
+    for name, least in STRONG.items():
+        least = STRONG_DECOUPLED if (name, options["optimizer"]) == ("weight_decay", "adamw") else least
+        if options.get(name, 0) >= least:
+            found[f"{name}={options[name]:g}"] = f"{name}=0"
+    if (options.get("clip") or 1) <= TIGHT:
+        found[f"clip={options['clip']:g}"] = "clip=null"
+    if options.get("max_steps", -1) != -1:
+        found[f"max_steps={options['max_steps']}"] = "max_steps=-1"
+    if options["average"] != "none" and case.steps < FEW_STEPS:
+        found[f"average={options['average']}"] = "average=none"
+    return found
+
+
+def doubtful(case: Case) -> dict[str, str]:
+    """Return other settings with which a run may learn too little, and the overrides without."""
+    options, found = case.options, {}
+    if not case.is_scaled:
+        found["scale=none"] = "scale=standard"
+    if case.hidden and (options.get("init") == "normal" or str(options.get("init")).endswith(".json")):
+        found[f"init={options['init']}"] = "init=default"
+    if case.hidden and options.get("activation") == "identity":
+        found["activation=identity"] = "activation=relu"
+    if options["schedule"] != "none":
+        found[f"schedule={options['schedule']}"] = "schedule=none"
+    if case.hidden and options.get("batch_size") == "full" and case.steps < FEW_STEPS and case.train_rows > 64:
+        found["batch_size=full"] = "batch_size=32"
+    sizes = options.get("hidden_sizes") or [options.get("width", NARROW)]
+    if case.hidden and min(sizes) < NARROW:
+        found["a hidden layer of " + f"{min(sizes)}"] = "hidden_sizes=[32,32]"
+    if not found and options.get("features", "none") != "none":
+        found[f"features={options['features']}"] = "features=none"
+    return found
+
+
+def slower(case: Case) -> float:
+    """Return a learning rate below that of a run whose steps were too large.
+
+    A tenth, the rate that the optimizer's YAML brings, that at which a quadratic loss falls fastest, or Polyak's step
+    (loss over squared norm of the gradient) before training, whichever is least.
+    """
+    adaptive, own = case.options["optimizer"] in ADAPTIVE, case.command.own_lr() or case.lr
+    # The slope of sigmoids is small, so that plain steps may be large.
+    rates = [case.lr / 10] if case.bounded and not adaptive and not case.diverged else [case.lr / 10, own]
+    if not adaptive:
+        rates += [1 / case.steepest] if case.steepest and case.is_scaled else []
+        first = case.looks[0] if case.looks else None
+        rates += [first.loss / first.norm**2] if case.diverged and first and first.norm > 1 and first.loss > 0 else []
+    return float(f"{min(rates):.2g}")
+
+
+def faster(case: Case) -> float | None:
+    """Return a larger learning rate that is still safe, or None where the rate is not small."""
+    most = [case.command.own_lr() or case.lr]
+    if case.steepest and case.options["optimizer"] not in ADAPTIVE:
+        most.append(1 / case.steepest)
+    rate = min(10 * case.lr, *most)
+    return float(f"{rate:.2g}") if rate >= 2 * case.lr else None
+
+
+def listed(names: dict[str, str]) -> str:
+    """Return "a, b and c"."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
