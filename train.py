@@ -36,7 +36,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
         pl.seed_everything(cfg.seed, verbose=False)
         data = cli.build(cfg.data)
         model = cli.build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
-        given = None if OmegaConf.is_interpolation(cfg, "mode") else cfg.mode
+        given = None if cfg.mode == "auto" or OmegaConf.is_interpolation(cfg, "mode") else cfg.mode
         cfg.mode = mode_of(cfg.monitor, given, model)
         callbacks = [callback for node in cfg.callbacks.values() if node and (callback := cli.build(node))]
         nodes = (cfg.get("logger") or {}).values()

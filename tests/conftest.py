@@ -182,7 +182,7 @@ def stock(run, tmp_path):
     def train(name: str, *overrides: str, **where) -> dict:
         folder = tmp_path / "conf" / "model"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "stock.yaml").write_text(f"_target_: stock_modules.{name}\n")
+        (folder / "stock.yaml").write_text(f"_target_: stock_modules.{name}\n", encoding="utf-8")
         return run(
             f"hydra.searchpath=[file://{folder.parent}]", "data=blobs", "model=stock", "epochs=3", *overrides, **where
         )

@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from kindling.data import Blobs
 from kindling.models import Deep, chunks
+from kindling.records import Records
 
 EPOCHS = 4
 STEPS = 29  # an epoch's
@@ -193,3 +194,18 @@ def test_an_own_dataloader_of_a_data_set_is_read_batch_by_batch(tmp_path):
     trainer.fit(model, datamodule=data)
     assert model.chunk_refusal == "Loaded has its own train_dataloader"
     assert trainer.global_step == EPOCHS * 9  # of 900 samples
+
+
+def test_the_recorded_rate_is_the_one_that_the_epoch_was_trained_with(tmp_path):
+    class Halves(Net):
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+            return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)]
+
+    data, records = Blobs(), Records(tmp_path)
+    trainer = pl.Trainer(
+        max_epochs=EPOCHS, accelerator="cpu", callbacks=[records], logger=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=tmp_path,
+    )  # fmt: skip
+    trainer.fit(Halves(**data.facts()), datamodule=data)
+    assert [row["lr"] for row in records.rows] == [0.1, 0.05, 0.025, 0.0125]

@@ -129,3 +129,18 @@ def test_a_number_that_is_named_as_missing_is_so_among_texts_too(load):
     x = load('a,y\n"1,000",0\n"-9",1\n"-9.0",0\n', missing=[-9]).x
     assert torch.equal(x.isnan(), torch.tensor([[False], [True], [True]]))
     assert load("a,y\n1,0\n-9,1\n-9.0,0\n", missing=["-9", None, True]).x.isnan().tolist() == [[False], [True], [True]]
+
+
+@pytest.mark.parametrize("cell", ["{}%", "{}.5 EUR", "2024-01-{}", "1.{}00.000"])
+def test_a_target_of_texts_that_are_nearly_all_different_is_refused(tmp_path, cell):
+    rows = "\n".join(f"{i},{cell.format(10 + i % 55)}" for i in range(60))
+    (tmp_path / "t.csv").write_text(f"a,y\n{rows}\n", encoding="utf-8")
+    with pytest.raises(UserError, match="has 55 different texts in the target 'y', in 60 rows: names rather than"):
+        Table(str(tmp_path / "t.csv")).setup()
+
+
+def test_windows_euro_sign_is_read(tmp_path):
+    (tmp_path / "t.csv").write_bytes("a,y\n1,5 €\n2,3\u2013\n".encode("cp1252") * 1)
+    table = Table(str(tmp_path / "t.csv"), val_share=0, test_share=0)
+    table.setup()
+    assert table.examples.class_names == ["3\u2013", "5 €"]

@@ -370,3 +370,11 @@ def test_the_linear_baseline_ignores_a_constant_column():
 
 def test_scores_that_differ_by_rounding_alone_are_explained_by_nothing():
     assert between([[0.1, 0.1, 0.1], [0.1, 0.1 + 1e-17, 0.1]]) == 0.0
+
+
+@pytest.mark.parametrize(("option", "values"), [("loss", ("bce", "mse")), ("data.val_share", ("0.1", "0.2"))])
+def test_variants_whose_metric_is_computed_otherwise_are_said_not_to_compare(job, sweep, capsys, option, values):
+    for value in values:
+        job(f"{option}={value}", score=0.5)
+    make_board(sweep)
+    assert f"Variants that differ in {option}: val/loss does not say which is better" in capsys.readouterr().out

@@ -194,3 +194,33 @@ def test_without_positives_no_rate_of_them_is_made_up():
 def test_a_model_of_ours_logs_its_losses_under_the_default_names():
     assert logged_as("val/loss", ["train/loss", "val/loss", "val/accuracy"]) == "val/loss"
     assert Linear([2], 1, task="binary").task.higher_is_better["auroc"]
+
+
+def test_a_value_that_is_logged_by_step_and_epoch_is_one_value():
+    assert logged_as("val/loss", ["val_loss", "val_loss_step", "val_loss_epoch"]) == "val_loss_epoch"
+    assert logged_as("train/loss", ["train_loss_step", "train_loss_epoch"]) == "train_loss_epoch"
+    assert direction("val/1-auc") is None
+
+
+def test_epochs_without_validation_have_no_validation_values(stock, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    result = stock("Logs", "+trainer.check_val_every_n_epoch=2", "epochs=5")
+    assert [bool(row["val_loss"]) for row in rows_of(tmp_path / "run")] == [False, True, False, True, False]
+    assert result["best_epoch"] in (2, 4)
+    assert "no validation samples" not in caplog.text
+
+
+def test_why_nothing_is_monitored_is_said(stock, caplog):
+    caplog.set_level(logging.INFO)
+    stock("Logs", "+trainer.check_val_every_n_epoch=9", folder="never")
+    assert "no epoch was validated, so the last epoch counts as the best" in caplog.text
+    stock("Logs", "+trainer.limit_val_batches=0", folder="off")
+    assert "validation is switched off, so the last epoch counts as the best" in caplog.text
+    with pytest.raises(UserError, match="patience=2 counts validations, and this run has none"):
+        stock("Logs", "+trainer.limit_val_batches=0", "patience=2", folder="patience")
+
+
+def test_a_direction_against_the_metric_s_own_is_said(run, caplog):
+    caplog.set_level(logging.INFO)
+    run("data=blobs", "mode=max", "epochs=1")
+    assert "mode=max: the epoch with the highest val/loss is the best" in caplog.text

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import re
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -12,6 +13,7 @@ from kindling import UserError
 from kindling.monitor import TRAIN_LOSS, VAL_LOSS, logged_as, split
 from kindling.saved import load
 from kindling.saving import SavesInTime
+from kindling.scores import monitored_name
 
 log = logging.getLogger("kindling")
 
@@ -67,15 +69,17 @@ class BestAndLast(SavesInTime):
             self._refuse_more_than_plain_data(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        metrics, name = trainer.callback_metrics, self._name(trainer, pl_module)
+        metrics = trainer.callback_metrics
+        name, line = monitored_name(self.monitor, trainer, is_compared=self.best.get("validated", False))
+        self._tell_once(line)
         score = None if name is None else float(metrics[name])
-        validated = name is not None and (name == self.monitor or split(name)[0] == "val")
+        compared = name is not None and (name == self.monitor or split(name)[0] == "val")
         losses = [float(metrics[loss]) for n in (TRAIN_LOSS, VAL_LOSS) if (loss := logged_as(n, metrics))]
-        if all(map(math.isfinite, losses)) and self._is_better(score, validated):
+        if all(map(math.isfinite, losses)) and self._is_better(score, compared):
             self.best = {
                 "monitor": name,
                 "score": score,
-                "validated": validated,
+                "validated": compared,
                 "epoch": trainer.current_epoch + 1,
                 "step": trainer.global_step,
                 "metrics": {name: float(value) for name, value in metrics.items()},
@@ -93,26 +97,6 @@ class BestAndLast(SavesInTime):
             return False
         sign = -1 if self.mode == "max" else 1
         return (not compared or sign * score < sign * self.best["score"]) if validated else not compared
-
-    def _name(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> str | None:
-        """Return the name of the value to compare: the training loss, or None, where there is no validation loss."""
-        metrics, module = trainer.callback_metrics, type(pl_module).__name__
-        if name := logged_as(self.monitor, metrics):
-            self._tell_once(f"monitor={name}, the validation loss of {module}" if name != self.monitor else "")
-            return name
-        has_validation = any(trainer.num_val_batches)
-        validated_now = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
-        if not has_validation or validated_now:
-            if self.monitor != VAL_LOSS:
-                raise UserError(f"monitor={self.monitor} was not logged. {_choices(metrics)}")
-            if any(split(name)[0] == "val" for name in metrics):
-                raise UserError(f"{module} logs no validation loss for monitor={VAL_LOSS}. {_choices(metrics)}")
-        name = logged_as(TRAIN_LOSS, metrics)
-        if not has_validation or validated_now:
-            why = f"{module} logs no validation loss" if has_validation else "there are no validation samples"
-            score = f"its {name} is the score" if name else "there is no score"
-            self._tell_once(f"{why}, so the last epoch counts as the best, and {score}")
-        return name
 
     def _tell_once(self, line: str) -> None:
         if line and not self.told:
@@ -172,16 +156,12 @@ class BestAndLast(SavesInTime):
                 refusal = str(error)
             part.unlink()
         if refusal := trainer.strategy.broadcast(refusal):
+            found = re.search(r"\((.*?)\)", refusal)
             raise UserError(
-                f"Checkpoints of {type(pl_module).__name__} would keep more than plain data. {refusal} Or keep it out "
-                "with save_hyperparameters(ignore=[...])."
+                f"Checkpoints of {type(pl_module).__name__} would hold more than plain data "
+                f"({found[1] if found else refusal}), which no command opens unless it is told to trust them: keep it "
+                "out (save_hyperparameters(ignore=[...]), or the state of a callback), or add trust=true."
             )
-
-
-def _choices(logged: dict) -> str:
-    """Say what can be monitored."""
-    logged = [name for name in logged if name != "lr"]
-    return f"Logged: {', '.join(logged)}. Say monitor=..., one of these." if logged else "The model logs nothing."
 
 
 def best_of(trainer: pl.Trainer) -> dict:

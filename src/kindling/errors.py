@@ -72,7 +72,9 @@ def _unknown(error: CompactHydraException) -> str:
         nodes = [name for name in nodes if OmegaConf.is_dict(parent[name]) and cause.key in parent[name]]
         inside = [f"{name}.{cause.key}" for name in nodes]
         meant = names.own_name(str(cause.key), siblings) or next(iter(inside), None)
-        return f"{cause.full_key or cause.key} is unknown.{names.suggest(str(cause.key), siblings, meant)}"
+        full = str(cause.full_key or cause.key)
+        meant = None if meant == full else meant  # which another choice of the group has
+        return f"{full} is unknown.{names.suggest(str(cause.key), siblings, meant)}"
     override = re.search(r"(?:argument|parameters?) '(.*)'", str(error))
     if override and ("Ambiguous value" in str(error) or "multirun" in str(error)):
         return several(override[1])

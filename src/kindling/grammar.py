@@ -12,6 +12,8 @@ def grammar(override: str, multirun: bool) -> str:
     key, _, value = override.partition("=")
     if not re.fullmatch(r"[+~]{0,2}[A-Za-z_][A-Za-z0-9_.@/:-]*", key):
         return f"{override} cannot be read: {key} is no option's name, which is made of letters, digits and _."
+    if re.search(r"[\s;][\w.]+=", value):
+        return f"{override} is more than one option: write each as a word of its own, without quotes around all."
     for text in _readings(value, multirun):
         if _parses(f"{key}={text}"):
             return f"{override} cannot be read as it is: write  {for_shell(f'{key}={text}')}"

@@ -89,9 +89,8 @@ def check(knobs: dict) -> None:
     for name, choices in CHOICES.items():
         if name in knobs and knobs[name] not in choices:
             near = get_close_matches(str(knobs[name]), choices, 1)
-            raise UserError(
-                f"{name}={knobs[name]} is unknown." + (f" Did you mean {near[0]}?" if near else f" Known: {choices}.")
-            )
+            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(choices)}."
+            raise UserError(f"{name}={knobs[name]} is unknown. {hint}")
     for name, (wanted, fits) in RULES.items():
         if name in knobs and not fits(knobs[name]):
             raise UserError(f"{name}={knobs[name]} cannot be: {name} must be {wanted}.")

@@ -49,6 +49,8 @@ def split(name: str) -> tuple[str | None, str]:
 
 def direction(name: str) -> str | None:
     """Return "min" or "max" for a common metric's name in any usual spelling, None where the name does not tell."""
+    if re.match(r"1\W", split(name)[1]):  # 1-auc
+        return None
     words = [word for word in re.split(r"[^A-Za-z0-9]+", split(name)[1]) if word]
     if "".join(words).lower() in LOWER | HIGHER:  # log_loss, roc_auc
         words = ["".join(words)]
@@ -73,8 +75,10 @@ def logged_as(monitor: str, logged: Iterable[str]) -> str | None:
     if monitor in logged:
         return monitor
     if monitor in (VAL_LOSS, TRAIN_LOSS):
-        alike = [name for name in logged if split(name.removesuffix("_epoch")) == split(monitor)]
-        return alike[0] if len(alike) == 1 else None
+        # With on_step and on_epoch Lightning logs val_loss, val_loss_step and val_loss_epoch.
+        alike = {name.removesuffix("_epoch") for name in logged if split(name.removesuffix("_epoch")) == split(monitor)}
+        name = alike.pop() if len(alike) == 1 else None
+        return f"{name}_epoch" if f"{name}_epoch" in logged else name
     return None
 
 

@@ -16,6 +16,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from kindling.checkpoints import best_of
 from kindling.loggers import Rewinds
 from kindling.models import Model
+from kindling.monitor import split
+from kindling.scores import validated
 
 
 class AfterEpoch(Checkpoint):
@@ -39,6 +41,7 @@ class Records(AfterEpoch):
         self.columns: list[str] = []
         self.rows: list[dict] = []
         self.writes_lr: bool | None = None  # unless the module logs it
+        self.lr: float | None = None  # of the last step, where Lightning moves the rate
         self.loggers: list[Logger] = []
         self.seconds, self.started = 0.0, time.monotonic()
         self.file = None
@@ -48,13 +51,19 @@ class Records(AfterEpoch):
         if self.rows and trainer.is_global_zero:
             self._rewrite()
 
+    def on_train_batch_start(self, trainer: pl.Trainer, *_) -> None:
+        if trainer.lr_scheduler_configs:  # Lightning moves them before the epoch ends
+            self.lr = trainer.optimizers[0].param_groups[0]["lr"]
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         metrics = plain(trainer.callback_metrics)
+        if not validated(trainer):  # a module's values of an earlier epoch are still there
+            metrics = {name: value for name, value in metrics.items() if split(name)[0] != "val"}
         logged_by_module = trainer.logged_metrics
         if self.writes_lr is None:
             self.writes_lr = bool(trainer.optimizers) and "lr" not in logged_by_module
         if self.writes_lr:
-            metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+            metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"] if self.lr is None else self.lr
             if not isinstance(pl_module, Model):
                 pl_module.log("lr", metrics["lr"])
         if not trainer.is_global_zero:

@@ -30,6 +30,8 @@ class Patience(EarlyStopping):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
+        if stage == "fit" and not trainer.enable_validation:
+            raise UserError(f"patience={self.patience} counts validations, and this run has none: leave it out.")
         rows = getattr(trainer.datamodule, "rows", {})
         if "val" in rows and not len(rows["val"][1]):
             raise UserError(

@@ -91,9 +91,20 @@ def _encoding(path: str, file: Path) -> str:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError:
-        log.info(f"{path} is not UTF-8, so it is read as Latin-1")
-        return "latin-1"
+        encoding = "cp1252" if _decodes(file, "cp1252") else "latin-1"  # Windows' own, with the euro sign
+        log.info(f"{path} is not UTF-8, so it is read as Latin-1{' (Windows-1252)' * (encoding == 'cp1252')}")
+        return encoding
     return "utf-8-sig"
+
+
+def _decodes(file: Path, encoding: str) -> bool:
+    try:
+        with file.open(encoding=encoding, newline="") as opened:
+            while opened.read(BLOCK):
+                pass
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_comment(lines: list[str]) -> bool:

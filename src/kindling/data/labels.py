@@ -14,7 +14,7 @@ log = logging.getLogger("kindling")
 
 # Whole numbers are classes up to so many of them, with so many rows each.
 MOST_CLASSES, ROWS_A_CLASS = 20, 10
-# Texts are classes up to so many of them; beyond, with more of them than half the rows, they are names.
+# Classes whose names are compared with each other, which takes the square of their number.
 MOST_NAMES = 100
 
 
@@ -112,10 +112,11 @@ def _guess_one(source: CsvFile, frame: pd.DataFrame, target: str) -> tuple[str, 
     odd = [i for i, number in enumerate(numbers) if number is None]
     if odd:
         _refuse_odd(source, target, codes, texts, kinds, rows, odd)
-        if len(kinds) > MOST_NAMES and len(kinds) > rows.sum() / 2:
+        if len(kinds) > MOST_CLASSES and len(kinds) > rows.sum() / 2:
             raise UserError(
                 f"{source.path} has {len(kinds)} different texts in the target {target!r}, in {rows.sum()} rows: names "
-                "rather than classes. Choose another data.target, or say data.task=multiclass."
+                f"rather than classes, or dates or numbers with a unit, such as {cut(texts[kinds[0]])!r}. Choose "
+                "another data.target, write plain numbers, or say data.task=multiclass."
             )
         kinds = {text.lower() if text.lower() in BOOLEANS else text for text in (texts[kind] for kind in kinds)}
         return "binary" if len(kinds) == 2 else "multiclass", f"text of {len(kinds)} kind{'s' * (len(kinds) != 1)}"

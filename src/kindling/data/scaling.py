@@ -9,7 +9,7 @@ from kindling import UserError
 from kindling.data.features import add_features, feature_names
 
 log = logging.getLogger("kindling")
-ROUNDING = 8  # machine epsilons, relative to the largest value, by which a constant column may vary
+ROUNDING = 512  # machine epsilons, relative to the largest value, by which a constant column may vary
 DIGITS = 1e-3  # of a target's range; float32 must not round by more
 
 

@@ -51,10 +51,19 @@ def _compare(board: Board) -> None:
     best = better(board.baselines, key=lambda row: row.mean, default=None)
     if board.rows and best and better(best.mean, board.rows[0].mean) == best.mean:
         board.notes.append(f"No variant is better than the baseline {best.name} ({number(best.mean)}).")
-    if len({row.knobs.get("data") for row in board.rows}) > 1:
-        board.notes.append(
-            f"Variants on different data: {board.metric} does not say which is better, but beside its baselines."
-        )
+    if incomparable := _incomparable(board):
+        what = "on different data" if incomparable == ["data"] else f"that differ in {' and '.join(incomparable)}"
+        aside = ", but beside its baselines" if incomparable == ["data"] else ""
+        board.notes.append(f"Variants {what}: {board.metric} does not say which is better{aside}.")
+
+
+def _incomparable(board: Board) -> list[str]:
+    """Return the swept options that change the samples, or the way, in which the ranked metric is computed."""
+    options = ["data", *(f"data.{name}" for name in ("path", "target", "test_path", "val_share", "test_share", "task"))]
+    options += ["loss", "data.scale_target"] if split(board.metric)[1] == "loss" else []
+    found = [name for name in [*options, "monitor"] if len({row.knobs.get(name) for row in board.rows}) > 1]
+    monitored = {job.result.get("monitor") for row in board.rows for job in row.finished}
+    return found + ["the monitored value"] * (len(monitored) > 1 and "monitor" not in found)
 
 
 def _tested(board: Board) -> str:
