@@ -156,7 +156,7 @@ def test_what_cannot_be_gone_on_with_stays_as_it_was(shell, tmp_path):
 
     before = files()
     for words, message in [
-        ([f"resume={folder}", "trainer=gpu"], "No supported gpu backend found"),
+        ([f"resume={folder}", "trainer=gpu"], "trainer=gpu: there is none here"),
         ([f"resume={folder}", "epochs=2"], "has 3 epochs already, epochs=2 is fewer"),
         (["data=ring", "epochs=1", f"hydra.run.dir={folder}"], "has a run already"),
         (["-m", f"resume={folder}", "epochs=4,5"], "is no sweep folder"),

@@ -54,19 +54,21 @@ class SavesInTime(Checkpoint, ABC):
         self._save(trainer)
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
-        self._end_at_signal(trainer)
+        if self._interrupted(trainer):
+            raise KeyboardInterrupt
 
     def _save_if_due(self, trainer: pl.Trainer) -> None:
-        due = self.signal is not None or time.monotonic() - self.saved_at > self.every_seconds
-        if trainer.strategy.reduce_boolean_decision(due, all=False):
+        interrupted = self._interrupted(trainer)  # looked at once: a signal may come at any moment
+        late = time.monotonic() - self.saved_at > self.every_seconds
+        if interrupted or trainer.strategy.reduce_boolean_decision(late, all=False):
             self._save(trainer)
-        self._end_at_signal(trainer)
-
-    def _end_at_signal(self, trainer: pl.Trainer) -> None:
-        # All processes do the same, whichever got the signal.
-        if trainer.strategy.reduce_boolean_decision(self.signal is not None, all=False):
+        if interrupted:
             # Never trainer.should_stop: it closes the epoch, and a resumed run would lose the rest of it.
             raise KeyboardInterrupt
+
+    def _interrupted(self, trainer: pl.Trainer) -> bool:
+        """Whether any process got a signal: all of them do the same then."""
+        return trainer.strategy.reduce_boolean_decision(self.signal is not None, all=False)
 
     def _save(self, trainer: pl.Trainer) -> None:
         self.save(trainer)
