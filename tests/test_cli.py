@@ -16,6 +16,8 @@ from kindling import UserError, cli, knobs
 # Runs train.py's command line, then says whether torch was imported, whatever SystemExit came.
 WATCH = """
 import runpy, sys
+
+TOGETHER = PROJECT / "conf/hydra/launcher/together.yaml"
 sys.argv = ["{script}", *{words}]
 try:
     runpy.run_path("{script}", run_name="__main__")
