@@ -13,11 +13,10 @@ from omegaconf import OmegaConf
 
 from kindling import UserError, cli, knobs
 
+TOGETHER = PROJECT / "conf/hydra/launcher/together.yaml"
 # Runs train.py's command line, then says whether torch was imported, whatever SystemExit came.
 WATCH = """
 import runpy, sys
-
-TOGETHER = PROJECT / "conf/hydra/launcher/together.yaml"
 sys.argv = ["{script}", *{words}]
 try:
     runpy.run_path("{script}", run_name="__main__")
@@ -90,9 +89,7 @@ def test_cfg_job_prints_the_config_without_torch(watched):
         pytest.param(
             ["-m", "init=zeros,no.json", "sweep.name=s"],
             "init=no.json is no file",
-            marks=pytest.mark.skipif(
-                not (PROJECT / "conf/hydra/launcher/together.yaml").exists(), reason="sweep is stripped"
-            ),
+            marks=pytest.mark.skipif(not TOGETHER.exists(), reason="sweep is stripped"),
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
