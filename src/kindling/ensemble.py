@@ -43,10 +43,7 @@ def ensemble(folder: Path, trust: bool = False) -> dict:
     Raises:
         UserError: it is no sweep, has fewer than two finished jobs, jobs on different data, or no test rows.
     """
-    jobs = [job for job in read_jobs(folder) if job.status == "finished"]
-    if len(jobs) < 2:
-        raise UserError(f"{folder} has {len(jobs)} finished job{'s' * (len(jobs) != 1)}: a mean takes two or more.")
-    _refuse_different_data(jobs)
+    jobs = _members(folder)
     import torch
 
     from kindling.quiet import silence
@@ -109,6 +106,15 @@ def _cell(value: float | None) -> str:
 
 
 DIFFERENT = "a mean is of jobs on the same data, so give a sweep over seeds or models"
+
+
+def _members(folder: Path) -> list[Job]:
+    """Return the sweep's finished jobs; refuse fewer than two, and those on different data."""
+    jobs = [job for job in read_jobs(folder) if job.status == "finished"]
+    if len(jobs) < 2:
+        raise UserError(f"{folder} has {len(jobs)} finished job{'s' * (len(jobs) != 1)}: a mean takes two or more.")
+    _refuse_different_data(jobs)
+    return jobs
 
 
 def _refuse_different_data(jobs: list[Job]) -> None:
