@@ -42,7 +42,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
         nodes = (cfg.get("logger") or {}).values()
         loggers = [cli.build(node, mark=run.mark(node._target_)) for node in nodes]
         trainer = cli.build(cfg.trainer, model=model, data=data, callbacks=callbacks, logger=loggers)
-        run.begin(trainer, model, data, cli.hyperparameters_of(cfg, overrides), OmegaConf.to_yaml(cfg, resolve=True))
+        run.begin(trainer, model, data, cli.hyperparameters_of(cfg, overrides), cfg)
         if cfg.resume:
             resume.keep(cfg, overrides)
         plain = not cfg.trust  # whether checkpoints may hold plain data alone

@@ -63,11 +63,11 @@ def help_text() -> str:
 def hyperparameters_of(cfg: DictConfig, overrides: list[str]) -> dict:
     """Return what TensorBoard's HPARAMS tab shows of a run, as plain data."""
     raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
-    return hyperparameters(raw, resolved, _chosen(cfg), set(resume.typed(overrides)), CONF)
+    return hyperparameters(raw, resolved, choices_of(cfg), set(resume.typed(overrides)), CONF)
 
 
-def _chosen(cfg: DictConfig) -> dict[str, str]:
-    """Return group -> choice, of a resumed run what was chosen at its start."""
+def choices_of(cfg: DictConfig) -> dict[str, str]:
+    """Return group -> choice, of a resumed run those of its start; empty where Hydra has not started the program."""
     chosen = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     if cfg.resume:
         chosen = OmegaConf.load(Path(cfg.folder) / ".hydra" / "hydra.yaml").hydra.runtime.choices
@@ -93,7 +93,7 @@ def command(overrides: list[str]) -> str:
 def say_notes(cfg: DictConfig, overrides: list[str]) -> None:
     """Log a line for every option that was given and does nothing."""
     raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
-    for line in knobs.notes(resume.typed(overrides), resolved, read_options(raw), CONF, _chosen(cfg)):
+    for line in knobs.notes(resume.typed(overrides), resolved, read_options(raw), CONF, choices_of(cfg)):
         log.info(line)
 
 

@@ -31,7 +31,7 @@ class Equation(pl.Callback):
             if max(weight.shape) <= MOST:
                 self.lines = equations(weight, bias, data)
 
-    def said(self, command: str) -> dict[str, list[str]]:
+    def said(self, run: object) -> dict[str, list[str]]:
         """For the result of the run."""
         return {"equation": self.lines} if self.lines else {}
 

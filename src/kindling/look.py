@@ -73,7 +73,7 @@ def _glyphs() -> set[int]:
 
 def markdown_table(rows: Sequence[Sequence[object]]) -> str:
     """Return rows as a Markdown table; the first one is the header."""
-    lines = [[markdown(cell) for cell in row] for row in rows]
+    lines = [[str(cell) if isinstance(cell, int) else markdown(cell) for cell in row] for row in rows]
     lines.insert(1, ["---"] * len(rows[0]))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

@@ -25,14 +25,14 @@ def rates(counts: Tensor) -> dict[str, Tensor]:
     occurs recall 0, and a class that does neither is left out of the means; NaN where all are left out.
     """
     (tn, fp), (fn, tp) = (row.unbind(-1) for row in counts.double().unbind(-2))
-    occurs = tp + fp + fn > 0
-    values = {
-        "precision": tp / (tp + fp).clamp(min=1),
-        "recall": tp / (tp + fn).clamp(min=1),
-        "f1": 2 * tp / (2 * tp + fp + fn).clamp(min=1),
-    }
-    means = {name: torch.where(occurs, value, torch.nan).nanmean(-1) for name, value in values.items()}
-    return {"accuracy": ((tp + tn) / (tn + fp + fn + tp)).mean(-1), **means}
+    occurring = (tp + fp + fn > 0).sum(-1)
+    sums = {
+        "precision": (tp / (tp + fp).clamp(min=1)).sum(-1),
+        "recall": (tp / (tp + fn).clamp(min=1)).sum(-1),
+        "f1": (2 * tp / (2 * tp + fp + fn).clamp(min=1)).sum(-1),
+    }  # a class that does not occur adds 0
+    accuracy = ((tp + tn) / (tn + fp + fn + tp)).mean(-1)
+    return {"accuracy": accuracy, **{name: total / occurring for name, total in sums.items()}}
 
 
 def one_vs_rest(counts: Tensor) -> Tensor:

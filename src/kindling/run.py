@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
@@ -72,9 +73,9 @@ class Run:
         self.started = time.monotonic()
         return self
 
-    def begin(self, trainer: pl.Trainer, model: pl.LightningModule, data, options: dict, config: str) -> None:
+    def begin(self, trainer: pl.Trainer, model: pl.LightningModule, data, options: dict, cfg: DictConfig) -> None:
         """Say what will be trained; record the hyperparameters (options and the module's own) and the config."""
-        self.trainer, self.model, self.data = trainer, model, data
+        self.trainer, self.model, self.data, self.cfg = trainer, model, data, cfg
         if trainer.max_epochs and 0 < trainer.max_epochs < self.recorded:
             raise UserError(
                 f"{self.folder} has {self.recorded} epochs already, epochs={trainer.max_epochs} is fewer: leave it "
@@ -95,7 +96,7 @@ class Run:
         for logger in trainer.loggers:
             logger.log_hyperparams(options | own)
         if not self.resume:
-            log_text(trainer.loggers, "config", f"```yaml\n{config}\n```")
+            log_text(trainer.loggers, "config", f"```yaml\n{OmegaConf.to_yaml(cfg, resolve=True)}\n```")
 
     def can_test(self) -> bool:
         """Whether there are test rows and weights to score on them."""
@@ -148,7 +149,7 @@ class Run:
             outcome["error"] = f"{type(error).__name__}: {error}"
         for callback in self.trainer.callbacks if self.trainer else ():
             if hasattr(callback, "said"):  # an extra's: name -> sentences
-                said = callback.said(self.command)
+                said = callback.said(self)
                 outcome |= said
                 self.sentences += [f"{name:8} {line}" for name, lines in said.items() for line in lines]
         write_json(self.folder / "result.json", outcome)

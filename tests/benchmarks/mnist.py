@@ -77,7 +77,7 @@ def kindling() -> float:
     start = time.perf_counter()
     with Run(folder, "benchmark") as run:
         trainer = auto(model, data, max_epochs=EPOCHS, logger=[TensorBoard(folder)], callbacks=callbacks, **quiet)
-        run.begin(trainer, model, data, {}, "none")
+        run.begin(trainer, model, data, {}, cfg)
         trainer.fit(model, datamodule=data)
     seconds = (time.perf_counter() - start) / EPOCHS
     assert trainer.global_step == EPOCHS * -(-54_000 // BATCH)

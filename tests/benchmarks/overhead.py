@@ -26,6 +26,8 @@ import pytorch_lightning as pl
 import shares
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -82,7 +84,9 @@ def kindling(sizes: list[int], optimizer, chunk: str = "auto") -> float:
     folder = tempfile.mkdtemp()
     data, model = net(sizes, chunk, optimizer)
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        cfg = compose("config", overrides=[f"folder={folder}", "pictures=none"])
+        cfg = compose("config", overrides=[f"folder={folder}", "pictures=none"], return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)  # as under `python train.py`
+    cfg = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
     callbacks = [callback for node in cfg.callbacks.values() if node and (callback := cli.build(node))]
     start = time.perf_counter()
     with Run(folder, "benchmark") as run:
@@ -95,7 +99,7 @@ def kindling(sizes: list[int], optimizer, chunk: str = "auto") -> float:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        run.begin(trainer, model, data, {"sizes": str(sizes)}, "none")
+        run.begin(trainer, model, data, {"sizes": str(sizes)}, cfg)
         trainer.fit(model, datamodule=data)
     seconds = time.perf_counter() - start
     assert trainer.global_step == EPOCHS * 19

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 from kindling.checkpoints import best_of
+from kindling.cli import choices_of
 from kindling.data import Data
 from kindling.doctor import facts
 from kindling.doctor.case import Case
@@ -18,6 +19,7 @@ from kindling.doctor.rules import advice
 from kindling.layers import in_series, some_rows
 from kindling.models import Model
 from kindling.records import AfterEpoch
+from kindling.run import Run
 from kindling.stopping import Divergence
 
 log = logging.getLogger("kindling")
@@ -104,12 +106,12 @@ class Doctor(AfterEpoch):
         if self.looks and self.history.looks:
             self.case = examined(trainer, pl_module, self.history, self.lr)
 
-    def said(self, command: str) -> dict[str, list[str]]:
-        """Return sentences on the run that `command` reproduces; none before it has ended."""
+    def said(self, run: Run) -> dict[str, list[str]]:
+        """Return sentences on a run; none before it has ended."""
         if not self.case:
             return {"advice": []}
         try:
-            self.case.command = Command(command)
+            self.case.command = Command(run.command, run.cfg, choices_of(run.cfg))
             return {"advice": advice(self.case)}
         except Exception as error:  # a result without advice is worth more than none
             _warn(error)

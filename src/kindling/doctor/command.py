@@ -8,7 +8,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kindling import UserError, knobs
@@ -24,22 +24,26 @@ GROUPS = ("optimizer", "schedule", "average")
 class Command:
     """A `python train.py ...` and what it builds.
 
+    Args:
+        line: the command.
+        cfg, choices: its composed config, and group -> choice; composed here (0.1 s) where there are no choices.
+
     Attributes:
         options: name -> value, of the options that something in this run reads, as it arrives there; of the groups
             that matter here the choice.
         given: names of the overrides.
     """
 
-    def __init__(self, line: str):
+    def __init__(self, line: str, cfg: DictConfig | None = None, choices: dict[str, str] | None = None):
         self.line = line
         self.overrides = shlex.split(line)[2:]
         self.given = {_key(word) for word in self.overrides}
-        cfg = _loader().load_configuration("config", list(self.overrides), run_mode=RunMode.RUN)
-        self.choices = OmegaConf.to_container(cfg.hydra.runtime.choices)
-        cfg = OmegaConf.create({**OmegaConf.to_container(OmegaConf.masked_copy(cfg, [k for k in cfg if k != "hydra"]))})
-        cfg.folder = ""
-        self.config = OmegaConf.to_container(cfg, resolve=True)
-        self.read = read_options(OmegaConf.to_container(cfg))
+        if not choices:
+            cfg, choices = _composed(self.overrides)
+        self.choices = choices
+        raw = OmegaConf.to_container(cfg) | {"folder": ""}
+        self.config = OmegaConf.to_container(OmegaConf.create(raw), resolve=True)
+        self.read = read_options(raw)
         self.callbacks = {name: node for name, node in self.config["callbacks"].items() if node}
         self.options = self._options()
 
@@ -106,6 +110,12 @@ def _is_of(key: str, others: set[str]) -> bool:
 
 def _named(model: dict) -> dict:
     return {**model, "activation": canonical(model["activation"])} if "activation" in model else model
+
+
+def _composed(overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:
+    cfg = _loader().load_configuration("config", overrides, run_mode=RunMode.RUN)
+    job = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    return job, OmegaConf.to_container(cfg.hydra.runtime.choices)
 
 
 @cache
