@@ -69,6 +69,14 @@ def test_what_is_no_call_is_refused():
         build.build(3)
 
 
+def test_building_leaves_the_config_as_it_was():
+    cfg = OmegaConf.create(
+        {"model": {"_target_": "builtins.dict", "optimizer": "${optimizer}"}, "optimizer": {"lr": "${lr}"}, "lr": 0.5}
+    )
+    assert build.build(cfg.model) == {"optimizer": {"lr": 0.5}}
+    assert OmegaConf.to_container(cfg)["optimizer"] == {"lr": "${lr}"}
+
+
 @pytest.mark.parametrize(
     ("target", "package"),
     [

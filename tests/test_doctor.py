@@ -121,6 +121,11 @@ def test_a_run_of_step_size_0_is_told_that_and_nothing_else(run):
     assert line.startswith("The step size lr is 0, so nothing was learnt. Try: ")
 
 
+def test_the_command_line_s_run_of_step_size_0_is_told_that_too(shell):
+    done = shell("train.py", "data=diabetes", "model=linear", "lr=0", "epochs=2", "pictures=none", check=True)
+    assert "advice   The step size lr is 0, so nothing was learnt. Try: python train.py" in done.stdout
+
+
 def test_the_column_whose_scale_is_out_of_line_is_named(run):
     advice = run("experiment=lectures/dates_raw")["advice"]
     assert advice[0].startswith("Training diverged")

@@ -53,6 +53,13 @@ def test_what_the_model_does_not_read_is_left_out():
     assert recorded("hidden_sizes=[6,4]", "depth=8").keys() == USUAL - {"depth", "width"} | {"hidden_sizes"}
 
 
+def test_a_run_records_the_main_options_and_their_values(shell, tmp_path):
+    shell("train.py", "pictures=none", "data=blobs", "lr=0.25", "epochs=1", "hydra.run.dir=run", check=True)
+    found = logged(tmp_path / "run")
+    assert found.keys() - {"pictures"} == USUAL
+    assert (found["lr"], found["optimizer"], found["width"]) == (0.25, "adam", 32)
+
+
 @pytest.fixture
 def stock(tmp_path):
     (tmp_path / "conf/model").mkdir(parents=True)

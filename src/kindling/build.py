@@ -32,6 +32,7 @@ def build(node: DictConfig, **offers):
         UserError: there is no such class or function, it lacks a package, or it does not take these arguments. An
             exception in its own code keeps its traceback.
     """
+    # Not the node itself: instantiate resolves the interpolations in what the node refers to, in the caller's config.
     plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     if not isinstance(plain, dict) or not plain.get("_target_"):
         raise UserError(f"{plain} has no _target_, which says what to call: write _target_: module.Class.")
@@ -41,7 +42,7 @@ def build(node: DictConfig, **offers):
     for call in _calls(plain):
         _check_arguments(call, chosen if call is plain else {})
     try:
-        return instantiate(node, **chosen, _convert_="all")
+        return instantiate(plain, **chosen, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__ or error  # Hydra hides it behind the target's name
         if explained := _explained(cause, plain):
