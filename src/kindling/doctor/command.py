@@ -6,6 +6,7 @@ from functools import cache
 import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -41,9 +42,9 @@ class Command:
         if not choices:
             cfg, choices = _composed(self.overrides)
         self.choices = choices
-        raw = OmegaConf.to_container(cfg) | {"folder": ""}
-        self.config = OmegaConf.to_container(OmegaConf.create(raw), resolve=True)
-        self.read = read_options(raw)
+        self.raw = OmegaConf.to_container(cfg) | {"folder": ""}
+        self.config = OmegaConf.to_container(OmegaConf.create(self.raw), resolve=True)
+        self.read = read_options(self.raw)
         self.callbacks = {name: node for name, node in self.config["callbacks"].items() if node}
         self.options = self._options()
 
@@ -69,7 +70,7 @@ class Command:
         if "-m" in words:
             return self if self.config["data"].get("folds") is None else None
         try:
-            new = Command(replaced(self.line, *words))
+            new = self._changed(words)
             idle = [word for word in words if new._is_idle(word)]
             if idle:
                 return self.with_options(*(word for word in words if word not in idle)) if idle != list(words) else None
@@ -78,6 +79,18 @@ class Command:
             return None
         whole = all(node.get("_target_") for node in new.callbacks.values())
         return new if whole and new._built() != self._built() else None
+
+    def _changed(self, words: tuple[str, ...]) -> "Command":
+        """Return the command with these overrides; a plain value is set here, anything else composed by Hydra."""
+        line, changes = replaced(self.line, *words), OverridesParser.create().parse_overrides(list(words))
+        keys = {change.key_or_group for change in changes}
+        others = self.raw.keys() - self.choices.keys() - {"monitor"}  # on which mode depends
+        plain = {key for key in keys & others if not isinstance(self.raw[key], dict)}
+        nested = {key for key in self.given if _is_of(key, keys)} - keys  # left out of the line
+        if keys != plain or nested:
+            return Command(line)
+        cfg = OmegaConf.create(self.raw | {change.key_or_group: change.value() for change in changes})
+        return Command(line, cfg, self.choices)
 
     def _is_idle(self, word: str) -> bool:
         key, _, value = word.partition("=")
