@@ -79,6 +79,7 @@ def test_label_noise_leaves_the_stated_bayes_rate(name):
     assert (true == (table["class"] == 1)).mean() == pytest.approx(BAYES[name], abs=3 * standard_error)
 
 
+@pytest.mark.slow
 def test_the_generated_files_are_made_again_the_same(tmp_path, shell):
     script = tmp_path / "make.py"
     script.write_text((PROJECT / "data/make.py").read_text())

@@ -55,6 +55,7 @@ def test_a_run_that_is_ill_is_told_so_with_a_command(run, words, sentence):
     assert words.split()[0] in command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", list(ILL)[:1])
 def test_the_command_that_it_advises_betters_the_validation_loss(run, words):
     ill = run(*words.split(), folder="ill")

@@ -91,10 +91,15 @@ def test_an_option_that_nothing_reads_is_not_suggested(words):
     assert Command("python train.py model=linear").with_options(*words) is None
 
 
-@pytest.mark.parametrize("line", ["", "lr=1 data=blobs", "optimizer.lr=1", "experiment=lectures/blobs_sigmoid5"])
 @pytest.mark.parametrize(
-    "words",
-    [["lr=2e-3"], ["clip=1", "hidden_sizes=[128,128]"], ["activation=relu", "optimizer=sgd"], ["monitor=val/accuracy"]],
+    ("line", "words"),
+    [
+        ("lr=1 data=blobs", ["lr=2e-3"]),
+        ("optimizer.lr=1", ["lr=2e-3"]),
+        ("experiment=lectures/blobs_sigmoid5", ["clip=1", "hidden_sizes=[128,128]"]),
+        ("data=ring", ["activation=tanh", "optimizer=sgd"]),
+        ("", ["monitor=val/accuracy"]),
+    ],
 )
 def test_a_suggestion_has_the_config_that_hydra_composes(line, words):
     new = Command(f"python train.py {line}").with_options(*words)

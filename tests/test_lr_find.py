@@ -42,6 +42,7 @@ def test_the_smoothed_loss_is_the_weighted_mean_of_those_so_far(tmp_path):
     assert seen[59][2] == pytest.approx((losses @ weights / weights.sum()).item())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["data=ring optimizer=sgd epochs=30", "data=diabetes epochs=10"])
 def test_the_suggested_rate_trains_better_than_much_smaller_and_much_larger_ones(run, tmp_path, words):
     rate = suggestion(found(tmp_path, *words.split()))

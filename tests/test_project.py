@@ -162,6 +162,7 @@ def test_strip_refuses_an_extra_that_something_needs_and_says_what(copy, path, t
 
 
 @needs_strip
+@pytest.mark.slow
 def test_a_stripped_project_trains_without_the_extra(copy):
     (copy / "tests" / "test_confusion.py").write_text("", encoding="utf-8")
     (copy / "conf" / "model" / "matrix.yaml").write_text(

@@ -102,6 +102,7 @@ def test_names_of_classes_are_no_html_and_a_matrix_without_a_picture_is_a_table(
 
 
 @needs_pictures
+@pytest.mark.slow
 def test_the_page_of_a_sweep_has_the_leaderboard_effects_and_the_winner_s_pictures(tmp_path):
     words = ("data=ring", "activation=relu,tanh", "lr=0.01,1e9", "epochs=3", "optimizer=sgd")
     python(tmp_path, str(PROJECT / "train.py"), "-m", *words, "hydra.sweep.dir=sweep", "trainer=cpu")
