@@ -1,5 +1,6 @@
 """Averaged weights against torch's AveragedModel in a plain loop, and resumed."""
 
+import logging
 import signal
 from functools import partial
 
@@ -40,6 +41,22 @@ def test_swa_averages_the_states_at_the_ends_of_the_last_epochs(run, tmp_path):
     for key, tensor in weights_of(tmp_path / "run").items():
         if tensor.is_floating_point():
             torch.testing.assert_close(tensor, (states[2][key] + states[3][key]) / 2, atol=FLOAT, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["epochs=2"], "averaged nothing: it begins with epoch 3 of 2, and training ended after epoch 2"),
+        (["max_steps=25"], "averaged nothing: it begins with epoch 4 of 4, and training ended after epoch 3"),
+        ([], "averaged only the last epoch's weights: it begins with epoch 4 of 4, and training ended after epoch 4"),
+        (["callbacks.average.start=0.5"], None),
+        (["average=ema"], None),
+    ],
+)
+def test_swa_that_averages_nothing_says_so(run, caplog, words, said):
+    caplog.set_level(logging.INFO)
+    run(*WORDS, "average=swa", *words)
+    assert (f"average=swa has {said}" in caplog.text) if said else ("average=swa has" not in caplog.text)
 
 
 def test_the_averages_are_what_is_validated_and_tested(run, tmp_path):

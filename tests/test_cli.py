@@ -146,7 +146,7 @@ def test_hidden_sizes_replaces_depth_and_says_so():
 def test_a_degree_without_polynomial_and_a_rate_of_nothing_are_named():
     assert notes("degree=3") == ["note: degree=3 has no effect, it is of features=polynomial"]
     assert notes("features=polynomial", "degree=3") == []
-    assert notes("lr=0") == ["note: lr=0, so no weight will move"]
+    assert notes("lr=0") == notes("optimizer.lr=0") == ["note: lr=0, so no weight will move"]
 
 
 def test_a_debug_preset_is_no_surprise():

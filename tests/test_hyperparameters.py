@@ -40,12 +40,20 @@ def test_a_default_run_has_the_main_options_alone():
         (["features=polynomial", "degree=3"], {"features": "polynomial", "degree": 3}),
         (["degree=3"], {}),  # which nothing reads without features=polynomial
         (["data.val_share=0.2"], {"data.val_share": 0.2}),
+        (["+optimizer.amsgrad=true"], {"optimizer.amsgrad": True}),
+        (["optimizer.weight_decay=0.5"], {"optimizer.weight_decay": 0.5}),
         (["trust=true", "verbose=true", "test=false"], {}),  # say how a run is run
     ],
 )
 def test_given_options_are_added(overrides, added):
     found = recorded(*overrides)
     assert {name: found[name] for name in found.keys() - USUAL} == added
+
+
+def test_a_rate_is_recorded_where_it_was_given():
+    found = recorded("optimizer.lr=0.5", "lr=0.1")  # which nothing reads then
+    assert found["optimizer.lr"] == 0.5
+    assert found.keys() == USUAL - {"lr"} | {"optimizer.lr"}
 
 
 def test_what_the_model_does_not_read_is_left_out():

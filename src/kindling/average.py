@@ -1,11 +1,16 @@
 """An extra: averaged weights, `average=ema` or `swa`: validated, tested and kept in place of the last step's."""
 
+import logging
+import math
+
 import pytorch_lightning as pl
 import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from kindling import UserError
 from kindling.records import AfterEpoch
+
+log = logging.getLogger("kindling")
 
 
 class Averaged(AfterEpoch):
@@ -48,6 +53,14 @@ class Averaged(AfterEpoch):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._show(trainer)  # without validation rows on_validation_start is never called
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.decay is None and self.count < 2:
+            begin, what = math.ceil(self.first) + 1, "only the last epoch's weights" if self.count else "nothing"
+            log.info(
+                f"average=swa has averaged {what}: it begins with epoch {begin} of {trainer.max_epochs}, and training "
+                f"ended after epoch {trainer.current_epoch}"
+            )
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit" and hasattr(self, "hook"):

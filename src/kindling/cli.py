@@ -83,6 +83,8 @@ def wants_test(cfg: DictConfig) -> bool:
 def command(overrides: list[str]) -> str:
     """What reproduces the run, without how it was resumed; of an experiment that sweeps, the one run."""
     words = [word for word in overrides if not word.startswith(("resume=", "folder=", "test="))]
+    if HydraConfig.initialized() and "hydra.searchpath" not in resume.typed(words):
+        words = [*resume.search_path(HydraConfig.get()), *words]
     file = CONF / "experiment" / f"{resume.typed(words).get('experiment')}.yaml"
     own = yaml.safe_load(file.read_text(encoding="utf-8")) or {} if file.is_file() else {}
     if (own.get("hydra") or {}).get("mode") == "MULTIRUN":

@@ -52,7 +52,7 @@ def hyperparameters(raw: dict, resolved: dict, choices: dict[str, str], given: s
     is_own = not str(model.get("_target_")).startswith(f"{__package__}.")
     own = [name for name, value in model.items() if name[0] != "_" and "${" not in str(value)]
     values |= {name: resolved["model"][name] for name in own if is_own and name not in values}
-    for name in sorted(name for name in given if name.partition(".")[0] in BUILT and "." in name):
+    for name in sorted(name for name in given if "." in name and name.partition(".")[0] in read):
         if not (is_own and name.removeprefix("model.") in values):
             values[name] = _at(resolved, name)
     return values

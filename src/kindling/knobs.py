@@ -141,7 +141,8 @@ def notes(typed: dict[str, str], config: dict, read: set[str], conf: Path, choic
         choices: group -> the choice that was composed.
     """
     raw, model = config, (config.get("model") or {}).get("_target_", "")
-    lines = ["note: lr=0, so no weight will move"] if raw.get("lr") == 0 and "lr" in read else []
+    rates = [raw.get("lr") if "lr" in read else None, (raw.get("optimizer") or {}).get("lr")]
+    lines = ["note: lr=0, so no weight will move"] if 0 in rates and "optimizer" in read else []
     sizes = raw.get("hidden_sizes") if "hidden_sizes" in read else None
     for name in (name for name in typed if name in raw and name not in READ_BY_TRAIN):
         if (isinstance(raw[name], dict) or (conf / name).is_dir()) and name != "optimizer":

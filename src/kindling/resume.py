@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -51,10 +52,11 @@ def resumed(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[str
             )
     hydra = Path(cfg.folder) / ".hydra"
     old, new = OmegaConf.load(hydra / "config.yaml"), OmegaConf.to_container(cfg, resolve=False)
+    path = search_path(OmegaConf.load(hydra / "hydra.yaml").hydra)
     for key in {key.split(".")[0] for key in words}:
         old[key] = new[key]
     kept = [word for word in OmegaConf.load(hydra / "overrides.yaml") if not typed([word]).keys() & words.keys()]
-    return old, [*kept, *(word for word in overrides if not word.startswith("resume="))]
+    return old, [*path, *kept, *(word for word in overrides if not word.startswith("resume="))]
 
 
 def keep(cfg: DictConfig, overrides: list[str]) -> None:
@@ -123,6 +125,18 @@ def _words_of_sweep(folder: Path, now: list[str]) -> list[str]:
     overrides = OmegaConf.load(folder / "multirun.yaml").hydra.overrides
     again = {"hydra.mode", "hydra.sweep.dir", *typed(now)}
     return [*overrides.task, *(word for word in overrides.hydra if not typed([word]).keys() & again), *now]
+
+
+def search_path(hydra: DictConfig) -> list[str]:
+    """Return the override that gives Hydra the further folders of configs that it was given, if there were any.
+
+    Args:
+        hydra: the node of that name in Hydra's own config.
+    """
+    given = [source for source in hydra.runtime.config_sources if "command-line" in source.provider]
+    found = [f"{source.schema}://{source.path}" for source in given]
+    plain = [path if re.fullmatch(r"[\w:/.-]+", path) else f"'{path}'" for path in found]
+    return [f"hydra.searchpath=[{','.join(plain)}]"] if plain else []
 
 
 def typed(overrides: list[str]) -> dict[str, str]:

@@ -30,8 +30,8 @@ class Command:
         cfg, choices: its composed config, and group -> choice; composed here (0.1 s) where there are no choices.
 
     Attributes:
-        options: name -> value, of the options that something in this run reads, as it arrives there; of the groups
-            that matter here the choice.
+        options: name -> value, of the options that something in this run reads, as it arrives there, whether it was
+            given as `lr` or as `optimizer.lr`; of the groups that matter here the choice.
         given: names of the overrides.
     """
 
@@ -52,7 +52,7 @@ class Command:
         options = {k: v for k, v in self.config.items() if k in self.read and not isinstance(v, dict)}
         nodes = [self.config.get(name) for name in NODES] + [self.callbacks.get(name) for name in CALLBACKS]
         for node in filter(None, nodes):
-            options |= {k: v for k, v in node.items() if k in options}
+            options |= {k: v for k, v in node.items() if k in self.config and not isinstance(self.config[k], dict)}
         if "activation" in options:
             options["activation"] = canonical(options["activation"])
         return options | {group: self.choices.get(group) or "none" for group in GROUPS}

@@ -7,6 +7,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobRuntime, JobStatus, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -60,6 +61,7 @@ def run_alone(context: Context, order: Order) -> tuple[str, str, str]:
 def run_in_worker(hydra: HydraContext, task: str, master: DictConfig, order: Order) -> tuple[str, str, str]:
     """`run_alone` in another process, which has to be told what Hydra knows; the program is imported there anew."""
     setup_globals()
+    Plugins.instance()  # registers the kinds of places that hydra.searchpath may name
     JobRuntime.instance().set("name", master.hydra.job.name)
     function = inspect.unwrap(getattr(sys.modules["__main__"], task))  # as it is without @hydra.main
     return run_alone(Context(hydra, function, master), order)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 
 from kindling import entry
@@ -44,6 +45,7 @@ def launch(
         figures: draws pictures of the best of these folders.
     """
     setup_globals()
+    HydraConfig.instance().set_config(context.master)  # as Hydra does for a job of its own
     configure_log(context.master.hydra.hydra_logging, context.master.hydra.verbose)
     jobs = plan(context.hydra.config_loader, context.master, batch)
     unique = list({job.key: job for job in jobs}.values())
