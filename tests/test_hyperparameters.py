@@ -56,6 +56,11 @@ def test_a_rate_is_recorded_where_it_was_given():
     assert found.keys() == USUAL - {"lr"} | {"optimizer.lr"}
 
 
+def test_options_given_to_a_node_decide_what_is_read():
+    assert not {"depth", "width"} & recorded("model.hidden_sizes=[4]").keys()
+    assert recorded("data.features=polynomial", "degree=3")["degree"] == 3
+
+
 def test_what_the_model_does_not_read_is_left_out():
     assert not {"activation", "depth", "width"} & recorded("model=logistic", "depth=8").keys()
     assert recorded("hidden_sizes=[6,4]", "depth=8").keys() == USUAL - {"depth", "width"} | {"hidden_sizes"}

@@ -244,6 +244,13 @@ def test_the_classifiers_baselines_are_scikit_learn_s(job, sweep, words):
     assert f"No variant is better than the baseline logistic regression ({board.baselines[1].mean:.4f})." in board.notes
 
 
+def test_the_baselines_have_the_loss_of_the_jobs_however_it_is_given(job, sweep):
+    for words in (["loss=hinge"], ["model.loss=hinge"], ["lr=1"]):
+        job(*words, score=0.5, config=compose_config("data=diabetes", *words))
+    found = {row.mean for row in make_board(sweep).baselines if row.name == "majority class"}
+    assert len(found) == 2  # hinge twice, and the cross-entropy
+
+
 def test_a_regression_s_baselines_are_the_mean_and_the_least_squares_line_in_the_target_s_unit(job, sweep):
     cfg = compose_config("data=polynomial", "data.noise=1")
     job("lr=1", score=1e-9, config=cfg, monitor="val/mse")

@@ -224,3 +224,10 @@ def test_a_direction_against_the_metric_s_own_is_said(run, caplog):
     caplog.set_level(logging.INFO)
     run("data=blobs", "mode=max", "epochs=1")
     assert "mode=max: the epoch with the highest val/loss is the best" in caplog.text
+
+
+def test_a_callback_s_own_value_needs_its_own_direction(shell):
+    words = ["train.py", "data=blobs", "epochs=1", "pictures=none", "callbacks.checkpoints.monitor=val/accuracy"]
+    refused = shell(*words)
+    assert (refused.returncode, "say monitor=val/accuracy, which all" in refused.stderr) == (2, True), refused.stderr
+    shell(*words, "callbacks.checkpoints.mode=max", check=True)

@@ -150,4 +150,6 @@ class Check(Callback):
             plain = OmegaConf.to_container(job, resolve=True)
             knobs.check({key: value for key, value in plain.items() if not isinstance(value, dict)})
             knobs.check_files(plain)
-            refuse_missing_packages(OmegaConf.to_container(calls, resolve=False))
+            raw = OmegaConf.to_container(calls, resolve=False)
+            monitor.check_callbacks(raw)
+            refuse_missing_packages(raw)

@@ -42,8 +42,9 @@ def hyperparameters(raw: dict, resolved: dict, choices: dict[str, str], given: s
     """
     read, usual = read_options(raw), _usual(conf)
     values = {name: choice for name, choice in choices.items() if _counts(name, choice, read, given)}
-    unread = {"depth", "width"} if resolved.get("hidden_sizes") is not None else {"hidden_sizes"}
-    unread |= {"degree"} if resolved.get("features") != "polynomial" else set()
+    nodes = {name: resolved.get(name) or {} for name in ("data", "model")}  # where an option may be given as well
+    unread = {"depth", "width"} if nodes["model"].get("hidden_sizes") is not None else {"hidden_sizes"}
+    unread |= {"degree"} if nodes["data"].get("features") != "polynomial" else set()
     for name in sorted(name for name in read - unread if not isinstance(resolved.get(name), dict)):
         differs = name in usual and resolved[name] != usual[name] and "${" not in str(usual[name])
         if name not in NOT_ONE and name in resolved and (name in MAIN or name in given or differs):

@@ -140,17 +140,18 @@ def notes(typed: dict[str, str], config: dict, read: set[str], conf: Path, choic
         conf: the folder of the groups.
         choices: group -> the choice that was composed.
     """
-    raw, model = config, (config.get("model") or {}).get("_target_", "")
+    raw, node = config, config.get("model") or {}
+    model = node.get("_target_", "")
     rates = [raw.get("lr") if "lr" in read else None, (raw.get("optimizer") or {}).get("lr")]
     lines = ["note: lr=0, so no weight will move"] if 0 in rates and "optimizer" in read else []
-    sizes = raw.get("hidden_sizes") if "hidden_sizes" in read else None
+    sizes = node.get("hidden_sizes") if model.startswith(f"{__package__}.") else None
     for name in (name for name in typed if name in raw and name not in READ_BY_TRAIN):
         if (isinstance(raw[name], dict) or (conf / name).is_dir()) and name != "optimizer":
             continue
         why = None
         if name not in read:
             why = f" here, nothing in this run reads it ({model})"
-        elif name == "degree" and raw.get("features") != "polynomial":
+        elif name == "degree" and (raw.get("data") or {}).get("features") != "polynomial":
             why = ", it is of features=polynomial"
         elif sizes is not None and name in ("depth", "width"):
             why = ", hidden_sizes replaces depth and width"

@@ -109,3 +109,21 @@ def direction_for(monitor: str, own: dict[str, bool], said: dict[str, set[bool |
         why = "torchmetrics says so" if of_metric else "judging by its name"
         log.info(f"monitor={monitor}: {'higher' if chosen == 'max' else 'lower'} is better, {why}; mode=... to change")
     return chosen
+
+
+def check_callbacks(raw: dict) -> None:
+    """Refuse a callback's own monitored value with the direction of another one.
+
+    Args:
+        raw: the composed config as plain data, interpolations as they are.
+
+    Raises:
+        UserError: with the two ways to say it.
+    """
+    for name, node in (raw.get("callbacks") or {}).items():
+        monitor = (node or {}).get("monitor", "${monitor}")
+        if monitor not in ("${monitor}", raw.get("monitor")) and "${mode}" in str(node):
+            raise UserError(
+                f"callbacks.{name}.monitor={monitor} would be compared with the mode of monitor={raw.get('monitor')}: "
+                f"say monitor={monitor}, which all callbacks read, or add callbacks.{name}.mode=min or max."
+            )

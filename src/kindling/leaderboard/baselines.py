@@ -85,7 +85,9 @@ def _blocks(config: str, metric: str) -> dict[str, str]:
     """Return the top-level keys of a config.yaml that its data needs, with their text."""
     blocks = {m[1]: m[0] for m in re.finditer(r"^(\w+):.*\n(?:[ -].*\n)*", config + "\n", flags=re.MULTILINE)}
     blocks["data"] = re.sub(r"^  (batch_size|seed|chunk): .*\n", "", blocks.get("data", ""), flags=re.MULTILINE)
-    needed, found = ["data", *(["loss"] if metric.endswith("/loss") else [])], {}
+    loss = re.search(r"^  loss: .*\n", blocks.get("model", ""), flags=re.MULTILINE)
+    blocks["data"] += loss[0] if loss and metric.endswith("/loss") else ""
+    needed, found = ["data"], {}
     while needed:
         name = needed.pop(0)
         if name in blocks and name not in found:
@@ -112,7 +114,7 @@ def scored(folder: Path, metric: str) -> dict:
         if not isinstance(data, Data):
             return {"baselines": {}, "note": f"No baselines: {type(data).__name__} is no kindling.data.Data."}
         data.setup()
-        return _baselines(data, metric, cfg.get("loss", "auto"))
+        return _baselines(data, metric, (cfg.get("model") or {}).get("loss", "auto"))
     except Exception as error:  # of the user's data, whatever it is: the ranking does not need it
         return {"baselines": {}, "note": f"No baselines: {reason(error)}"}
 
