@@ -3,9 +3,11 @@
 import csv
 import os
 
+import pytest
 from conftest import PROJECT
 
 
+@pytest.mark.slow
 def test_a_sweep_of_a_users_module_is_ranked_by_what_it_logs(shell, tmp_path):
     folder = tmp_path / "conf" / "model"
     folder.mkdir(parents=True)

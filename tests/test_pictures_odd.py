@@ -38,6 +38,7 @@ TABLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", TABLES.values(), ids=TABLES)
 def test_every_picture_of_an_odd_table_is_drawn(run, tmp_path, caplog, rows):
     (tmp_path / "t.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")

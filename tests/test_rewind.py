@@ -103,7 +103,8 @@ def test_tensorboard_has_every_epoch_once_at_the_steps_of_an_undisturbed_run(run
     assert all(expected[name, first + step * epoch] == 1 for name in names for epoch in range(EPOCHS))
 
 
-@pytest.mark.parametrize("how", [pytest.param("stopped", marks=pytest.mark.slow), "killed"])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["stopped", "killed"])
 @pytest.mark.parametrize("kind", ["ours", "stock"])
 def test_the_csv_logger_keeps_the_epochs_before(run, words, stopped, tmp_path, kind, how):
     folder, own = stopped(kind, how, "logger=csv")

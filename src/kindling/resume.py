@@ -133,7 +133,8 @@ def search_path(hydra: DictConfig) -> list[str]:
     Args:
         hydra: the node of that name in Hydra's own config.
     """
-    given = [source for source in hydra.runtime.config_sources if "command-line" in source.provider]
+    sources = hydra.runtime.get("config_sources") or ()
+    given = [source for source in sources if "command-line" in source.provider]
     found = [f"{source.schema}://{source.path}" for source in given]
     plain = [path if re.fullmatch(r"[\w:/.-]+", path) else f"'{path}'" for path in found]
     return [f"hydra.searchpath=[{','.join(plain)}]"] if plain else []
