@@ -3,7 +3,6 @@
 import logging
 import math
 import os
-import re
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -11,7 +10,7 @@ import torch
 
 from kindling import UserError
 from kindling.monitor import TRAIN_LOSS, VAL_LOSS, logged_as, split
-from kindling.saved import load
+from kindling.saved import NotPlain, load
 from kindling.saving import SavesInTime
 from kindling.scores import monitored_name
 
@@ -146,21 +145,23 @@ class BestAndLast(SavesInTime):
 
     def _refuse_more_than_plain_data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Refuse a model whose checkpoints could not be opened without running code, before it is trained for long."""
-        part, refusal = self.dirpath / "start.ckpt.part", ""
+        part, held = self.dirpath / "start.ckpt.part", ""
         trainer.save_checkpoint(part)
         self.written = {}
         if trainer.is_global_zero:
             try:
                 load(part)
-            except UserError as error:
-                refusal = str(error)
-            part.unlink()
-        if refusal := trainer.strategy.broadcast(refusal):
-            found = re.search(r"\((.*?)\)", refusal)
+            except NotPlain as error:
+                held = error.held
+            except UserError as error:  # said by all processes: the others wait for the broadcast
+                held = str(error)
+            finally:
+                part.unlink()
+        if held := trainer.strategy.broadcast(held):
             raise UserError(
-                f"Checkpoints of {type(pl_module).__name__} would hold more than plain data "
-                f"({found[1] if found else refusal}), which no command opens unless it is told to trust them: keep it "
-                "out (save_hyperparameters(ignore=[...]), or the state of a callback), or add trust=true."
+                f"Checkpoints of {type(pl_module).__name__} would hold more than plain data ({held}), which no command "
+                "opens unless it is told to trust them: keep it out (save_hyperparameters(ignore=[...]), or the state "
+                "of a callback), or add trust=true."
             )
 
 

@@ -9,6 +9,21 @@ from omegaconf import DictConfig, OmegaConf
 from kindling import UserError, cli
 
 
+class NotPlain(UserError):
+    """A checkpoint holds more than plain data.
+
+    Attributes:
+        held: the name of what is no plain data, or what torch says of it.
+    """
+
+    def __init__(self, checkpoint: Path, held: str):
+        super().__init__(
+            f"{checkpoint} holds more than plain data ({held}), so opening it could run any program. If you know where "
+            "it comes from, add trust=true."
+        )
+        self.held = held
+
+
 def config_of(folder: Path) -> DictConfig:
     """What the run was made from.
 
@@ -48,20 +63,17 @@ def load(checkpoint: Path, trust: bool = False) -> dict:
     """Open a checkpoint without executing anything that it holds, unless it is trusted.
 
     Raises:
-        UserError: it holds more than plain data, or it cannot be read.
+        NotPlain: it holds more than plain data.
+        UserError: it cannot be read.
     """
     import torch
 
     try:
         return torch.load(checkpoint, map_location="cpu", weights_only=not trust)
     except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL (\S+)", str(error))
-        if not found:
-            raise UserError(f"{checkpoint} cannot be read: {str(error).splitlines()[0]}") from error
-        raise UserError(
-            f"{checkpoint} holds more than plain data ({found[1]}), so opening it could run any program. If you know "
-            "where it comes from, add trust=true."
-        ) from error
+        if found := re.search(r"GLOBAL (\S+)", str(error)):
+            raise NotPlain(checkpoint, found[1]) from error
+        raise UserError(f"{checkpoint} cannot be read: {str(error).splitlines()[0]}") from error
     except (RuntimeError, EOFError, OSError) as error:
         raise UserError(
             f"{checkpoint} cannot be read: {str(error).splitlines()[0] if str(error) else error!r}"
