@@ -67,12 +67,12 @@ upgrade:  ## write the newest versions that pyproject.toml allows to constraints
 
 rename: env  ## give the project your name: make rename NAME=myproject
 	@test -n "$(NAME)" || { echo "Say the new name: make rename NAME=myproject" >&2; exit 2; }
-	$(RUN) -m kindling.rename $(NAME)
+	$(RUN) -m kindling rename $(NAME)
 	$(RUN) -m ruff check -q --fix --exit-zero
 	$(RUN) -m ruff format -q
 
 strip: env  ## delete an extra: make strip EXTRA=confusion, or all (without EXTRA: list them)
-	$(RUN) -m kindling.strip $(EXTRA)
+	$(RUN) -m kindling strip $(EXTRA)
 
 bench: env  ## training time beside a raw PyTorch loop
 	$(RUN) tests/benchmarks/overhead.py

@@ -3,13 +3,15 @@
 import sys
 
 try:
-    from kindling import entry
+    from kindling.cli import entry
 
     if __name__ == "__main__":
         entry.begin()
     import hydra
 
-    from kindling import arguments, cli, resume
+    from kindling.cli import program, resume
+    from kindling.cli.build import build
+    from kindling.cli.overrides import command, hyperparameters_of, say_notes, wants_test
 except ModuleNotFoundError as error:
     print(
         f"{error.name} is not installed for {sys.executable}.\n"
@@ -25,29 +27,29 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
     """Compose, fit, test: the whole path of a run. Returns the best value of the monitored metric."""
     import pytorch_lightning as pl
 
-    from kindling.run import Run
-    from kindling.scores import mode_of
+    from kindling.training.run import Run
+    from kindling.training.scores import mode_of
 
     entry.hand_over()
     if cfg.resume:
         cfg, overrides = resume.resumed(cfg, overrides)
-    with Run(cfg.folder, cli.command(overrides), bool(cfg.resume), cfg.verbose, cfg.trust) as run:
-        cli.say_notes(cfg, overrides)
+    with Run(cfg.folder, command(overrides), bool(cfg.resume), cfg.verbose, cfg.trust) as run:
+        say_notes(cfg, overrides)
         pl.seed_everything(cfg.seed, verbose=False)
-        data = cli.build(cfg.data)
-        model = cli.build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
+        data = build(cfg.data)
+        model = build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
         given = None if cfg.mode == "auto" or OmegaConf.is_interpolation(cfg, "mode") else cfg.mode
         cfg.mode = mode_of(cfg.monitor, given, model)
-        callbacks = [callback for node in cfg.callbacks.values() if node and (callback := cli.build(node))]
+        callbacks = [callback for node in cfg.callbacks.values() if node and (callback := build(node))]
         nodes = (cfg.get("logger") or {}).values()
-        loggers = [cli.build(node, mark=run.mark(node._target_)) for node in nodes]
-        trainer = cli.build(cfg.trainer, model=model, data=data, callbacks=callbacks, logger=loggers)
-        run.begin(trainer, model, data, cli.hyperparameters_of(cfg, overrides), cfg)
+        loggers = [build(node, mark=run.mark(node._target_)) for node in nodes]
+        trainer = build(cfg.trainer, model=model, data=data, callbacks=callbacks, logger=loggers)
+        run.begin(trainer, model, data, hyperparameters_of(cfg, overrides), cfg)
         if cfg.resume:
             resume.keep(cfg, overrides)
         plain = not cfg.trust  # whether checkpoints may hold plain data alone
         trainer.fit(model, datamodule=data, ckpt_path=run.checkpoint, weights_only=plain)
-        if cli.wants_test(cfg) and run.can_test():
+        if wants_test(cfg) and run.can_test():
             trainer.test(model, datamodule=data, ckpt_path=run.best_checkpoint, weights_only=plain, verbose=False)
     return run.score
 
@@ -58,9 +60,4 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    if {"--help", "-h"} & set(sys.argv):
-        sys.exit(print(cli.help_text()))
-    with cli.plain_errors():
-        arguments.check(sys.argv[1:])
-        sys.argv[1:] = resume.expand(sys.argv[1:])
-        main()
+    program.start(main)

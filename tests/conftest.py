@@ -15,28 +15,23 @@ from forked import Forked
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from kindling import cli
-from kindling.checkpoints import BestAndLast
-from kindling.data import Blobs
-from kindling.models import Deep
+from kindling.cli.build import build
+from kindling.data.synthetic import Blobs
+from kindling.files import PACKAGE
+from kindling.models.mlp import Deep
+from kindling.training.checkpoint import BestAndLast
 
 torch.set_num_threads(1)  # small nets; two threads on busy cores wait for each other (kindling/device.py)
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT))
 # Words of every run in this process: pictures have tests of their own, and may be gone.
-PLAIN = ["pictures=none"] if (PROJECT / "src" / cli.__name__.partition(".")[0] / "pictures").exists() else []
+PLAIN = ["pictures=none"] if (PROJECT / "src" / PACKAGE.name / "plots").exists() else []
 FLOAT = 1e-6  # how far float32 weights may lie apart after a few epochs
 
 
 def compose_config(*overrides: str) -> DictConfig:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         return compose("config", overrides=list(overrides))
-
-
-def choices(group):
-    folder = PROJECT / "conf" / group
-    files = sorted(file for file in folder.rglob("*.yaml") if not file.name.startswith("_"))
-    return [file.relative_to(folder).with_suffix("").as_posix() for file in files]
 
 
 def rows_of(folder):
@@ -50,9 +45,16 @@ def weights_of(folder, name="last"):
 
 def built(*overrides):
     cfg = compose_config(*overrides)
-    data = cli.build(cfg.data)
+    data = build(cfg.data)
     torch.manual_seed(cfg.seed)
-    return data, cli.build(cfg.model, **data.facts())
+    return data, build(cfg.model, **data.facts())
+
+
+def made(*overrides):
+    """The data of these words, set up."""
+    data = build(compose_config(*overrides).data)
+    data.setup()
+    return data
 
 
 def plain_loop(*overrides, optimizer, loss=None, before_step=None, after_step=None, after_epoch=None):

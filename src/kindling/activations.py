@@ -4,7 +4,7 @@ from difflib import get_close_matches
 
 from kindling import UserError
 
-# name -> class in torch.nn (or in kindling.models.activation) and its arguments
+# name -> class in torch.nn (or in kindling.models.activation_modules) and its arguments
 ACTIVATIONS: dict[str, tuple] = {
     "celu": ("CELU",),
     "elu": ("ELU",),

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from kindling import UserError
 
-PROJECT = Path(__file__).parents[2]
+PACKAGE = Path(__file__).parent
+PROJECT = PACKAGE.parents[1]
 START = Path.cwd()  # hydra.job.chdir=true leaves this folder, and relative paths still count from it
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 
-from kindling import cli
+from kindling.cli.build import build
 
 PROJECT = Path(__file__).parents[2]
 TABLES = ["diabetes", "blobs", "ring", "xor", "spiral", "line", "polynomial", "dates", "linear9", "credit"]
@@ -45,8 +45,8 @@ def cell(data: str, model: str) -> str:
 def _built(words: list[str]):
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         cfg = compose("config", overrides=words)
-    data = cli.build(cfg.data)
-    return data, cli.build(cfg.model, **data.facts())
+    data = build(cfg.data)
+    return data, build(cfg.model, **data.facts())
 
 
 def _rows(words: list[str]) -> int:

@@ -27,7 +27,12 @@ from threading import Lock
 from lectures_page import CSV, PROJECT, by_run, read, rows, shown, unmet, write
 
 FORKS = "forkserver" in multiprocessing.get_all_start_methods()  # not on Windows
-PRELOAD = ["pytorch_lightning", "kindling.sweep.form", "kindling.evaluate", "matplotlib.figure"]  # 6 s of imports
+PRELOAD = [
+    "pytorch_lightning",
+    "kindling.sweeps.grouped.grouping",
+    "kindling.training.evaluate",
+    "matplotlib.figure",
+]  # 6 s of imports
 
 
 def measure(run: str, row: dict, folder: Path) -> list[dict]:

@@ -9,7 +9,8 @@ from statistics import fmean, median
 
 import yaml
 
-from kindling.result import write_whole
+from kindling.cli.names import choice_file
+from kindling.training.result import write_whole
 
 PROJECT = Path(__file__).parents[2]
 CSV = PROJECT / "notebooks" / "lectures.csv"
@@ -137,8 +138,7 @@ def write(records: dict[str, list[dict]]) -> list[str]:
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(FIRST)
     write_whole(PAGE, f"{before}{FIRST}\n{table(records)}\n{LAST}{rest.partition(LAST)[2]}")
     for run, row in rows().items():
-        file = PROJECT / "conf" / "experiment" / "lectures" / f"{run}.yaml"
-        if file.exists():
+        if file := choice_file("experiment", f"lectures/{run}"):
             text = file.read_text(encoding="utf-8")
             write_whole(file, _commented(text, comment(run, row, records[run])))
     return []

@@ -27,12 +27,12 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchmetrics.classification import MulticlassAccuracy
 
-from kindling import cli
+from kindling.cli.build import build
 from kindling.data.loader import Pixels
-from kindling.device import _has_bfloat16, auto
-from kindling.loggers import TensorBoard
-from kindling.models import CNN
-from kindling.run import Run
+from kindling.models.cnn import CNN
+from kindling.training.loggers import TensorBoard
+from kindling.training.run import Run
+from kindling.training.trainer import _has_bfloat16, auto
 
 PROJECT = Path(__file__).parents[2]
 BATCH, LR, EPOCHS = 96, 0.003, 3
@@ -44,7 +44,7 @@ def made():
             "config", overrides=["data=mnist", "model=cnn", f"batch_size={BATCH}", "average=none", "folder=?"]
         )
     torch.manual_seed(0)
-    data = cli.build(cfg.data)
+    data = build(cfg.data)
     model = CNN(**data.facts(), optimizer=partial(torch.optim.Adam, lr=LR, fused=True))
     return cfg, data, model
 
@@ -72,7 +72,7 @@ def kindling() -> float:
     cfg, data, model = made()
     folder = tempfile.mkdtemp()
     cfg.folder = folder
-    callbacks = [callback for node in cfg.callbacks.values() if node and (callback := cli.build(node))]
+    callbacks = [callback for node in cfg.callbacks.values() if node and (callback := build(node))]
     quiet = {"num_sanity_val_steps": 0, "enable_progress_bar": False, "enable_model_summary": False}
     start = time.perf_counter()
     with Run(folder, "benchmark") as run:

@@ -35,11 +35,12 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryAccuracy, BinaryAUROC, BinaryF1Score, BinaryPrecision, BinaryRecall
 
-from kindling import cli
-from kindling.data import Data, Examples
-from kindling.loggers import TensorBoard
-from kindling.models import Deep
-from kindling.run import Run
+from kindling.cli.build import build
+from kindling.data.base import Data
+from kindling.data.examples import Examples
+from kindling.models.mlp import Deep
+from kindling.training.loggers import TensorBoard
+from kindling.training.run import Run
 
 PROJECT = Path(__file__).parents[2]
 TRAIN, VAL, BATCH, EPOCHS = 607, 161, 32, 100
@@ -87,7 +88,7 @@ def kindling(sizes: list[int], optimizer, chunk: str = "auto") -> float:
         cfg = compose("config", overrides=[f"folder={folder}", "pictures=none"], return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)  # as under `python train.py`
     cfg = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
-    callbacks = [callback for node in cfg.callbacks.values() if node and (callback := cli.build(node))]
+    callbacks = [callback for node in cfg.callbacks.values() if node and (callback := build(node))]
     start = time.perf_counter()
     with Run(folder, "benchmark") as run:
         trainer = pl.Trainer(

@@ -18,9 +18,9 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 TIMED = {
-    "pictures": ("kindling.pictures.callback.Pictures", "curves_test.png"),
-    "doctor": ("kindling.doctor.callback.Doctor", "result.json"),
-    "confusion matrices": ("kindling.confusion.ConfusionMatrix", "confusion_matrix.png"),
+    "pictures": ("kindling.callbacks.pictures.Pictures", "curves_test.png"),
+    "doctor": ("kindling.callbacks.doctor.Doctor", "result.json"),
+    "confusion matrices": ("kindling.callbacks.confusion_matrix.ConfusionMatrix", "confusion_matrix.png"),
 }
 
 

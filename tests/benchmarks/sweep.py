@@ -37,7 +37,7 @@ from hydra.core.config_store import ConfigStore
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import kindling
-from kindling import cli
+from kindling.cli.build import build
 
 NETS = [8, 6, 4, 1], [2, 25, 25, 1]
 RATES = {"adam": "lr=0.001,0.003,0.01,0.03,0.1", "sgd": "lr=0.01,0.03,0.1,0.2,0.3"}
@@ -99,12 +99,12 @@ def raw(fixed: list[str], axes: list[str], seeds: int) -> float:
     for words in product(axes):
         with hydra.initialize_config_dir(str(overhead.PROJECT / "conf"), version_base="1.3"):
             cfg = hydra.compose("config", [*fixed, *words, "optimizer.fused=false"])
-        data = cli.build(cfg.data)
+        data = build(cfg.data)
         facts, (x, y) = data.facts(), data.rows["train"]
         for seed in range(seeds):
             torch.manual_seed(seed)
-            layers = cli.build(cfg.model, **facts).net
-            opt = cli.build(cfg.optimizer)(layers.parameters())
+            layers = build(cfg.model, **facts).net
+            opt = build(cfg.optimizer)(layers.parameters())
             start = time.perf_counter()
             for _ in range(overhead.EPOCHS):
                 for rows in torch.randperm(len(x)).split(overhead.BATCH):
@@ -171,7 +171,7 @@ ConfigStore.instance().store("stock", {"sizes": NETS[0], "lr": 0.003, "epochs": 
 def stock_job(cfg) -> None:
     torch.set_num_threads(1)
     start = time.perf_counter()
-    seconds = overhead.stock(list(cfg.sizes), cli.build(cfg.optimizer))
+    seconds = overhead.stock(list(cfg.sizes), build(cfg.optimizer))
     outside.append(time.perf_counter() - start - seconds)
 
 

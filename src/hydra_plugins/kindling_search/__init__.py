@@ -1,4 +1,4 @@
-"""Hydra's door to kindling.search: a sweeper that asks Optuna for the jobs.
+"""Hydra's door to kindling.sweeps.search: a sweeper that asks Optuna for the jobs.
 
 Hydra imports this at every start, so nothing here may import torch or optuna.
 """
@@ -11,7 +11,7 @@ from kindling import UserError
 
 
 class OptunaSweeper(Sweeper):
-    """Searches the best values of the swept knobs; see kindling.search.
+    """Searches the best values of the swept knobs; see kindling.sweeps.search.
 
     Args:
         n_trials: trials of the search in all, those of an earlier start included.
@@ -38,7 +38,7 @@ class OptunaSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra.core.plugins import Plugins  # itself imports all plugins
 
-        from kindling.search.jobs import Jobs
+        from kindling.sweeps.search.jobs import Jobs
 
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
@@ -47,9 +47,9 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         try:
-            from kindling.search.space import Typed
-            from kindling.search.study import search
-            from kindling.sweep.grid import with_params
+            from kindling.sweeps.grid import with_params
+            from kindling.sweeps.search.space import Typed
+            from kindling.sweeps.search.study import search
         except ModuleNotFoundError as error:
             if error.name != "optuna":
                 raise

@@ -10,14 +10,14 @@ from torch import Tensor
 from kindling import UserError
 from kindling.data.examples import Examples, check_examples
 from kindling.data.loader import Pixels, TensorLoader
-from kindling.data.scaling import (
+from kindling.data.split import check_shares, split_by_fold, split_by_shares
+from kindling.data.transforms import (
     apply_transform,
     column_transform,
     is_constant,
     rounded_target,
     target_statistics,
 )
-from kindling.data.split import check_shares, split_by_fold, split_by_shares
 
 log = logging.getLogger("kindling")
 

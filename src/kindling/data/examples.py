@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kindling import UserError
-from kindling.tasks import TASKS
+from kindling.tasks.tasks import TASKS
 
 LARGEST = 1e150  # whose square is a finite float64
 INTEGERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -50,7 +50,7 @@ def check_examples(examples: Examples, name: str) -> None:
         )
 
     if not isinstance(examples, Examples):
-        refuse(_described(examples), "kindling.data.Examples(x, y, task, ...)")
+        refuse(_described(examples), "kindling.data.examples.Examples(x, y, task, ...)")
     if not isinstance(examples.task, str) or examples.task not in TASKS:
         refuse(f"as task {_described(examples.task)}", f"one of {', '.join(TASKS)}")
     pairs = {"": (examples.x, examples.y)}

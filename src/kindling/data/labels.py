@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from kindling import UserError
-from kindling.data.cells import BOOLEANS, MARKERS, cut, to_number
-from kindling.data.names import as_option, shown
-from kindling.data.read import CsvFile
+from kindling.data.columns import as_option, shown
+from kindling.data.csv_cells import BOOLEANS, MARKERS, cut, to_number
+from kindling.data.csv_file import CsvFile
 
 log = logging.getLogger("kindling")
 

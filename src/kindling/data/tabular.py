@@ -8,11 +8,11 @@ import torch
 
 from kindling import UserError
 from kindling.data.base import Data
+from kindling.data.columns import reads_as, resolve, shown, words_for
+from kindling.data.csv_file import CsvFile, open_csv
 from kindling.data.examples import Examples
 from kindling.data.labels import Labels, guess, may_be_classes, refuse_gap
-from kindling.data.names import reads_as, resolve, shown, words_for
-from kindling.data.read import CsvFile, open_csv
-from kindling.tasks import TASKS
+from kindling.tasks.tasks import TASKS
 
 log = logging.getLogger("kindling")
 

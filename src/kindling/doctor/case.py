@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from kindling.doctor.command import Command
-from kindling.doctor.facts import History, Look
+from kindling.doctor.measurements import History, Look
 
 # Bounds. Without a source named it is a choice, between the runs of tests/test_doctor.py that are well and ill.
 VANISHING = 1e-3  # first layer's gradient over the last's; Glorot and Bengio 2010, figure 7, where it falls 10-fold

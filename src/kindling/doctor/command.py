@@ -12,10 +12,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from kindling import UserError, knobs
+from kindling import UserError
 from kindling.activations import canonical
-from kindling.hyperparameters import BUILT, read_options
-from kindling.names import CONF
+from kindling.cli import validation as knobs
+from kindling.cli.hyperparameters import BUILT, read_options
+from kindling.cli.names import CONF, choice_file
 
 NODES = ("data", "model", "optimizer")  # where an option arrives
 CALLBACKS = ("gradients", "init", "last_step")
@@ -59,8 +60,8 @@ class Command:
 
     def own_lr(self) -> float | None:
         """Return the learning rate that the optimizer's YAML brings."""
-        file = CONF / "optimizer" / f"{self.choices.get('optimizer')}.yaml"
-        return yaml.safe_load(file.read_text(encoding="utf-8")).get("lr") if file.is_file() else None
+        file = choice_file("optimizer", self.choices.get("optimizer"))
+        return yaml.safe_load(file.read_text(encoding="utf-8")).get("lr") if file else None
 
     def with_options(self, *words: str) -> "Command | None":
         """Return the command with these overrides, or None where that trains the same or cannot be.
@@ -94,7 +95,7 @@ class Command:
 
     def _is_idle(self, word: str) -> bool:
         key, _, value = word.partition("=")
-        lines = knobs.notes({key: value}, self.config, self.read, CONF, self.choices)
+        lines = knobs.notes({key: value}, self.config, self.read, self.choices)
         return any(line.startswith(f"note: {key}=") and "no effect" in line for line in lines)
 
     def _built(self) -> dict:

@@ -47,7 +47,9 @@ def _said(rules: list[Callable] | tuple[Callable, ...], case: Case) -> list[str]
 def _of_no_steps(case: Case) -> list[str]:
     """Return a sentence where lr=0 was given, and not to see what given or computed weights do."""
     given, options = {name.rpartition(".")[2] for name in case.command.given}, case.options
-    computed = any(node["_target_"].startswith("kindling.closed_form.") for node in case.command.callbacks.values())
+    computed = any(
+        node["_target_"].startswith("kindling.lectures.closed_form.") for node in case.command.callbacks.values()
+    )
     own_weights = "init" in given and str(options.get("init")).endswith(".json")
     if "lr" not in given or computed or own_weights:
         return []

@@ -15,9 +15,9 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from kindling import UserError
 from kindling.data.loader import TensorLoader
-from kindling.metrics import in_unit
-from kindling.models.chunks import backward_of, why_single_batches, zero_grad_of
-from kindling.tasks import TASKS
+from kindling.models.multi_step import backward_of, why_single_batches, zero_grad_of
+from kindling.tasks.metrics import in_unit
+from kindling.tasks.tasks import TASKS
 
 log = logging.getLogger("kindling")
 

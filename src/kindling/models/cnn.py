@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kindling import UserError
-from kindling.models.activation import activation_module
+from kindling.models.activation_modules import activation_module
 from kindling.models.base import Model
 from kindling.models.mlp import dense_layers
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from kindling.models.activation import activation_module
+from kindling.models.activation_modules import activation_module
 from kindling.models.base import Model
 
 

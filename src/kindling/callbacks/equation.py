@@ -1,0 +1,68 @@
+"""An extra: says what a linear model has learned as an equation in the units of the data."""
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from kindling.data.base import Data
+from kindling.data.features import feature_names
+from kindling.models.linear import Linear
+from kindling.training.checkpoint import best_of
+from kindling.training.optional import optional
+
+MOST = 20  # terms of an equation, and equations
+
+
+class Equation(pl.Callback):
+    """For `Linear` on a table without hidden columns: a line for every output, of the best weights."""
+
+    takes_chunks = True
+
+    def __init__(self):
+        self.lines: list[str] = []
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        with optional("equation of the model"):
+            self._write(pl_module, best_of(trainer), trainer.datamodule)
+
+    def _write(self, pl_module: pl.LightningModule, best: dict, data) -> None:
+        if best and type(pl_module) is Linear and isinstance(data, Data) and len(data.rows["train"][0].shape) == 2:
+            weight, bias = in_units_of_the_data(best["weights"], data.transform)
+            if max(weight.shape) <= MOST:
+                self.lines = equations(weight, bias, data)
+
+    def said(self, run: object) -> dict[str, list[str]]:
+        """For the result of the run."""
+        return {"equation": self.lines} if self.lines else {}
+
+
+def in_units_of_the_data(weights: dict[str, Tensor], transform: dict) -> tuple[Tensor, Tensor]:
+    """Weights (outputs, features) and biases (outputs,) without the scaling of inputs and of a regression's targets."""
+    weight, bias = (weights[f"net.0.{name}"].double().cpu() for name in ("weight", "bias"))
+    factor, shift = (torch.tensor(transform[name], dtype=torch.float64) for name in ("factor", "shift"))
+    weight = weight * factor
+    bias = bias - weight @ shift
+    if "target_std" in transform:
+        std, mean = (torch.tensor(transform[name], dtype=torch.float64) for name in ("target_std", "target_shift"))
+        weight, bias = weight * std[:, None], bias * std + mean
+    return weight, bias
+
+
+def equations(weight: Tensor, bias: Tensor, data: Data) -> list[str]:
+    """A line for every output: "y = 0.9 x + 0.2", of a classification "logit of yes = ..."."""
+    columns, names = list(data.examples.columns), list(data.examples.class_names)
+    columns = columns or [f"x{i}" for i in range(data.examples.x.shape[1])]
+    terms = feature_names(columns, data.features, data.degree)
+    if data.examples.task == "regression":
+        left = names or ["y"] if len(bias) == 1 else names or [f"y{i}" for i in range(len(bias))]
+    else:
+        left = [f"logit of {name}" for name in (names[-1:] if data.examples.task == "binary" else names)]
+    rows = zip(left, weight.tolist(), bias.tolist(), strict=True)
+    return [f"{name} = {_sum(numbers, terms, constant)}" for name, numbers, constant in rows]
+
+
+def _sum(weights: list[float], terms: list[str], bias: float) -> str:
+    parts = [(w, f"{abs(w):.4g} {term}") for w, term in zip(weights, terms, strict=True)] + [(bias, f"{abs(bias):.4g}")]
+    first, *rest = parts
+    text = ("-" if first[0] < 0 else "") + first[1]
+    return text + "".join(f" {'-' if number < 0 else '+'} {part}" for number, part in rest)

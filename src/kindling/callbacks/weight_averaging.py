@@ -1,0 +1,100 @@
+"""An extra: averaged weights, `average=ema` or `swa`: validated, tested and kept in place of the last step's."""
+
+import logging
+import math
+
+import pytorch_lightning as pl
+import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
+
+from kindling import UserError
+from kindling.training.metrics_csv import AfterEpoch
+
+log = logging.getLogger("kindling")
+
+
+class Averaged(AfterEpoch):
+    """Averages weights, and batch norm's statistics with them, while the optimizer goes on with its own.
+
+    Before validation the averages are exchanged with the weights, before the next training step back again; so what
+    checkpoints call `state_dict` at an epoch's end are the averages.
+
+    Args:
+        decay: of an exponential average over optimizer steps (Polyak and Juditsky 1992); None for an equal average
+            over the states at epochs' ends (stochastic weight averaging, Izmailov et al. 2018).
+        start: share of the epochs after which averaging begins.
+    """
+
+    takes_chunks = True
+
+    def __init__(self, decay: float | None = None, start: float = 0.0):
+        self.decay, self.start = decay, start
+        self.average = get_swa_multi_avg_fn() if decay is None else get_ema_multi_avg_fn(decay)
+        self.others: list[torch.Tensor] = []  # the averages, or, while those are shown, the optimizer's weights
+        self.count, self.shown = 0, False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if len(trainer.optimizers) != 1:
+            raise UserError("average=... wants a model with one optimizer: leave it out.")
+        tensors = [*pl_module.parameters(), *pl_module.buffers()]
+        self.current = [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
+        self.others = [tensor.to(pl_module.device) for tensor in self.others] or [t.clone() for t in self.current]
+        self.first = self.start * (trainer.max_epochs or 0)
+        if self.decay is not None:
+            self.hook = trainer.optimizers[0].register_step_post_hook(lambda *_: self._update(trainer))
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx: int) -> None:
+        if self.shown:
+            self._exchange()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            self._show(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._show(trainer)  # without validation rows on_validation_start is never called
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.decay is None and self.count < 2:
+            begin, what = math.ceil(self.first) + 1, "only the last epoch's weights" if self.count else "nothing"
+            log.info(
+                f"average=swa has averaged {what}: it begins with epoch {begin} of {trainer.max_epochs}, and training "
+                f"ended after epoch {trainer.current_epoch}"
+            )
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage == "fit" and hasattr(self, "hook"):
+            self.hook.remove()
+
+    def state_dict(self) -> dict:
+        return {"others": self.others, "count": self.count, "shown": self.shown}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self.others, self.count, self.shown = state_dict["others"], state_dict["count"], state_dict["shown"]
+
+    def _show(self, trainer: pl.Trainer) -> None:
+        if self.shown or not self.others:
+            return
+        if self.decay is None and trainer.is_last_batch:
+            self._update(trainer)
+        if self.count:
+            self._exchange()
+
+    def _update(self, trainer: pl.Trainer) -> None:
+        if trainer.current_epoch < self.first:
+            return
+        with torch.no_grad():
+            if self.count == 0:
+                for average, tensor in zip(self.others, self.current, strict=True):
+                    average.copy_(tensor)
+            else:
+                self.average(self.others, self.current, self.count)
+        self.count += 1
+
+    def _exchange(self) -> None:
+        with torch.no_grad():
+            for tensor, other in zip(self.current, self.others, strict=True):
+                kept = tensor.clone()
+                tensor.copy_(other)
+                other.copy_(kept)
+        self.shown = not self.shown

@@ -1,0 +1,65 @@
+"""What was given on the command line: notes, hyperparameters, a folder's name, the command that repeats the run."""
+
+import logging
+import re
+import shlex
+from pathlib import Path
+
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from kindling.cli import resume
+from kindling.cli import validation as knobs
+from kindling.cli.hyperparameters import hyperparameters, read_options
+from kindling.cli.names import choice_file
+
+log = logging.getLogger("kindling")
+
+
+def hyperparameters_of(cfg: DictConfig, overrides: list[str]) -> dict:
+    """Return what TensorBoard's HPARAMS tab shows of a run, as plain data."""
+    raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
+    return hyperparameters(raw, resolved, choices_of(cfg), set(resume.typed(overrides)))
+
+
+def choices_of(cfg: DictConfig) -> dict[str, str]:
+    """Return group -> choice, of a resumed run those of its start; empty where Hydra has not started the program."""
+    chosen = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    if cfg.resume:
+        chosen = OmegaConf.load(Path(cfg.folder) / ".hydra" / "hydra.yaml").hydra.runtime.choices
+    return {group: choice for group, choice in chosen.items() if "/" not in group and choice}
+
+
+def wants_test(cfg: DictConfig) -> bool:
+    """Whether to score the test rows: of a sweep's jobs only where it was asked for."""
+    in_sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    return cfg.test is True or (cfg.test == "auto" and not in_sweep)
+
+
+def command(overrides: list[str]) -> str:
+    """What reproduces the run, without how it was resumed; of an experiment that sweeps, the one run."""
+    words = [word for word in overrides if not word.startswith(("resume=", "folder=", "test="))]
+    if HydraConfig.initialized() and "hydra.searchpath" not in resume.typed(words):
+        words = [*resume.search_path(HydraConfig.get()), *words]
+    file = choice_file("experiment", resume.typed(words).get("experiment"))
+    own = (yaml.safe_load(file.read_text(encoding="utf-8")) if file else None) or {}
+    if (own.get("hydra") or {}).get("mode") == "MULTIRUN":
+        words.append("hydra.mode=RUN")
+    return shlex.join(["python", "train.py", *words])
+
+
+def say_notes(cfg: DictConfig, overrides: list[str]) -> None:
+    """Log a line for every option that was given and does nothing."""
+    raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
+    for line in knobs.notes(resume.typed(overrides), resolved, read_options(raw), choices_of(cfg)):
+        log.info(line)
+
+
+def changed(overrides, above: str = "data model") -> str:
+    """The typed knobs as part of a folder's name, without those that stand in the folder above it."""
+    left_out = (*above.split(), "verbose", "logger", "resume")
+    shown = [word.lstrip("+~") for word in overrides if word.split("=")[0] not in left_out]
+    name = re.sub(r"[^A-Za-z0-9_=.,+-]+", "-", "_".join(shown)).strip("-")
+    return f"_{name[:100]}" if name else ""

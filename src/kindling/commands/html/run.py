@@ -1,0 +1,127 @@
+"""The page of a run."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from kindling.cli.monitor import split
+from kindling.commands.html.page import code, folded, image, lines, page, paragraph, section, table
+from kindling.sweeps.leaderboard.baselines import scored
+from kindling.sweeps.leaderboard.write import value_of
+from kindling.training import load as saved
+from kindling.training.metrics_csv import png
+from kindling.training.optional import optional
+from kindling.training.result import loss_note
+
+STAGES = ("train", "val", "test")
+CAPTIONS = {  # of files whose name starts so
+    "confusion_matrix": "How often a true class (row) was predicted as each class (column), and the share of its row.",
+    "curves": "How well probabilities rank the rows (ROC, precision and recall), and how true they are (calibration).",
+    "surface": "What is predicted at each place of the inputs, with rows on it.",
+    "plane": "The same in space: what is predicted is the height.",
+    "neurons": "Output of each neuron over the inputs.",
+    "curve": "What is predicted for each input, with rows on it.",
+    "path": "The training loss over both numbers of the model, and the way that training took.",
+    "filters": "Weights of the first layer, as pictures.",
+    "wrong": "The rows that the model is most sure of and wrong about.",
+    "regression": "Predicted against true values, and what is left over.",
+}
+DRAW = "There are no pictures of it; to draw them: python -m kindling pictures run={}"
+
+
+def run_page(folder: Path, result: dict) -> str:
+    """Of what its folder has: what was not recorded, such as curves without metrics.csv, is left out."""
+    config = (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
+    ended = f"{result['status']} after {result['epochs']} epochs and {result['seconds']:.1f} s"
+    best = "there is no best epoch" if result["best_epoch"] is None else f"best epoch {result['best_epoch']}"
+    why = result.get("diverged") or result.get("error")
+    return page(
+        folder.resolve().name,
+        paragraph(f"{ended}{f' ({why})' if why else ''}; {best}."),
+        code(result["command"]),
+        section("Result", *_results(folder, result)),
+        section("Advice", lines(result.get("advice", []))),
+        section("Epoch by epoch", _curves(folder, result["best_epoch"])),
+        section("Confusion", *confusion(folder)),
+        section("Pictures", *pictures(folder)),
+        section("Config", folded("config.yaml", code(config)), _made_with(result)),
+    )
+
+
+def pictures(folder: Path) -> Iterator[str]:
+    """Those in its folder apart from confusion matrices, or how to draw them."""
+    files = [file for file in sorted(folder.glob("*.png")) if not file.name.startswith("confusion_matrix")]
+    for file in files:
+        yield image(file, caption(file.stem))
+    if not files and (folder / "checkpoints" / "best.ckpt").exists():
+        yield paragraph(DRAW.format(folder))
+
+
+def caption(name: str) -> str:
+    """What a file of that name shows."""
+    starts = [start for start in CAPTIONS if name.startswith(start)]
+    return CAPTIONS[max(starts, key=len)] if starts else name
+
+
+def _results(folder: Path, result: dict) -> Iterator[str]:
+    metrics = result["metrics"]
+    if not metrics:
+        return
+    places = {}
+    for name in metrics:
+        places[(None, name) if split(name) in places else split(name)] = name  # val_loss next to val/loss
+    stages = [stage for stage in (*STAGES, None) if any(place[0] == stage for place in places)]
+    names = list(dict.fromkeys(short for _, short in places))
+    rows = [[name, *(value_of(metrics, places.get((stage, name), "")) for stage in stages)] for name in names]
+    yield table([["", *(stage or "logged" for stage in stages)], *rows])
+    with optional("note on the loss"):
+        if note := loss_note(metrics, _target_std(folder)):
+            yield paragraph(note + ".")
+    if stages[-1] is None:
+        return
+    found = scored(folder, f"{stages[-1]}/loss")
+    if found["baselines"]:
+        yield paragraph(f"Beside models without a hidden layer, fitted to the same training rows; {stages[-1]} rows:")
+        beside = {"this run": metrics, **found["baselines"]}
+        cells = [[who, *(value_of(m, f"{stages[-1]}/{name}") for name in names)] for who, m in beside.items()]
+        yield table([["", *names], *cells])
+    if found["note"]:
+        yield paragraph(found["note"])
+
+
+def _target_std(folder: Path) -> list[float] | None:
+    """Return the standard deviations by which the run divided its targets; None without a checkpoint."""
+    best = folder / "checkpoints" / "best.ckpt"
+    return saved.load(best).get("hyper_parameters", {}).get("target_std") if best.is_file() else None
+
+
+def _curves(folder: Path, best_epoch: int | None) -> str:
+    file = folder / "metrics.csv"
+    if not file.is_file():
+        return ""
+    with optional("curves"):
+        from kindling.plots.curves import draw_curves
+
+        with file.open(newline="", encoding="utf-8") as opened:
+            rows = list(csv.DictReader(opened))
+        figure = draw_curves(rows, best_epoch)
+        return image(png(figure), "Every epoch's metrics; the vertical line is the best epoch.") if figure else ""
+    return ""
+
+
+def confusion(folder: Path) -> Iterator[str]:
+    """A picture where there is one, else the counts."""
+    for file in sorted(folder.glob("confusion_matrix*.csv")):
+        stage = file.stem.removeprefix("confusion_matrix").strip("_") or "test"
+        if file.with_suffix(".png").exists():
+            yield image(file.with_suffix(".png"), f"{stage} rows. {CAPTIONS['confusion_matrix']}")
+        else:
+            with file.open(newline="", encoding="utf-8") as opened:
+                yield paragraph(f"{stage} rows, true classes in rows, predicted in columns:") + table(
+                    list(csv.reader(opened))
+                )
+
+
+def _made_with(result: dict) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    return paragraph(versions + (f", commit {result['git']}" if result.get("git") else ""))

@@ -1,0 +1,48 @@
+"""The page of a sweep."""
+
+from pathlib import Path
+
+from kindling.commands.html.page import code, image, lines, page, paragraph, section, table
+from kindling.commands.html.run import confusion, pictures
+from kindling.sweeps.leaderboard.board import Board
+from kindling.sweeps.leaderboard.make import make_board
+from kindling.sweeps.leaderboard.write import cells, header, ranked, sentences
+
+MOST_ROWS = 100
+
+
+def sweep_page(folder: Path) -> str:
+    """Ranks the jobs anew first, as they may be more than when they were ranked last.
+
+    Raises:
+        UserError: the folder has no jobs.
+    """
+    board = make_board(folder)
+    effects, others = folder / "effects.png", board.others
+    rows = [cells(board, rank, row, others) for rank, row in ranked(board)]
+    cut = len(rows) - MOST_ROWS
+    return page(
+        folder.resolve().name,
+        lines(sentences(board)),
+        section(
+            "Leaderboard",
+            table([header(board, others), *rows[:MOST_ROWS]]),
+            paragraph(f"{cut} more in leaderboard.csv.") if cut > 0 else "",
+        ),
+        section("Effects", image(effects, "What each option does to the score.") if effects.exists() else ""),
+        section("Winner", *_winner(board)),
+        section("Without a rank", _unranked(board)),
+    )
+
+
+def _winner(board: Board) -> list[str]:
+    if not board.rows:
+        return []
+    job = board.rows[0].best_job(board.mode)
+    command, advice = job.result.get("command", ""), job.result.get("advice", [])
+    return [code(command), lines(advice), *confusion(job.folder), *pictures(job.folder)]
+
+
+def _unranked(board: Board) -> str:
+    jobs = [[job.folder.name, job.status, job.reason] for job in board.unranked[:MOST_ROWS]]
+    return table([["job", "status", "reason"], *jobs]) if jobs else ""

@@ -1,0 +1,47 @@
+"""Print a learning rate, and the command that trains with it.
+
+It takes the arguments of train.py.
+"""
+
+import csv
+import logging
+import os
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from kindling.cli import program
+from kindling.cli.overrides import command
+
+log = logging.getLogger("kindling")
+
+USAGE = "python -m kindling lr_find <arguments of train.py>"
+FOLDER = "runs/lr_find/${hydra:runtime.choices.data}-${hydra:runtime.choices.model}/"
+FOLDER += "${now:%Y-%m-%d_%H-%M-%S}${changed:${hydra:overrides.task}}_${unique:}"
+
+
+def main(words: list[str]) -> None:
+    program.run(find_lr, words, FOLDER)
+
+
+def find_lr(cfg: DictConfig) -> None:
+    from kindling.callbacks.lr_range_test import TENTH, find, suggestion
+    from kindling.plots.lr_range_test import draw_range
+    from kindling.training.metrics_csv import png
+    from kindling.training.optional import optional
+
+    seen = find(cfg)
+    folder, rate = Path(cfg.folder), suggestion(seen)
+    with (folder / "lr_find.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["lr", "loss", "smoothed"], *seen])
+    with optional("curve of the loss"):
+        (folder / "lr_find.png").write_bytes(png(draw_range(seen, rate)))
+    words = [word for word in HydraConfig.get().overrides.task if word.partition("=")[0] != "lr"]
+    if rate is None:
+        log.info("The loss did not fall at any learning rate: look at the data, the model or the optimizer.")
+    else:
+        log.info(f"lr={rate:g}   1/{TENTH} of that with the least loss")
+        log.info(f"command  {command([*words, f'lr={rate:g}'])}")
+    if (folder / "lr_find.png").exists():
+        log.info(f"curve    {os.path.relpath(folder / 'lr_find.png')}")

@@ -1,0 +1,40 @@
+"""Write one HTML file of a run or a sweep, to send to others."""
+
+import json
+from pathlib import Path
+
+from kindling import UserError
+from kindling.cli.arguments import parse
+from kindling.sweeps.leaderboard.jobs import read_jobs
+from kindling.training.result import write_whole
+
+USAGE = "python -m kindling report run=<run folder or sweep folder>"
+
+
+def write_report(folder: Path) -> Path:
+    """Write report.html into the folder, with all pictures inside; a report that is there is replaced.
+
+    Raises:
+        UserError: it is the folder of neither a run that has ended nor a sweep.
+    """
+    if (folder / ".hydra" / "config.yaml").is_file():
+        if not (folder / "result.json").is_file():
+            raise UserError(f"{folder} has no result.json: the run is not over, or was killed (resume={folder}).")
+        from kindling.commands.html.run import run_page  # torch, 3 s, so not before a refusal
+
+        try:
+            result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{folder / 'result.json'} cannot be read: {error}") from error
+        content = run_page(folder, result)
+    else:
+        read_jobs(folder)
+        from kindling.commands.html.sweep import sweep_page
+
+        content = sweep_page(folder)
+    write_whole(folder / "report.html", content)
+    return folder / "report.html"
+
+
+def main(words: list[str]) -> None:
+    print(write_report(Path(parse(words, USAGE)["run"])))

@@ -1,1 +1,0 @@
-"""An extra: looks for a learning rate. `python -m kindling.lr_find data=ring optimizer=sgd`, with train.py's words"""

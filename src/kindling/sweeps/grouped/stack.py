@@ -1,0 +1,126 @@
+"""Many nets of equal shape in one: their weights are the rows of a matrix, and a forward pass takes them all."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from kindling.models.activation_modules import Sign, Step
+from kindling.models.base import Model
+from kindling.models.linear import Linear
+from kindling.models.mlp import Deep
+
+# Element by element and without memory: one call may take many members' units.
+PLAIN = (
+    *(nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.Identity, nn.LeakyReLU),
+    *(nn.LogSigmoid, nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.Softshrink),
+    *(nn.Softsign, nn.Tanh, nn.Tanhshrink, nn.Threshold, Sign, Step),
+)
+KNOWN = (nn.Flatten, nn.Linear, nn.BatchNorm1d, nn.PReLU, *PLAIN)
+
+
+def layers_of(model: Model) -> list[nn.Module] | None:
+    """The layers of a net that is a chain of known ones, by exact type; None of any other."""
+    if type(model) not in (Deep, Linear):
+        return None
+    layers = list(model.net)
+    return layers if all(type(layer) in KNOWN for layer in layers) else None
+
+
+def skeleton(model: Model) -> str:
+    """What nets must have in common to be stacked: their shapes and, where layers are known, the kinds of these."""
+    shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    layers = layers_of(model)
+    if layers is None:
+        return f"{type(model).__qualname__} {shapes}"
+    return f"{['activation' if isinstance(layer, PLAIN) else repr(layer) for layer in layers]} {shapes}"
+
+
+def weights_of(model: Model) -> tuple[Tensor, list[Tensor]]:
+    """All parameters as one row (P,), and the buffers."""
+    return nn.utils.parameters_to_vector(model.parameters()).detach(), [b.clone() for b in model.buffers()]
+
+
+class Stack(nn.Module):
+    """Members' weights as rows of one matrix (M, P), so that what a step does to each is one operation on a row.
+
+    A chain of known layers is computed by hand, with one batched product a layer for all members (1.5 to 2 times as
+    fast on a CPU as the general way, up to 100 members); any other net by `torch.func.vmap` over its own forward.
+
+    Args:
+        variants: which members have the same forward pass, in order, with a net that has it; all of equal `skeleton`.
+        starts: each member's start weights, from `weights_of`.
+    """
+
+    def __init__(self, variants: list[tuple[slice, Model]], starts: list[tuple[Tensor, list[Tensor]]]):
+        super().__init__()
+        first = variants[0][1]
+        self.names = [name for name, _ in first.named_parameters()]
+        self.shapes = [p.shape for p in first.parameters()]
+        self.sizes = [p.numel() for p in first.parameters()]
+        self.rows = nn.Parameter(torch.stack([row for row, _ in starts]))
+        self.buffer_names = [name for name, _ in first.named_buffers()]
+        for i, buffers in enumerate(zip(*(buffers for _, buffers in starts), strict=True)):
+            self.register_buffer(f"buffer_{i}", torch.stack(buffers))
+        # In lists, so no submodules: their weights are looked up in the rows, and do not belong in a checkpoint.
+        self.templates = list(variants)
+        self.layers = layers_of(first) and [layers_of(template) for _, template in self.templates]
+
+    @property
+    def stacked_buffers(self) -> list[Tensor]:
+        return [getattr(self, f"buffer_{i}") for i in range(len(self.buffer_names))]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (M, B, num_outputs) of inputs (M, B, *input_shape)."""
+        parts = self.rows.split(self.sizes, 1)
+        weights = {n: p.view(len(p), *shape) for n, p, shape in zip(self.names, parts, self.shapes, strict=True)}
+        buffers = dict(zip(self.buffer_names, self.stacked_buffers, strict=True))
+        if self.layers:
+            return self._by_hand(x, {**weights, **buffers})
+        logits = []
+        for part, template in self.templates:
+            template.train(self.training)
+            call = vmap(lambda w, b, x, net=template: functional_call(net, (w, b), (x,)), randomness="error")
+            logits.append(call(*({k: t[part] for k, t in named.items()} for named in (weights, buffers)), x[part]))
+        return torch.cat(logits)
+
+    def state_dict_of(self, row: Tensor, buffers: list[Tensor]) -> dict[str, Tensor]:
+        """A member's own, from its row (P,) and its buffers."""
+        parts = zip(self.names, row.split(self.sizes), self.shapes, strict=True)
+        named = {name: part.reshape(shape).clone() for name, part, shape in parts}
+        named |= {name: buffer.clone() for name, buffer in zip(self.buffer_names, buffers, strict=True)}
+        return {name: named[name] for name in self.templates[0][1].state_dict()}
+
+    def _by_hand(self, x: Tensor, tensors: dict[str, Tensor]) -> Tensor:
+        for i, layer in enumerate(self.layers[0]):
+            own = {name: tensors.get(f"net.{i}.{name}") for name in ("weight", "bias", "running_mean", "running_var")}
+            if isinstance(layer, nn.Flatten):
+                x = x.flatten(2)
+            elif isinstance(layer, nn.Linear) and own["bias"] is None:
+                x = torch.bmm(x, own["weight"].transpose(1, 2))
+            elif isinstance(layer, nn.Linear):
+                x = torch.baddbmm(own["bias"][:, None], x, own["weight"].transpose(1, 2))
+            elif isinstance(layer, nn.BatchNorm1d):
+                x = self._batch_norm(x, layer, own)
+                if self.training:
+                    tensors[f"net.{i}.num_batches_tracked"].add_(1)
+            elif isinstance(layer, nn.PReLU):
+                x = torch.where(x > 0, x, own["weight"][:, None] * x)
+            else:
+                x = self._activated(x, [layers[i] for layers in self.layers])
+        return x
+
+    def _activated(self, x: Tensor, variants: list[Callable]) -> Tensor:
+        if len(variants) == 1:
+            return variants[0](x)
+        return torch.cat([f(x[part]) for f, (part, _) in zip(variants, self.templates, strict=True)])
+
+    def _batch_norm(self, x: Tensor, layer: nn.BatchNorm1d, own: dict[str, Tensor]) -> Tensor:
+        """Of (M, B, C): a channel of a member is a channel of its own."""
+        m, b, c = x.shape
+        flat = x.transpose(0, 1).reshape(b, m * c)
+        mean, var, weight, bias = (own[k].reshape(-1) for k in ("running_mean", "running_var", "weight", "bias"))
+        out = F.batch_norm(flat, mean, var, weight, bias, self.training, layer.momentum, layer.eps)
+        return out.view(b, m, c).transpose(0, 1)

@@ -1,0 +1,157 @@
+"""What is kept of every member while its group trains: metrics, best and last weights, when and why it ended."""
+
+import math
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from kindling import UserError
+from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS
+from kindling.training.metrics_csv import AfterEpoch
+from kindling.training.stopping import DIVERGED, far_off
+
+
+class Watch(AfterEpoch):
+    """Records, best weights, early stopping and divergence of M members, as a single run's callbacks have them.
+
+    A member that has ended is trained on with its group, and nobody looks at it.
+
+    Args:
+        monitor, mode: as of kindling.training.checkpoint.BestAndLast.
+        patience: as of kindling.training.stopping.Patience, or None.
+        plausible: the loss of the best constant predictor, as of kindling.training.stopping.Divergence.
+    """
+
+    def __init__(self, monitor: str, mode: str, patience: int | None, plausible: float):
+        self.monitor, self.mode, self.patience, self.plausible = monitor, mode, patience, plausible
+        self.now: dict[str, Tensor] = {}  # of this epoch, name -> (M,), in the columns' order
+        # (epochs and room for more, columns, M). In one piece: small tensors that are kept, between large ones that are
+        # not, would hold on to half a gigabyte for a thousand members.
+        self.table = torch.empty(0, 0, 0, dtype=torch.float64)
+        self.columns: list[str] = []
+        self.steps: list[int] = []  # optimizer steps taken up to each epoch's end
+        self.losses: list[Tensor] = []  # (steps, M) of the epoch
+        self.state: dict[str, Tensor | list] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self.state:
+            rows = pl_module.stack.rows
+            m, unknown = len(rows), {"dtype": torch.float64, "device": rows.device}
+            self.state = {
+                "score": torch.full((m,), math.inf, **unknown),  # times -1 where more is better
+                "first": torch.full((m,), math.nan, **unknown),
+                "best_epoch": torch.zeros(m, dtype=torch.long, device=rows.device),
+                "stopped": torch.zeros(m, dtype=torch.long, device=rows.device),  # after this epoch; 0: not yet
+                "lowest": torch.full((m,), math.inf, **unknown),  # of the validation losses
+                "watched": torch.full((m,), math.inf, **unknown),
+                "waited": torch.zeros(m, dtype=torch.long, device=rows.device),
+                "diverged": [None] * m,
+                "best": [],
+                "last": [],
+                "counts": [],
+            }
+        self.state = {k: v.to(pl_module.device) if isinstance(v, Tensor) else v for k, v in self.state.items()}
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
+        self.losses.append(outputs["losses"])
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        stages = {f"{stage}/{name}": v for stage, d in pl_module.metrics.items() for name, v in d.items()}
+        metrics = {name: value.detach().double() for name, value in stages.items()}
+        self._record({**metrics, "lr": pl_module.rates.shown()}, trainer.global_step)
+        alive = self.state["stopped"] == 0
+        self._keep_best(metrics, alive, pl_module)
+        over = trainer.current_epoch + 1 == trainer.max_epochs
+        stopping = self._impatient(metrics, alive)
+        stopping = stopping | self._diverged(metrics[TRAIN_LOSS], alive, stopping | over, trainer)
+        self._keep("last", [pl_module.stack.rows, *pl_module.stack.stacked_buffers], stopping | (alive & over))
+        self.state["stopped"][stopping] = trainer.current_epoch + 1
+        pl_module.rates.after_epoch(self._of_plateau)
+        if (self.state["stopped"] > 0).all():
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict:
+        table = self.table[: len(self.steps)].clone()
+        return {"table": table, **{name: getattr(self, name) for name in ("columns", "steps", "losses", "state")}}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        for name, value in state_dict.items():
+            setattr(self, name, value)
+
+    def _record(self, values: dict[str, Tensor], step: int) -> None:
+        self.now, self.columns = values, list(values)
+        row, epoch = torch.stack([value.cpu() for value in values.values()]), len(self.steps)
+        if epoch == len(self.table):
+            room = torch.empty(max(16, epoch), *row.shape, dtype=torch.float64)
+            self.table = torch.cat([self.table, room]) if epoch else room
+        self.table[epoch] = row
+        self.steps.append(step)
+
+    def _of_plateau(self, schedule) -> Tensor | None:
+        return self.now.get(schedule.monitor if VAL_LOSS in self.now else TRAIN_LOSS)
+
+    def _sign(self) -> int:
+        return -1 if self.mode == "max" else 1
+
+    def _keep_best(self, metrics: dict[str, Tensor], alive: Tensor, module: pl.LightningModule) -> None:
+        validated = self.monitor in metrics
+        if not validated and (VAL_LOSS in metrics or self.monitor != VAL_LOSS):
+            raise UserError(f"monitor={self.monitor} was not logged. Logged: {', '.join(metrics)}.")
+        score = self._sign() * metrics[self.monitor] if validated else metrics[TRAIN_LOSS]
+        losses = [metrics[name] for name in (TRAIN_LOSS, VAL_LOSS) if name in metrics]
+        sound = score.isfinite() & torch.stack(losses).isfinite().all(0)
+        better = alive & sound & ((score < self.state["score"]) if validated else torch.ones_like(alive))
+        self.state["score"] = torch.where(better, score, self.state["score"])
+        self.state["best_epoch"][better] = len(self.steps)
+        self._keep("best", [module.stack.rows, *module.stack.stacked_buffers], better)
+        self._keep("counts", list(module.counts.values()), better)
+
+    def _keep(self, name: str, tensors: list[Tensor], which: Tensor) -> None:
+        kept = self.state[name] or [torch.zeros_like(tensor, requires_grad=False) for tensor in tensors]
+        shaped = [which.view(-1, *[1] * (tensor.dim() - 1)) for tensor in tensors]
+        self.state[name] = [
+            torch.where(w, t.detach(), k.to(t.device)) for w, t, k in zip(shaped, tensors, kept, strict=True)
+        ]
+
+    def _impatient(self, metrics: dict[str, Tensor], alive: Tensor) -> Tensor:
+        if self.patience is None:
+            return torch.zeros_like(alive)
+        value = self._sign() * metrics[self.monitor]
+        better = value < self.state["watched"]
+        self.state["watched"] = torch.where(better, value, self.state["watched"])
+        self.state["waited"] = torch.where(better, 0, self.state["waited"] + 1)
+        return alive & (self.state["waited"] >= self.patience)
+
+    def _diverged(self, loss: Tensor, alive: Tensor, ending: Tensor, trainer: pl.Trainer) -> Tensor:
+        losses, self.losses = torch.cat([part.to(loss.device) for part in self.losses]), []  # (steps, M)
+        first = self.state["first"]
+        first = torch.where(first.isnan() & loss.isfinite(), loss.clamp(min=self.plausible), first)
+        self.state["first"] = first
+        infinite = ~loss.isfinite() | ~losses.isfinite().all(0)
+        undefined = ~self.now[VAL_LOSS].isfinite() if VAL_LOSS in self.now else torch.zeros_like(infinite)
+        grown = (first > 0) & (loss > DIVERGED * first)
+        ended = self._far_off(loss, alive & ending)
+        found = alive & (infinite | undefined | grown | torch.tensor([bool(why) for why in ended], device=loss.device))
+        epoch, step = trainer.current_epoch + 1, trainer.global_step
+        for m in found.nonzero().flatten().tolist():
+            if infinite[m]:
+                at = step - len(losses) + int(losses[:, m].isfinite().long().argmin()) + 1
+                self.state["diverged"][m] = f"a loss that is not finite in epoch {epoch}, step {at}"
+            elif undefined[m]:
+                self.state["diverged"][m] = f"a validation loss that is not finite in epoch {epoch}"
+            elif grown[m]:
+                where = f"train/loss {loss[m].item():.4g} in epoch {epoch}, step {step}"
+                self.state["diverged"][m] = f"{where}, over {DIVERGED:g} times {first[m].item():.4g}"
+            else:
+                self.state["diverged"][m] = ended[m]
+        return found
+
+    def _far_off(self, loss: Tensor, ending: Tensor) -> list[str | None]:
+        """Of the members that end now, why they have diverged all the same."""
+        lowest = self.state["lowest"]
+        lowest = self.state["lowest"] = torch.fmin(lowest, self.now.get(VAL_LOSS, lowest))
+        if not ending.any():
+            return [None] * len(loss)
+        both = zip(ending.tolist(), loss.tolist(), lowest.tolist(), strict=True)
+        return [far_off(last, low, self.plausible) if ends else None for ends, last, low in both]

@@ -1,0 +1,148 @@
+"""Trains a group of jobs as one LightningModule, and has their folders written."""
+
+import logging
+import os
+import time
+import warnings
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import OmegaConf
+
+from kindling.cli.build import build
+from kindling.data.base import Data
+from kindling.data.loader import TensorLoader
+from kindling.sweeps.compose import Job
+from kindling.sweeps.grouped.grouping import Group, callbacks_of, maker, optimizer_key, patience_of, start_net
+from kindling.sweeps.grouped.loader import MembersLoader
+from kindling.sweeps.grouped.members import Members
+from kindling.sweeps.grouped.stack import Stack, weights_of
+from kindling.sweeps.grouped.tracker import Watch
+from kindling.sweeps.grouped.update import Member, Part, Rates
+from kindling.sweeps.grouped.write import write_members
+from kindling.training.load import load
+from kindling.training.quiet import silence
+from kindling.training.saving import SavesInTime
+from kindling.training.scores import mode_of
+from kindling.training.stopping import constant_loss
+from kindling.training.trainer import choose_threads
+
+log = logging.getLogger("kindling")
+
+# As training.trainer.SHORT, of all members. Batched products of small matrices take longer for each multiply-add: with
+# two threads a step of 1,000 nets 8-6-4-1 takes 1.8 ms and not 3.0, of 100 nets 2-25-25-1 0.63 and not 0.79.
+SHORT_TOGETHER = 1_000_000
+
+
+def train(group: Group, folder: Path) -> None:
+    """Train all members, or go on from the group's checkpoint, and write those folders that are not there yet.
+
+    Raises:
+        KeyboardInterrupt: at a signal; the group's checkpoint is written then.
+    """
+    started, first = time.monotonic(), group.jobs[0]
+    silence(first.resolved["verbose"])
+    data, model = group.variants[0].data, group.variants[0].model
+    checkpoint = folder / "groups" / f"{group.name}.ckpt"
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    watched = first.resolved["callbacks"]["checkpoints"]
+    mode = mode_of(watched["monitor"], None if watched["mode"] == "auto" else watched["mode"], model)
+    watch = Watch(watched["monitor"], mode, patience_of(first), constant_loss(data, model))
+    own = [watch, Keep(checkpoint), *callbacks_of(first, "average", "progress")]
+    node = OmegaConf.create({**first.resolved["trainer"], "default_root_dir": str(folder)})
+    trainer = build(node, model=model, data=data, callbacks=own, logger=[])
+    module, loader, validation = _module(group, data, trainer)
+    before = choose_threads(trainer, module, data, SHORT_TOGETHER)
+    trust, resumed = first.resolved["trust"], checkpoint if checkpoint.exists() else None
+    if resumed:
+        load(checkpoint, trust)  # refuses before Lightning opens it
+        log.info(f"going on with {group}")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
+            trainer.fit(module, loader, validation, ckpt_path=resumed, weights_only=not trust)
+    except SystemExit as error:  # Lightning's, of a KeyboardInterrupt
+        raise KeyboardInterrupt from error
+    finally:
+        torch.set_num_threads(before)
+    seconds = (time.monotonic() - started) / len(group.jobs)
+    write_members(group.jobs, watch, module.stack, data, seconds)
+    checkpoint.unlink()
+
+
+class Keep(SavesInTime):
+    """The group's one checkpoint, from which an undisturbed end is reached."""
+
+    def __init__(self, path: Path, every_seconds: float = 10.0):
+        super().__init__(every_seconds)
+        self.path = path
+
+    def save(self, trainer: pl.Trainer) -> None:
+        part = self.path.with_suffix(".part")
+        trainer.save_checkpoint(part)
+        os.replace(part, self.path)
+
+
+def _module(group: Group, data: Data, trainer: pl.Trainer) -> tuple[Members, MembersLoader, TensorLoader | None]:
+    jobs, model = group.jobs, group.variants[0].model
+    loader, validation = _loaders(jobs, data, trainer)
+    schedules = [next(iter(callbacks_of(job, "schedule")), None) for job in jobs]
+    members = [_member(job) for job in jobs]
+    rates = Rates([member.lr for member in members], schedules, loader.steps * trainer.max_epochs)
+    step = (members, _optimizers(group), rates)
+    module = Members(_stack(group, data), *step, model.task, model.loss, model.training_loss, model.target_std)
+    return module, loader, validation
+
+
+def _stack(group: Group, data: Data) -> Stack:
+    """The members' start weights. Of one variant those with one seed start from the same."""
+    starts: dict[tuple, tuple] = {}
+    parts, keys = [], []
+    for v, variant in enumerate(group.variants):
+        parts.append((slice(len(keys), len(keys) + len(variant.jobs)), variant.model))
+        make = maker(variant.jobs[0], data)
+        for job in variant.jobs:
+            keys.append((v, job.resolved["seed"], str(job.resolved["callbacks"].get("init"))))
+            if keys[-1] not in starts:
+                starts[keys[-1]] = weights_of(start_net(job, make))
+    return Stack(parts, [starts[key] for key in keys])
+
+
+def _loaders(jobs: list[Job], data: Data, trainer: pl.Trainer) -> tuple[MembersLoader, TensorLoader | None]:
+    """Of the training rows, in lists of mini-batches of about a second's work; and of the validation rows."""
+    data.trainer = trainer
+    (x, _), (val, _) = data.rows["train"], data.rows["val"]
+    batch = len(x) if data.batch_size == "full" else data.batch_size
+    chunk = max(1, min(200, 10_000_000 // (x[0].numel() * batch * len(jobs))))
+    seeds = [job.resolved["data"].get("seed", 0) for job in jobs]
+    rows = max(1, 50_000_000 // (len(jobs) * max(100, x[0].numel())))
+    return MembersLoader(data.loader("train", batch, seed=0), seeds, chunk), data.loader("val", rows) if len(
+        val
+    ) else None
+
+
+def _member(job: Job) -> Member:
+    optimizer, gradients = job.resolved["model"]["optimizer"], job.resolved["callbacks"].get("gradients") or {}
+    return Member(
+        job.resolved["seed"],
+        optimizer["lr"],
+        optimizer.get("weight_decay", 0.0),
+        gradients.get("l1", 0.0),
+        gradients.get("clip"),
+    )
+
+
+def _optimizers(group: Group) -> list[Part]:
+    """One for the members of neighbouring variants whose optimizer is of the same kind."""
+    parts, end, last = [], 0, None
+    for variant in group.variants:
+        start, end = end, end + len(variant.jobs)
+        key = optimizer_key(variant)
+        if key == last:
+            parts[-1].members = slice(parts[-1].members.start, end)
+        else:
+            node = dict(variant.jobs[0].resolved["model"]["optimizer"])
+            parts.append(Part(slice(start, end), build(OmegaConf.create(node))))
+        last = key
+    return parts

@@ -1,0 +1,39 @@
+"""An extra: the ranking of a sweep. `python -m kindling leaderboard <sweep folder>` makes it again.
+
+jobs.py reads the jobs, board.py folds seeds and ranks, baselines.py says what simple models reach, noise.py whether the
+lead means something, effects.py, draw.py, ticks.py and pair.py what each option does, write.py makes the files, make.py
+does it all.
+Importing this package takes neither torch nor pandas nor matplotlib.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from kindling import UserError
+from kindling.sweeps.leaderboard.make import make_board
+
+__all__ = ["Leaderboard", "make_board"]
+
+log = logging.getLogger("kindling")
+
+
+class Leaderboard(Callback):
+    """Makes the leaderboard after every multirun, which ends with exit code 1 if a job has not finished.
+
+    Hydra makes a warning of a callback's exceptions and ends with 0, so they end here.
+    """
+
+    def on_multirun_end(self, config: DictConfig, **kwargs) -> None:
+        try:
+            board = make_board(Path(config.hydra.sweep.dir))
+        except UserError as error:
+            sys.exit(str(error))
+        except Exception:
+            log.exception("The leaderboard could not be made:")
+            sys.exit(1)
+        if any(job.status != "finished" for job in board.jobs):
+            sys.exit(1)

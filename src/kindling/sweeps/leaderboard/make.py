@@ -1,0 +1,99 @@
+"""From a sweep's folder to its leaderboard, effects and tested winner."""
+
+import logging
+from pathlib import Path
+
+from kindling.cli.monitor import split
+from kindling.sweeps.leaderboard.baselines import add_baselines
+from kindling.sweeps.leaderboard.board import Board, rank
+from kindling.sweeps.leaderboard.jobs import Job, read_jobs
+from kindling.sweeps.leaderboard.write import as_csv, as_markdown, as_text, number
+from kindling.training.optional import optional, reason
+from kindling.training.result import write_whole
+
+log = logging.getLogger("kindling")
+
+
+def make_board(folder: Path) -> Board:
+    """Rank the jobs, print the table, write leaderboard.csv, leaderboard.md and effects.png, test the winner.
+
+    Raises:
+        UserError: the folder has no jobs.
+    """
+    board = rank(folder, read_jobs(folder))
+    with optional("baselines"):
+        add_baselines(board)
+    with optional("comparison of the best variants"):
+        _compare(board)
+    print(as_text(board))
+    write_whole(folder / "leaderboard.csv", as_csv(board))
+    write_whole(folder / "leaderboard.md", as_markdown(board))
+    if len(board.rows) > 1:
+        with optional("effects.png"):
+            from kindling.sweeps.leaderboard.draw import png  # matplotlib, 0.5 s
+
+            write_whole(folder / "effects.png", png(board))
+    if board.rows:
+        tested = _tested(board)
+        print(tested)
+        board.notes.append(tested)
+        write_whole(folder / "leaderboard.md", as_markdown(board))
+    return board
+
+
+def _compare(board: Board) -> None:
+    """Notes on the winner against the runner-up and the baselines."""
+    from kindling.sweeps.leaderboard.significance import verdict  # numpy
+
+    if said := verdict(board):
+        board.notes.insert(0, said)
+    better = max if board.mode == "max" else min
+    best = better(board.baselines, key=lambda row: row.mean, default=None)
+    if board.rows and best and better(best.mean, board.rows[0].mean) == best.mean:
+        board.notes.append(f"No variant is better than the baseline {best.name} ({number(best.mean)}).")
+    if incomparable := _incomparable(board):
+        what = "on different data" if incomparable == ["data"] else f"that differ in {' and '.join(incomparable)}"
+        aside = ", but beside its baselines" if incomparable == ["data"] else ""
+        board.notes.append(f"Variants {what}: {board.metric} does not say which is better{aside}.")
+
+
+def _incomparable(board: Board) -> list[str]:
+    """Return the swept options that change the samples, or the way, in which the ranked metric is computed."""
+    options = ["data", *(f"data.{name}" for name in ("path", "target", "test_path", "val_share", "test_share", "task"))]
+    options += ["loss", "model.loss", "data.scale_target"] if split(board.metric)[1] == "loss" else []
+    found = [name for name in [*options, "monitor"] if len({row.knobs.get(name) for row in board.rows}) > 1]
+    monitored = {job.result.get("monitor") for row in board.rows for job in row.finished}
+    return found + ["the monitored value"] * (len(monitored) > 1 and "monitor" not in found)
+
+
+def _tested(board: Board) -> str:
+    """The winner's metrics on the test rows; with test=true also those of all other jobs go into their results."""
+    winner = board.rows[0].best_job(board.mode)
+    others = [job for job in board.jobs if job.wants_test and job.status == "finished" and job is not winner]
+    failed = {}
+    for job in (winner, *others):
+        try:
+            _test_metrics(job)
+        except Exception as error:  # the user's model or data; the ranking stands without it
+            failed[job] = reason(error)
+    if winner in failed:
+        return f"The winner's test rows were not scored: {failed[winner]}"
+    values = "  ".join(f"{split(name)[1]} {number(value)}" for name, value in _test_metrics(winner).items())
+    lost = [f"{len(failed)} other jobs were not scored, e.g. {job.folder.name}: {why}" for job, why in failed.items()]
+    return "\n".join([f"winner on the test rows: {values}", *lost[:1]])
+
+
+def _test_metrics(job: Job) -> dict[str, float | None]:
+    """They are computed now if they were not before: of jobs trained together none are."""
+    metrics = {name: value for name, value in job.metrics.items() if split(name)[0] == "test"}
+    if metrics:
+        return metrics
+    from kindling.training.evaluate import evaluate
+
+    level = log.level
+    log.setLevel(logging.WARNING)  # of that run nothing but its test metrics is wanted here
+    try:
+        job.metrics.update(evaluate(job.folder))
+    finally:
+        log.setLevel(level)
+    return {name: value for name, value in job.metrics.items() if split(name)[0] == "test"}

@@ -1,0 +1,65 @@
+"""The lower part of effects.png: the score over the two strongest options."""
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from kindling.plots.style import plain
+from kindling.sweeps.leaderboard.board import Board
+from kindling.sweeps.leaderboard.effects import Effect, marginal, robust_limits
+from kindling.sweeps.leaderboard.ticks import MOST_TICKS, place, scale_of
+
+
+def draw_pair(figure: Figure, axes, board: Board, one: Effect, other: Effect) -> None:
+    """Draw `one` upwards and `other` to the right: a cell for each pair of values, or a dot where they are many."""
+    names = f"{plain(one.knob, 24)} and {plain(other.knob, 24)}"
+    if scale_of(list(one.scores)) or scale_of(list(other.scores)):
+        image, cut = _dots(axes, board, one, other)
+        title = f"{names}: a dot for each variant, the best one ringed"
+    else:
+        image, cut = _cells(axes, board, one, other)
+        title = f"{names}: mean over the other options, the best one framed"
+    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(cut, "neither")
+    figure.colorbar(image, ax=axes, extend=extend, pad=0.01).set_label(plain(board.metric))
+    axes.set_title(f"{title}{'; colours end before far outliers' if any(cut) else ''}", fontsize=10)
+    axes.set(xlabel=plain(other.knob), ylabel=plain(one.knob))
+
+
+def _dots(axes, board: Board, one: Effect, other: Effect) -> tuple:
+    x, y = place(axes.xaxis, list(other.scores)), place(axes.yaxis, list(one.scores))
+    points = np.array([[x[row.knobs[other.knob]], y[row.knobs[one.knob]], row.mean] for row in board.rows])
+    colours, low, high, cut = _colours(points[:, 2], board.mode)
+    look = {"cmap": colours, "vmin": low, "vmax": high, "edgecolors": "#666666", "linewidths": 0.5}
+    image = axes.scatter(points[:, 0], points[:, 1], c=points[:, 2], s=45, **look)
+    axes.plot(*points[0, :2], "o", markersize=13, markerfacecolor="none", markeredgecolor="black", markeredgewidth=2)
+    return image, cut
+
+
+def _cells(axes, board: Board, one: Effect, other: Effect) -> tuple:
+    cells = marginal(board.rows, lambda row: (row.knobs[one.knob], row.knobs[other.knob]))
+    means = np.array([[np.mean(cells.get((r, c), np.nan)) for c in other.scores] for r in one.scores])
+    colours, low, high, cut = _colours(means[~np.isnan(means)], board.mode)
+    image = axes.imshow(means, cmap=colours, vmin=low, vmax=high, aspect="auto")
+    axes.set_facecolor("#e6e6e6")  # of pairs without a variant
+    if max(means.shape) <= MOST_TICKS:
+        for (i, j), mean in np.ndenumerate(means):
+            red, green, blue, _ = colours(image.norm(mean))
+            text = "" if np.isnan(mean) else f"{mean:#.4g}".rstrip(".")
+            bright = 0.3 * red + 0.59 * green + 0.11 * blue > 0.55
+            axes.text(j, i, text, ha="center", va="center", fontsize=9, color="black" if bright else "white")
+    best = np.unravel_index((np.nanargmax if board.mode == "max" else np.nanargmin)(means), means.shape)
+    axes.add_patch(Rectangle((best[1] - 0.5, best[0] - 0.5), 1, 1, fill=False, linewidth=2.5, clip_on=False))
+    place(axes.xaxis, list(other.scores))
+    place(axes.yaxis, list(one.scores))
+    axes.set_xlim(-0.5, means.shape[1] - 0.5)
+    return image, cut
+
+
+def _colours(values: np.ndarray, mode: str) -> tuple:
+    """Return the colour map, its lowest and highest value, and whether there are values below and above these."""
+    low, high = robust_limits(values, mode)
+    spread = 0.0 if high > low else 1e-3 * abs(low) or 1.0  # one value alone has no range of colours
+    low, high = low - spread, high + spread
+    cut = bool(values.min() < low), bool(values.max() > high)
+    return colormaps["viridis" if mode == "max" else "viridis_r"], low, high, cut

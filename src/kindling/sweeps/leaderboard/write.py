@@ -1,0 +1,145 @@
+"""The board as CSV, Markdown and text for the console."""
+
+import csv
+import io
+import math
+import shutil
+from pathlib import Path
+
+from kindling.cli.monitor import split
+from kindling.plots.style import markdown_table
+from kindling.sweeps.leaderboard.board import Board, Row
+from kindling.sweeps.leaderboard.jobs import Job
+
+ON_CONSOLE = 20  # rows
+SAMPLES = {"train": "training", "val": "validation", "test": "test"}
+
+
+def as_csv(board: Board) -> str:
+    """Everything: ranked rows, then baselines, then jobs without a score, a line each."""
+    others = board.others
+    head = ["rank", "status", "name", *board.knobs, board.metric, f"{board.metric} std", "n", "jobs"]
+    lines = [[*head, *others, "params", "seconds", "folder", "command", "reason"]]
+    for rank, row in enumerate([*board.rows, *board.baselines], 1):
+        job = row.best_job(board.mode) if row.finished else None
+        lines.append(
+            ["" if row.name else rank, "baseline" if row.name else "finished", row.name or board.label(row.knobs)]
+            + [*row.knobs.values(), row.mean, row.std, len(row.results), len(row.jobs) or len(row.results)]
+            + [*(row.others.get(name) for name in others), row.params, row.seconds]
+            + ([job.folder.name, job.result.get("command"), ""] if job else ["", "", ""])
+        )
+    for job in board.unranked:
+        knobs = [job.knobs.get(key, "") for key in board.knobs]
+        end = [job.folder.name, job.result.get("command"), job.reason]
+        seconds = job.result.get("seconds")
+        lines.append(["", job.status, "", *knobs, "", "", 0, 1, *("" for _ in others), "", seconds, *end])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()
+
+
+def as_markdown(board: Board) -> str:
+    """The page to read."""
+    others = board.others
+    parts = [f"# {board.folder.resolve().name}", *sentences(board, "`")]
+    parts.append(markdown_table([header(board, others), *(cells(board, r, row, others) for r, row in ranked(board))]))
+    if len(board.rows) > 1:
+        parts.append("![what each option does](effects.png)")
+    if board.unranked:
+        lines = [[job.folder.name, job.status, job.reason] for job in board.unranked]
+        parts += ["Without a rank:", markdown_table([["job", "status", "reason"], *lines])]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_text(board: Board) -> str:
+    """For the console: at most 20 rows, and as many of the other metrics as fit in a line."""
+    others, shown = board.others, ranked(board)
+    cut = max(0, len(board.rows) - ON_CONSOLE)
+    shown = [*shown[: len(board.rows) - cut], *shown[len(board.rows) :]]
+    width = shutil.get_terminal_size((120, 24)).columns
+    while True:
+        lines = _aligned([header(board, others), *(cells(board, rank, row, others) for rank, row in shown)])
+        if not others or len(lines[0]) <= width:
+            break
+        others = others[:-1]
+    if cut:
+        lines.insert(1 + ON_CONSOLE, f"... {cut} more in leaderboard.csv")
+    failures = _failures(board)
+    lines += failures[:ON_CONSOLE]
+    if len(failures) > ON_CONSOLE:
+        lines.append(f"... {len(failures) - ON_CONSOLE} more without a rank in leaderboard.csv")
+    return "\n".join([*lines, *sentences(board)])
+
+
+def sentences(board: Board, quote: str = "") -> list[str]:
+    """The winner and what there is to say of it, a line each; `quote` stands around what is typed."""
+    if not board.rows:
+        return [f"No job finished with a finite {board.metric}.", *board.notes]
+    stage = SAMPLES.get(split(board.metric)[0], "")
+    of = [f"{board.metric} and the metrics next to it: {stage} samples, best epoch of each job"] * bool(stage)
+    job = board.rows[0].best_job(board.mode)
+    command, path = job.result.get("command", ""), shown_path(job.checkpoint)
+    found = [*of, f"winner: {board.label(board.rows[0].knobs)}", f"command: {quote}{command}{quote}"]
+    return [*found, f"checkpoint: {quote}{path}{quote}", *board.notes]
+
+
+def shown_path(path: Path) -> str:
+    """Relative to the working folder where it is inside."""
+    path, here = path.absolute(), Path.cwd()
+    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
+
+
+def ranked(board: Board) -> list[tuple[str, Row]]:
+    """Rows with what stands in their first column."""
+    return [
+        *((str(rank), row) for rank, row in enumerate(board.rows, 1)),
+        *(("baseline", row) for row in board.baselines),
+    ]
+
+
+def header(board: Board, others: list[str]) -> list[str]:
+    names = [split(name)[1] for name in others]
+    return ["rank", *(board.knobs or ["variant"]), board.metric, "n", *names, "params", "seconds"]
+
+
+def cells(board: Board, rank: str, row: Row, others: list[str]) -> list[str]:
+    """A row as text; a baseline's name stands in the columns of knobs, before the values that tell its data."""
+    knobs = list(row.knobs.values()) or ["all"]
+    if row.name:
+        rank = f"baseline: {row.name}"
+    mean = number(row.mean)
+    if row.std is not None:
+        mean += f" ± {row.std:.4f}" if mean == f"{row.mean:.4f}" else f" ± {row.std:.3g}"  # digits like the mean's
+    values = [value_of(row.others, name) for name in others]
+    params = "" if row.params is None else f"{row.params:,}"
+    seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
+    return [rank, *knobs, mean, row.count, *values, params, seconds]
+
+
+def value_of(metrics: dict[str, float | None], name: str) -> str:
+    """Return a metric as text, "" where there is none of that name."""
+    return number(metrics[name]) if name in metrics else ""
+
+
+def number(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "undefined"
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.3g}"
+
+
+def _failures(board: Board) -> list[str]:
+    """A line for every variant that has jobs without a rank, with the first one's reason."""
+    groups: dict[tuple, list[Job]] = {}
+    for job in board.unranked:
+        knobs = {key: job.knobs.get(key, "") for key in board.knobs}
+        groups.setdefault((job.status, board.label(knobs)), []).append(job)
+    lines = []
+    for (status, name), jobs in groups.items():
+        reason = jobs[0].reason if len(jobs[0].reason) < 120 else jobs[0].reason[:117] + "..."
+        lines.append(f"{status}: {name}" + f", {len(jobs)} jobs" * (len(jobs) > 1) + f" ({reason})" * bool(reason))
+    return lines
+
+
+def _aligned(table: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]

@@ -1,0 +1,82 @@
+"""Jobs in processes, one thread each: a process that is killed takes one job with it, and no other."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from kindling.cli import entry
+
+
+def run(jobs: Iterable, work: Callable, arguments: tuple, processes: int, log: Path) -> Iterator[tuple]:
+    """Yields (job, what `work(*arguments, job)` returned, why there is nothing) as they end.
+
+    Args:
+        work: a function of a module; it and all it is given travel to the processes.
+        log: what the processes print goes there.
+    """
+    context = multiprocessing.get_context("spawn")
+    todo, idle, busy = list(jobs), [], {}
+
+    def start() -> tuple[Connection, multiprocessing.Process]:
+        mine, its = context.Pipe()
+        process = context.Process(target=_serve, args=(its, work, arguments, str(log)), daemon=True)
+        process.start()
+        its.close()
+        return mine, process
+
+    try:
+        idle += [start() for _ in range(min(processes, len(todo)))]
+        while todo or busy:
+            while todo and idle:
+                worker, job = idle.pop(), todo.pop(0)
+                worker[0].send(job)
+                busy[worker[0]] = (worker, job)
+            for connection in wait(list(busy)):
+                worker, job = busy.pop(connection)
+                try:
+                    outcome, why = connection.recv(), None
+                    idle.append(worker)
+                except (EOFError, ConnectionResetError):  # the latter: it had not read all that was sent
+                    worker[1].join()
+                    outcome, why = None, f"its process was killed (exit code {worker[1].exitcode})"
+                    if todo:
+                        idle.append(start())
+                yield job, outcome, why
+    finally:
+        _stop([*idle, *(worker for worker, _ in busy.values())])
+
+
+def _stop(workers: list[tuple[Connection, multiprocessing.Process]]) -> None:
+    for connection, process in workers:
+        connection.close()
+        process.terminate()  # a run that is trained saves its state then
+    for _, process in workers:
+        process.join(30)
+
+
+def _serve(connection: Connection, work: Callable, arguments: tuple, log: str) -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
+    with open(log, "a", buffering=1, encoding="utf-8") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    entry.open_console()
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    while True:
+        try:
+            job = connection.recv()
+        except EOFError:  # the sweep is over
+            return
+        connection.send(work(*arguments, job))
+
+
+def _end_with(parent: int) -> None:
+    """Where the sweep is killed, its processes stop too, and save what they train: nobody would look at it."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)

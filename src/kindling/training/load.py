@@ -1,0 +1,83 @@
+"""A run that has ended: its config, its data, and its model. Does not import torch before `load` or `build`."""
+
+import pickle
+import re
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from kindling import UserError
+from kindling.cli import build as calls
+from kindling.cli.resolvers import register
+
+
+class NotPlain(UserError):
+    """A checkpoint holds more than plain data.
+
+    Attributes:
+        held: the name of what is no plain data, or what torch says of it.
+    """
+
+    def __init__(self, checkpoint: Path, held: str):
+        super().__init__(
+            f"{checkpoint} holds more than plain data ({held}), so opening it could run any program. If you know where "
+            "it comes from, add trust=true."
+        )
+        self.held = held
+
+
+def config_of(folder: Path) -> DictConfig:
+    """What the run was made from.
+
+    Raises:
+        UserError: it is no run folder.
+    """
+    file = folder / ".hydra" / "config.yaml"
+    if not file.is_file():
+        raise UserError(f"run={folder} is no run folder (it has no .hydra/config.yaml): give one, e.g. runs/.../...")
+    register()  # what the config is written with
+    cfg = OmegaConf.load(file)
+    cfg.folder = str(folder)  # there it says ${hydra:runtime.output_dir}
+    return cfg
+
+
+def best_of(folder: Path) -> Path:
+    """The checkpoint with its best weights.
+
+    Raises:
+        UserError: there is none.
+    """
+    best = folder / "checkpoints" / "best.ckpt"
+    if not best.is_file():
+        raise UserError(f"{folder} has no checkpoints/best.ckpt: it ended before its first epoch did. Train it again.")
+    return best
+
+
+def build(cfg: DictConfig) -> tuple:
+    """Its data and its model, with start weights, as the run made them."""
+    import pytorch_lightning as pl
+
+    pl.seed_everything(cfg.get("seed", 0), verbose=False)
+    data = calls.build(cfg.data)
+    return data, calls.build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
+
+
+def load(checkpoint: Path, trust: bool = False) -> dict:
+    """Open a checkpoint without executing anything that it holds, unless it is trusted.
+
+    Raises:
+        NotPlain: it holds more than plain data.
+        UserError: it cannot be read.
+    """
+    import torch
+
+    try:
+        return torch.load(checkpoint, map_location="cpu", weights_only=not trust)
+    except pickle.UnpicklingError as error:
+        if found := re.search(r"GLOBAL (\S+)", str(error)):
+            raise NotPlain(checkpoint, found[1]) from error
+        raise UserError(f"{checkpoint} cannot be read: {str(error).splitlines()[0]}") from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise UserError(
+            f"{checkpoint} cannot be read: {str(error).splitlines()[0] if str(error) else error!r}"
+        ) from error

@@ -1,0 +1,162 @@
+"""What a run records: a row of metrics an epoch, in metrics.csv and in every logger."""
+
+import csv
+import io
+import os
+import struct
+import time
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from tensorboard.compat.proto.summary_pb2 import Summary
+
+from kindling.cli.monitor import split
+from kindling.models.base import Model
+from kindling.training.checkpoint import best_of
+from kindling.training.loggers import Rewinds
+from kindling.training.scores import validated
+
+
+class AfterEpoch(Checkpoint):
+    """A callback whose `on_train_epoch_end` sees the epoch's metrics: Lightning calls Checkpoints after the model."""
+
+
+class Records(AfterEpoch):
+    """Writes every epoch's metrics as a row of metrics.csv and to the loggers, with the epoch (from 1) as step.
+
+    What a LightningModule logs with `self.log` has Lightning's own steps. The checkpoint holds all rows, and where each
+    logger's files ended: a resumed run rewrites metrics.csv from it and goes on from there.
+
+    Args:
+        folder: the run's.
+    """
+
+    takes_chunks = True
+
+    def __init__(self, folder: str):
+        self.path = Path(folder) / "metrics.csv"
+        self.columns: list[str] = []
+        self.rows: list[dict] = []
+        self.writes_lr: bool | None = None  # unless the module logs it
+        self.lr: float | None = None  # of the last step, where Lightning moves the rate
+        self.loggers: list[Logger] = []
+        self.seconds, self.started = 0.0, time.monotonic()
+        self.file = None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.loggers = trainer.loggers if trainer.is_global_zero else []
+        if self.rows and trainer.is_global_zero:
+            self._rewrite()
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_) -> None:
+        if trainer.lr_scheduler_configs:  # Lightning moves them before the epoch ends
+            self.lr = trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = plain(trainer.callback_metrics)
+        if not validated(trainer):  # a module's values of an earlier epoch are still there
+            metrics = {name: value for name, value in metrics.items() if split(name)[0] != "val"}
+        logged_by_module = trainer.logged_metrics
+        if self.writes_lr is None:
+            self.writes_lr = bool(trainer.optimizers) and "lr" not in logged_by_module
+        if self.writes_lr:
+            metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"] if self.lr is None else self.lr
+            if not isinstance(pl_module, Model):
+                pl_module.log("lr", metrics["lr"])
+        if not trainer.is_global_zero:
+            return
+        epoch = trainer.current_epoch + 1
+        row = {"epoch": epoch, "step": trainer.global_step, **metrics}
+        self.rows.append(row)
+        if row.keys() - set(self.columns):
+            self.columns = list(dict.fromkeys([*self.columns, *row]))
+            self._rewrite()
+        else:
+            self.writer.writerow(row)
+            self.file.flush()
+        if isinstance(pl_module, Model):
+            self._log({name: value for name, value in metrics.items() if name not in logged_by_module}, epoch)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero and isinstance(pl_module, Model):
+            metrics = {k: v for k, v in plain(trainer.callback_metrics).items() if k not in trainer.logged_metrics}
+            self._log(metrics, best_of(trainer).get("epoch", 0))
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage == "fit" and self.file:
+            self.file.close()
+
+    def state_dict(self) -> dict:
+        marks = {type(logger).__name__: logger.mark() for logger in self.loggers if isinstance(logger, Rewinds)}
+        return {
+            "columns": self.columns,
+            "rows": self.rows,
+            "marks": marks,
+            "seconds": self.seconds + time.monotonic() - self.started,
+        }
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self.columns, self.rows, self.seconds = (state_dict[name] for name in ("columns", "rows", "seconds"))
+
+    def _rewrite(self) -> None:
+        """Write the whole file anew, by renaming, and open it to append."""
+        part = self.path.with_suffix(".csv.part")
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self.columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        if self.file:
+            self.file.close()
+        os.replace(part, self.path)
+        self.file = self.path.open("a", newline="", encoding="utf-8")
+        self.writer = csv.DictWriter(self.file, self.columns)
+
+    def _log(self, metrics: dict, step: int) -> None:
+        for logger in self.loggers:
+            logger.log_metrics(metrics, step)
+
+
+def log_text(loggers: list[Logger], tag: str, text: str, step: int = 0) -> None:
+    """Markdown to the loggers that take text."""
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_text(tag, text, step)
+        elif hasattr(logger, "log_text"):  # Weights & Biases, Comet: (key, columns, data)
+            logger.log_text(tag, columns=["text"], data=[[text]], step=step)
+
+
+def log_figure(loggers: list[Logger], tag: str, figure, step: int = 0, file: Path | None = None) -> None:
+    """A matplotlib figure to the loggers that take images, and as PNG to `file`. It is rendered once, the slow part."""
+    content = png(figure)
+    if file:
+        file.write_bytes(content)
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.file_writer.add_summary(picture(tag, content), step)
+        elif hasattr(logger, "log_image"):  # Weights & Biases
+            logger.log_image(tag, [figure], step=step)
+
+
+def png(figure) -> bytes:
+    """Of a matplotlib figure."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", pil_kwargs={"compress_level": 1})  # smaller takes longer than drawing
+    return content.getvalue()
+
+
+def picture(tag: str, png: bytes) -> Summary:
+    """What TensorBoard's writer takes: a PNG file under a name."""
+    width, height = struct.unpack(">II", png[16:24])
+    image = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)  # red, green, blue, alpha
+    return Summary(value=[Summary.Value(tag=tag, image=image)])
+
+
+def plain(metrics: dict) -> dict[str, float]:
+    """Floats from tensors, waiting for the device once."""
+    if not metrics:
+        return {}
+    values = torch.stack([torch.as_tensor(value).cpu().double() for value in metrics.values()])
+    return dict(zip(metrics, values.tolist(), strict=True))

@@ -1,0 +1,57 @@
+"""One line of progress, redrawn."""
+
+import sys
+import time
+
+import pytorch_lightning as pl
+
+from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, logged_as
+from kindling.training.metrics_csv import AfterEpoch
+
+
+class ProgressLine(AfterEpoch):
+    """Epoch, losses and seconds on stderr: redrawn 10 times a second, or a line every 10 s where it is no terminal.
+
+    Args:
+        monitor: the value shown beside the losses.
+    """
+
+    takes_chunks = True
+
+    def __init__(self, monitor: str = "val/loss"):
+        self.monitor = monitor
+        self.terminal = sys.stderr.isatty()
+        self.pause = 0.1 if self.terminal else 10.0  # s
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = self.drawn = time.monotonic()
+        self.line = ""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
+        if not trainer.is_last_batch and time.monotonic() - self.drawn > self.pause:
+            self._draw(trainer, (batch_idx + 1) / trainer.num_training_batches)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if time.monotonic() - self.drawn > self.pause:
+            self._draw(trainer, 1.0)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Lightning has counted the last epoch as done by now.
+        self._draw(trainer, 0.0)
+        if self.terminal and trainer.is_global_zero:
+            print(file=sys.stderr)
+
+    def _draw(self, trainer: pl.Trainer, share: float) -> None:
+        if not trainer.is_global_zero:
+            return
+        metrics = trainer.callback_metrics
+        names = [logged_as(name, metrics) for name in (TRAIN_LOSS, VAL_LOSS, "val/accuracy", self.monitor)]
+        shown = "".join(f"  {name} {float(metrics[name]):.4g}" for name in dict.fromkeys(names) if name)
+        epochs = trainer.current_epoch + share
+        of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+        self.drawn = time.monotonic()
+        epoch = f"{epochs:g}" if share in (0.0, 1.0) else f"{epochs:.1f}"
+        line = f"epoch {epoch}{of}{shown}  {self.drawn - self.started:.1f} s"
+        end = "" if self.terminal else "\n"
+        print(("\r" if self.terminal else "") + line.ljust(len(self.line)), end=end, file=sys.stderr, flush=True)
+        self.line = line

@@ -1,0 +1,95 @@
+"""The monitored value of a model: its name, which direction is better, and what is recorded of the best epoch."""
+
+import logging
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities.model_helpers import is_overridden
+from torchmetrics import Metric
+
+from kindling import UserError
+from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, direction_for, logged_as, split
+from kindling.cli.names import is_own
+from kindling.models.base import Model
+
+log = logging.getLogger("kindling")
+NEVER_DEFINED = (
+    "was undefined (not a finite number) in every epoch, so no epoch is the best. AUROC, for example, needs validation "
+    "samples of every class: monitor another value, or give validation more samples with data.val_share=..."
+)
+
+
+def mode_of(monitor: str, given: str | None, model: pl.LightningModule) -> str:
+    """Return "min" or "max" for the monitored value of this model.
+
+    Args:
+        given: "min" or "max" where the user says so; otherwise see `direction_for`.
+
+    Raises:
+        UserError: a model of this package has no such value, or nothing tells its direction.
+    """
+    own = {"loss": False, **model.task.higher_is_better} if isinstance(model, Model) else {}
+    names = [f"{stage}/{name}" for stage in ("val", "train") for name in own]
+    if is_own(type(model).__module__) and monitor not in names:
+        raise UserError(f"monitor={monitor} is none of this model's: choose {', '.join(names)}.")
+    said: dict[str, set] = {}
+    for path, module in model.named_modules():
+        if isinstance(module, Metric):
+            for name in (split(path.rpartition(".")[2])[1], type(module).__name__):
+                said.setdefault(name.lower(), set()).add(module.higher_is_better)
+    name = split(monitor)[1]
+    if given and name in own and given != ("max" if own[name] else "min"):
+        log.info(f"mode={given}: the epoch with the {'highest' if given == 'max' else 'lowest'} {monitor} is the best")
+    return given or direction_for(monitor, own, said)
+
+
+def best_scalars(metrics: dict[str, float | None]) -> dict[str, float]:
+    """Return the best epoch's validation metrics, else the training's, under names that TensorBoard sorts last."""
+    stage = "val" if any(split(name)[0] == "val" for name in metrics) else "train"
+    found = {name: value for name, value in metrics.items() if split(name)[0] == stage and value is not None}
+    return {f"with_best_weights/{name.replace('/', '_')}": value for name, value in found.items()}
+
+
+def monitored_name(monitor: str, trainer: pl.Trainer, is_compared: bool) -> tuple[str | None, str]:
+    """Return the logged name of the value to compare at an epoch's end, and a line on what that is unless it is usual.
+
+    Where there is no validation loss it is the training loss, or None.
+
+    Args:
+        is_compared: whether an earlier epoch has had the monitored value.
+
+    Raises:
+        UserError: the value was not logged, or another validation value than the default was.
+    """
+    metrics, module = trainer.callback_metrics, type(trainer.lightning_module).__name__
+    if name := logged_as(monitor, metrics):
+        return name, f"monitor={name}, the validation loss of {module}" if name != monitor else ""
+    name, is_last = logged_as(TRAIN_LOSS, metrics), trainer.current_epoch + 1 == trainer.max_epochs
+    if not _is_due(trainer) and (is_compared or not is_last):
+        return name, ""
+    others = [other for other in metrics if other != "lr"]
+    choices = f"Logged: {', '.join(others)}. Say monitor=..., one of these." if others else "The model logs nothing."
+    if monitor != VAL_LOSS:
+        raise UserError(f"monitor={monitor} was not logged. {choices}")
+    if any(split(other)[0] == "val" for other in others):
+        raise UserError(f"{module} logs no validation loss for monitor={VAL_LOSS}. {choices}")
+    score = f"its {name} is the score" if name else "there is no score"
+    return name, f"{_why_unmonitored(trainer, module)}, so the last epoch counts as the best, and {score}"
+
+
+def validated(trainer: pl.Trainer) -> bool:
+    """Return whether the epoch that ends now was validated."""
+    return any(trainer.num_val_batches) and _is_due(trainer)
+
+
+def _is_due(trainer: pl.Trainer) -> bool:
+    return (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+
+
+def _why_unmonitored(trainer: pl.Trainer, module: str) -> str:
+    if not is_overridden("validation_step", trainer.lightning_module, pl.LightningModule):
+        return f"{module} has no validation_step"
+    if not trainer.enable_validation:
+        return "validation is switched off"
+    if not _is_due(trainer):
+        return "no epoch was validated"
+    return f"{module} logs no validation loss" if any(trainer.num_val_batches) else "there are no validation samples"

@@ -1,0 +1,132 @@
+"""Every schedule against torch's scheduler stepped in a plain loop, and resumed."""
+
+import signal
+from functools import partial
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from conftest import Sends, assert_weights, fitted, plain_loop, rows_of
+from torch.optim import lr_scheduler
+
+from kindling import UserError
+from kindling.callbacks.lr_schedule import Schedule
+from kindling.data.synthetic import Blobs
+from kindling.models.mlp import Deep
+
+WORDS = ["data=blobs", "optimizer=sgd", "epochs=4", "batch_size=300"]
+STEPS = 4 * 3  # 900 training rows
+
+
+def looped(build, every):
+    """The model of a plain loop with the scheduler, and the rate after each epoch."""
+    scheduler, rates = [], []
+
+    def optimizer(parameters):
+        opt = torch.optim.SGD(parameters, lr=0.1)
+        scheduler.append(build(opt))
+        return opt
+
+    def after_step(model, opt):
+        if every == "step" and scheduler[0].last_epoch < STEPS - 1:
+            scheduler[0].step()
+
+    def after_epoch(model, opt):
+        rates.append(opt.param_groups[0]["lr"])
+        if every == "epoch":
+            scheduler[0].step()
+
+    model = plain_loop(*WORDS, optimizer=optimizer, after_step=after_step, after_epoch=after_epoch)
+    return model, rates
+
+
+@pytest.mark.parametrize("chunk", ["auto", "off"])
+@pytest.mark.parametrize(
+    ("words", "build", "every"),
+    [
+        (["schedule=cosine"], partial(lr_scheduler.CosineAnnealingLR, T_max=STEPS), "step"),
+        (
+            ["schedule=onecycle"],
+            partial(lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=STEPS, cycle_momentum=False),
+            "step",
+        ),
+        (
+            ["schedule=step", "callbacks.schedule.build.step_size=2"],
+            partial(lr_scheduler.StepLR, step_size=2, gamma=0.1),
+            "epoch",
+        ),
+    ],
+    ids=["cosine", "onecycle", "step"],
+)
+def test_a_schedule_equals_torch_s_in_a_plain_loop(run, tmp_path, words, build, every, chunk):
+    run(*WORDS, *words, f"chunk={chunk}")
+    model, rates = looped(build, every)
+    assert_weights(tmp_path / "run", model)
+    assert [float(row["lr"]) for row in rows_of(tmp_path / "run")] == pytest.approx(rates)
+
+
+def test_plateau_halves_the_rate_when_the_monitored_value_stays(run, tmp_path):
+    run("data=blobs", "optimizer=sgd", "lr=0", "epochs=5", "schedule=plateau", "callbacks.schedule.build.patience=1")
+    # lr=0 never improves; so does the scheduler of a loss that stays the same
+    p = torch.zeros(1, requires_grad=True)
+    plain = lr_scheduler.ReduceLROnPlateau(torch.optim.SGD([p], lr=1.0), factor=0.5, patience=1)
+    for _ in range(5):
+        plain.step(0.3)
+    saved = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]["Schedule"]
+    assert saved["scheduler"]["num_bad_epochs"] == plain.num_bad_epochs
+    assert plain.get_last_lr() == [0.25]
+
+
+def test_plateau_watches_the_training_loss_where_nothing_validates(run):
+    assert run("experiment=lectures/diabetes", "schedule=plateau", "epochs=3")["status"] == "finished"
+
+
+SCHEDULES = {
+    "cosine": lambda: Schedule(lr_scheduler.CosineAnnealingLR, total="T_max"),
+    "onecycle": lambda: Schedule(partial(lr_scheduler.OneCycleLR, max_lr=0.1), total="total_steps"),
+    "plateau": lambda: Schedule(partial(lr_scheduler.ReduceLROnPlateau, patience=0), every="epoch"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*exists and is not empty")
+@pytest.mark.parametrize("place", ["train_batch_end", "train_epoch_end"])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_stopped_schedule_goes_on_where_it_was(tmp_path, name, place):
+    whole = fitted(tmp_path / "whole", SCHEDULES[name](), chunk=5)
+    with pytest.raises(SystemExit):
+        fitted(tmp_path / "stopped", Sends(signal.SIGTERM, place), SCHEDULES[name](), chunk=5)
+    last = tmp_path / "stopped" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["callbacks"]["Schedule"]
+    resumed = fitted(tmp_path / "stopped", SCHEDULES[name](), chunk=5, ckpt_path=last)
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_a_schedule_of_another_length_is_not_resumed(tmp_path):
+    fitted(tmp_path, SCHEDULES["cosine"]())
+    schedule = SCHEDULES["cosine"]()
+    schedule.load_state_dict({"steps": 348, "scheduler": {}})
+    with pytest.raises(UserError, match="planned for 348 steps and this run would have 174"):
+        fitted(tmp_path / "other", schedule)
+
+
+def test_a_model_with_a_scheduler_of_its_own_is_left_to_it(run):
+    class Scheduled(Deep):
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+            return [optimizer], [lr_scheduler.StepLR(optimizer, 1)]
+
+    data = Blobs(chunk="off")
+    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", callbacks=[SCHEDULES["cosine"]()], logger=False,
+                         enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
+    with pytest.raises(UserError, match="no schedulers of its own"):
+        trainer.fit(Scheduled(**data.facts()), datamodule=data)
+
+
+def test_a_plateau_watches_the_validation_loss_as_a_users_module_spells_it(stock, tmp_path):
+    stock("Logs", "schedule=plateau", "callbacks.schedule.build.patience=0", "+model.rate=1e-6", "epochs=4")
+    assert [float(row["lr"]) for row in rows_of(tmp_path / "run")][-1] < 1e-6
+
+
+def test_a_plateau_of_nothing_is_refused(stock):
+    with pytest.raises(UserError, match="schedule=plateau watches val/loss, which was not logged"):
+        stock("Logs", "+model.val=''", "schedule=plateau")

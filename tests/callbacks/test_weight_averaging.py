@@ -1,0 +1,85 @@
+"""Averaged weights against torch's AveragedModel in a plain loop, and resumed."""
+
+import logging
+import signal
+from functools import partial
+
+import pytest
+import torch
+from conftest import FLOAT, Sends, fitted, plain_loop, rows_of, weights_of
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from kindling.callbacks.weight_averaging import Averaged
+
+WORDS = ["data=blobs", "optimizer=sgd", "epochs=4", "batch_size=90", "batch_norm=true"]
+
+
+@pytest.mark.parametrize("chunk", ["auto", "off"])
+def test_ema_equals_torch_s_averaged_model(run, tmp_path, chunk):
+    run(*WORDS, "average=ema", f"chunk={chunk}", "monitor=train/accuracy", "mode=max")
+    averaged = []
+
+    def after_step(model, opt):
+        if not averaged:
+            averaged.append(AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.99), use_buffers=True))
+        averaged[0].update_parameters(model)
+
+    plain_loop(*WORDS, optimizer=partial(torch.optim.SGD, lr=0.1), after_step=after_step)
+    for key, tensor in weights_of(tmp_path / "run").items():
+        if tensor.is_floating_point():  # batches are counted, not averaged
+            torch.testing.assert_close(tensor, averaged[0].module.state_dict()[key], atol=FLOAT, rtol=0)
+
+
+def test_swa_averages_the_states_at_the_ends_of_the_last_epochs(run, tmp_path):
+    run(*WORDS, "average=swa", "callbacks.average.start=0.5")
+    states = []
+
+    def after_epoch(model, opt):
+        states.append({key: tensor.clone() for key, tensor in model.state_dict().items()})
+
+    plain_loop(*WORDS, optimizer=partial(torch.optim.SGD, lr=0.1), after_epoch=after_epoch)
+    for key, tensor in weights_of(tmp_path / "run").items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, (states[2][key] + states[3][key]) / 2, atol=FLOAT, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["epochs=2"], "averaged nothing: it begins with epoch 3 of 2, and training ended after epoch 2"),
+        (["max_steps=25"], "averaged nothing: it begins with epoch 4 of 4, and training ended after epoch 3"),
+        ([], "averaged only the last epoch's weights: it begins with epoch 4 of 4, and training ended after epoch 4"),
+        (["callbacks.average.start=0.5"], None),
+        (["average=ema"], None),
+    ],
+)
+def test_swa_that_averages_nothing_says_so(run, caplog, words, said):
+    caplog.set_level(logging.INFO)
+    run(*WORDS, "average=swa", *words)
+    assert (f"average=swa has {said}" in caplog.text) if said else ("average=swa has" not in caplog.text)
+
+
+def test_the_averages_are_what_is_validated_and_tested(run, tmp_path):
+    """The last epoch's val/loss is that of the weights in last.ckpt, which are the averages."""
+    from conftest import built
+
+    run(*WORDS, "average=ema")
+    data, model = built(*WORDS)
+    model.load_state_dict(weights_of(tmp_path / "run"))
+    x, y = data.rows["val"]
+    with torch.no_grad():
+        loss = model.loss(model.eval()(x), y).item()
+    assert loss == pytest.approx(float(rows_of(tmp_path / "run")[-1]["val/loss"]), abs=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*exists and is not empty")
+@pytest.mark.parametrize("place", ["train_batch_end", "validation_end", "train_epoch_end"])
+@pytest.mark.parametrize("decay", [0.9, None])
+def test_a_stopped_average_goes_on_where_it_was(tmp_path, decay, place):
+    whole = fitted(tmp_path / "whole", Averaged(decay), chunk=5)
+    with pytest.raises(SystemExit):
+        fitted(tmp_path / "stopped", Sends(signal.SIGTERM, place), Averaged(decay), chunk=5)
+    last = tmp_path / "stopped" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["callbacks"]["Averaged"]["others"]
+    resumed = fitted(tmp_path / "stopped", Averaged(decay), chunk=5, ckpt_path=last)
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)

@@ -1,0 +1,97 @@
+"""Every yaml composes and is what its constructor takes; every choice trains."""
+
+import pytest
+import torch
+from conftest import PROJECT, compose_config
+
+from kindling.cli.build import build
+from kindling.cli.names import choice_file, choices
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", choices("data"))
+@pytest.mark.parametrize("model", choices("model"))
+def test_every_pair_of_data_and_model_learns_eight_rows_or_refuses(data, model):
+    own = {"csv": ["data.path=src/kindling/lectures/data/linear9.csv"], "playback": ["data.num_examples=200"]}.get(
+        data, []
+    )
+    cfg = compose_config(f"data={data}", f"model={model}", "folder=unused", *own)
+    loaded = build(cfg.data)
+    if "mnist" in data and "folder" in cfg.data and not (PROJECT / cfg.data.folder).exists():
+        pytest.skip(f"{cfg.data.folder} has no files: `python train.py data={data}` fetches them")
+    if model == "cnn" and "mnist" not in data:
+        with pytest.raises(ValueError, match="model=cnn wants images"):
+            build(cfg.model, **loaded.facts())
+        return
+    if model == "towers" and data != "two_inputs":
+        with pytest.raises(ValueError, match="model=towers wants 18 columns"):
+            build(cfg.model, **loaded.facts())
+        return
+    module = build(cfg.model, **loaded.facts())
+    x, y = (part[:8] for part in next(iter(loaded.train_dataloader())))
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.003 if model == "cnn" else 0.02)
+    first = loss = module.loss(module(x), y)
+    for _ in range(2_000):
+        if loss.item() < 0.05:
+            break
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss = module.loss(module(x), y)
+    two_inputs_and_a_line = model in ("linear", "logistic") and x.shape[1:] == (2,)
+    assert loss.item() < (first if two_inputs_and_a_line else 0.05)
+
+
+@pytest.mark.parametrize("optimizer", choices("optimizer"))
+def test_every_optimizer_lowers_the_loss(run, optimizer):
+    result = run("data=blobs", f"optimizer={optimizer}", "epochs=3")
+    assert result["metrics"]["val/accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_every_experiment_states_its_command_time_and_score(experiment):
+    text = choice_file("experiment", experiment).read_text(encoding="utf-8")
+    comment = " ".join(line for line in text.splitlines() if line.startswith("#"))
+    assert f"python train.py experiment={experiment}" in comment
+    assert " s" in comment
+    compose_config(f"experiment={experiment}")
+
+
+@pytest.mark.parametrize("trainer", choices("trainer"))
+def test_every_trainer_is_built_where_its_device_is_there(trainer, tmp_path):
+    there = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(trainer, True):
+        pytest.skip(f"this machine has no {trainer}")
+    cfg = compose_config(f"trainer={trainer}", "data=blobs", f"folder={tmp_path}")
+    data = build(cfg.data)
+    model = build(cfg.model, **data.facts())
+    assert build(cfg.trainer, model=model, data=data, logger=[]).max_epochs == 30
+
+
+@pytest.mark.parametrize("logger", choices("logger"))
+def test_every_logger_gets_the_epochs_metrics(run, tmp_path, logger):
+    run("data=blobs", "epochs=2", f"logger={logger}")
+    if logger == "csv":
+        assert (tmp_path / "run/csv/metrics.csv").read_text(encoding="utf-8").count("\n") >= 3
+    else:
+        assert list((tmp_path / "run").glob("events.*"))
+
+
+@pytest.mark.parametrize(
+    ("task", "target", "metric"),
+    [
+        ("multiclass", "label", "test/f1"),
+        ("multilabel", "[odd,label]", "test/auroc"),
+        ("regression", "[a,b]", "test/r2"),
+    ],
+)
+def test_every_task_trains_from_a_csv_and_one_line(run, table, task, target, metric):
+    words = [word for word in table if word != "trainer=cpu"]
+    result = run(*words, f"data.task={task}", f"data.target={target}", "epochs=2")
+    assert (result["status"], metric in result["metrics"]) == ("finished", True)
+
+
+def test_two_loggers_at_once(run, tmp_path):
+    run("data=blobs", "epochs=1", "logger=[tensorboard,csv]")
+    assert list((tmp_path / "run").glob("events.*"))
+    assert (tmp_path / "run/csv/metrics.csv").exists()

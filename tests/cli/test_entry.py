@@ -1,0 +1,116 @@
+"""While the libraries are imported: Ctrl-C, closed and narrow consoles, an install without the project."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT
+
+from kindling.files import PACKAGE
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other signals and pipes")
+# What a command does on its way: the console is opened, and written to by print and by logging.
+WRITES = """
+import logging, sys
+from {package}.cli import entry
+entry.begin()
+logging.basicConfig(stream=sys.stdout, format="%(message)s", level="INFO")
+for i in range(3):
+    print("j\\xe4" * 5000)
+    logging.info("gr\\xfc\\xdfe")
+sys.stdout.flush()
+print("went on", file=sys.stderr)
+"""
+
+
+def python(*arguments, cwd, **options):
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, stderr=subprocess.PIPE, encoding="utf-8", timeout=120, **options)
+
+
+@pytest.fixture
+def broken():
+    """A pipe whose reader has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+@posix
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("seconds", [0.15, 1.0])
+def test_a_signal_during_the_imports_ends_with_one_line(tmp_path, number, code, seconds):
+    command = [sys.executable, str(PROJECT / "train.py"), "trainer=cpu"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, encoding="utf-8") as process:
+        time.sleep(seconds)
+        process.send_signal(number)
+        assert (process.stderr.read(), process.wait(60)) == ("interrupted\n", code)
+
+
+@posix
+def test_a_command_whose_reader_has_gone_is_silent(tmp_path, broken):
+    for words in (["--help"], ["--cfg", "job"]):
+        done = python(PROJECT / "train.py", *words, cwd=tmp_path, stdout=broken)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@posix
+def test_a_closed_pipe_does_not_end_what_still_has_work_to_do(tmp_path, broken):
+    done = python("-c", WRITES.format(package=PACKAGE.name), cwd=tmp_path, stdout=broken)
+    assert (done.returncode, done.stderr) == (0, "went on\n")
+
+
+@posix
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
+def test_a_full_disk_is_named_once_and_does_not_end_it(tmp_path):
+    with open("/dev/full", "wb") as full:
+        done = python("-c", WRITES.format(package=PACKAGE.name), cwd=tmp_path, stdout=full)
+    line = "The output could not be written: No space left on device.\n"
+    assert (done.returncode, done.stderr) == (0, line + "went on\n")
+
+
+@posix
+def test_a_closed_stdout_is_not_the_next_file_that_is_opened(tmp_path):
+    code = WRITES.format(package=PACKAGE.name) + "open('file.txt', 'w').close()\nimport os; os.write(1, b'lost')"
+    done = subprocess.run(["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, code], cwd=tmp_path, timeout=60)
+    assert (done.returncode, (tmp_path / "file.txt").read_bytes()) == (0, b"")
+
+
+def test_a_character_that_the_console_lacks_is_written_as_an_escape(tmp_path):
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = python("-c", WRITES.format(package=PACKAGE.name), cwd=tmp_path, env=env, stdout=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, "went on\n")
+    assert r"j\xe4" in done.stdout
+    assert r"gr\xfc\xdfe" in done.stdout
+
+
+@pytest.mark.slow
+@posix
+def test_a_run_with_a_class_beyond_ascii_ends_well_in_the_c_locale_without_a_reader(tmp_path, broken):
+    rows = [f"{i % 7},{'jä' if i % 7 > 2 else 'no'}" for i in range(60)]
+    (tmp_path / "town.csv").write_text("\n".join(["a,größe", *rows]) + "\n", encoding="utf-8")
+    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    words = ["data=csv", "data.path=town.csv", "trainer=cpu", "epochs=2", "logger=[csv,tensorboard]"]
+    done = python(PROJECT / "train.py", *words, cwd=tmp_path, env=env, stdout=broken)
+    assert (done.returncode, "Traceback" in done.stderr, "Logging error" in done.stderr) == (0, False, False)
+    (folder,) = (tmp_path / "runs").glob("*/*")
+    assert json.loads((folder / "result.json").read_text(encoding="utf-8"))["status"] == "finished"
+    assert "jä" in (folder / "train.log").read_text(encoding="utf-8")
+    assert "jä" in (folder / "confusion_matrix.csv").read_text(encoding="utf-8")
+
+
+def test_a_copy_without_the_project_says_how_to_install_it(tmp_path):
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PACKAGE, tmp_path / "site-packages" / PACKAGE.name, ignore=ignored)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "site-packages")}
+    done = python("-m", PACKAGE.name, "rename", "x", cwd=tmp_path, env=env)
+    assert done.returncode == 2
+    assert "only an editable install works: run `pip install -e .` in the project's folder" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,282 @@
+"""`make rename` and `make strip`, on a copy of the project."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT
+
+# As it is today: these tests go on working in a renamed project, and in one from which an extra is gone.
+NAME = next((PROJECT / "src").glob("*/__init__.py")).parent.name
+NEW = "lantern" if NAME != "lantern" else "candle"
+PACKAGE = PROJECT / "src" / NAME
+needs_rename = pytest.mark.skipif(not (PACKAGE / "rename.py").exists(), reason="rename is stripped")
+needs_strip = pytest.mark.skipif(
+    not (PACKAGE / "strip.py").exists() or not (PACKAGE / "confusion.py").exists(),
+    reason="strip or confusion is stripped",
+)
+needs_search = pytest.mark.skipif(not (PACKAGE / "search").exists(), reason="search is stripped")
+
+
+try:
+    from kindling.commands.strip import extras
+except ModuleNotFoundError:
+    extras = None
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """The project without what git ignores."""
+    command = ["git", "ls-files", "-co", "--exclude-standard"]
+    listed = (
+        subprocess.run(command, cwd=PROJECT, capture_output=True, encoding="utf-8") if shutil.which("git") else None
+    )
+    target = tmp_path / "copy"
+    if listed is None or listed.returncode != 0:
+        ignore = shutil.ignore_patterns(".git", ".venv", "runs", "build", "__pycache__", "*.egg-info", ".*_cache")
+        return Path(shutil.copytree(PROJECT, target, ignore=ignore))
+    for name in filter(lambda name: (PROJECT / name).is_file(), listed.stdout.splitlines()):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(PROJECT / name, target / name)
+    return target
+
+
+def python(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    """The finished process of `python <words>` in the copy, with the copy's package."""
+    env = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, *words]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=900)
+
+
+def texts(folder: Path) -> dict[str, str]:
+    """Path -> content of every file that is text."""
+    found = {}
+    for file in (path for path in folder.rglob("*") if path.is_file() and ".git" not in path.relative_to(folder).parts):
+        raw = file.read_bytes()
+        if b"\0" not in raw:
+            found[file.relative_to(folder).as_posix()] = raw.decode()
+    return found
+
+
+def own_fast_tests(folder: Path) -> subprocess.CompletedProcess:
+    """The copy's tests but these ones, and but the notebooks', which may draw a stripped picture."""
+    left_out = ["--ignore=tests/test_project.py", "--ignore=tests/test_notebooks.py"]
+    return python(folder, "-m", "pytest", "-q", "-m", "not slow", "-x", "-p", "no:cacheprovider", *left_out)
+
+
+def without_confusion(folder: Path, name: str = NAME) -> None:
+    """Strip it, after the pictures that are drawn by it."""
+    for extra in ("pictures", "confusion"):
+        if list((folder / "src" / name).glob(f"{extra}*")):
+            stripped = python(folder, "-m", name, "strip", extra)
+            assert stripped.returncode == 0, stripped.stderr
+
+
+@needs_rename
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("My-Project", "My-Project cannot be a package's name: take a lower-case Python identifier"),
+        ("lambda", "lambda cannot be a package's name"),
+        ("json", "json is the name of a module that Python already finds"),
+        ("torch", "torch is the name of a module that Python already finds"),
+        (NAME, f"src/{NAME} exists already"),
+    ],
+)
+def test_rename_refuses_a_name_that_cannot_be_a_package_s(copy, name, message):
+    before = texts(copy)
+    refused = python(copy, "-m", NAME, "rename", name)
+    assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
+    assert texts(copy) == before
+
+
+@needs_rename
+def test_rename_refuses_a_folder_that_is_not_the_project_s(copy):
+    (copy / "src" / NAME).rename(copy / "elsewhere")
+    command = f"import sys; sys.path.insert(0, {str(PROJECT / 'src')!r}); sys.argv = ['rename', {NEW!r}]; "
+    refused = python(copy, "-c", command + f"from {NAME}.rename import main; main()")
+    assert (refused.returncode, f"There is no src/{NAME} in" in refused.stderr) == (2, True), refused.stderr
+
+
+@needs_rename
+def test_a_renamed_project_composes_its_config_and_names_its_old_name_nowhere(copy):
+    (copy / "src" / "hydra_plugins" / f"{NAME}_plugin").mkdir(parents=True)
+    renamed = python(copy, "-m", NAME, "rename", NEW)
+    assert (renamed.returncode, "make env" in renamed.stdout) == (0, True), renamed.stderr
+    assert (copy / "src" / "hydra_plugins" / f"{NEW}_plugin").is_dir()
+    left = {path for path, text in texts(copy).items() if re.search(NAME, path + text, re.IGNORECASE)}
+    notice = (PROJECT / "LICENSE").read_text(encoding="utf-8")
+    assert left == ({"LICENSE"} if NAME in notice.lower() else set())  # MIT wants its notice kept
+    shown = python(copy, "train.py", "--cfg", "job")
+    assert (shown.returncode, f"{NEW}.models.Deep" in shown.stdout) == (0, True), shown.stderr
+
+
+@needs_rename
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_rename_leaves_what_git_ignores_and_what_is_no_text_as_it_is(copy):
+    subprocess.run(["git", "init", "-q", str(copy)], check=True)
+    (copy / "runs").mkdir()
+    (copy / "runs" / "train.log").write_text(NAME, encoding="utf-8")
+    (copy / "picture.png").write_bytes(b"\xff\x00" + NAME.encode())
+    (copy / "windows.txt").write_bytes(f"{NAME}\r\n{NAME.capitalize()}\r\n".encode())
+    assert python(copy, "-m", NAME, "rename", "two_words").returncode == 0
+    assert (copy / "runs" / "train.log").read_text(encoding="utf-8") == NAME
+    assert (copy / "picture.png").read_bytes() == b"\xff\x00" + NAME.encode()
+    assert (copy / "windows.txt").read_bytes() == b"two_words\r\nTwoWords\r\n"
+
+
+@needs_strip
+def test_strip_lists_the_extras_and_refuses_everything_else(copy):
+    listed = python(copy, "-m", NAME, "strip")
+    assert listed.returncode == 0, listed.stderr
+    known = [line.split()[0] for line in listed.stdout.splitlines()]
+    assert {"confusion", "strip"} <= set(known)
+    refused = python(copy, "-m", NAME, "strip", "tasks")
+    assert (refused.returncode, refused.stderr.strip()) == (2, f"tasks is no extra. Extras: {', '.join(known)}.")
+    assert (copy / "src" / NAME / "tasks.py").exists()
+
+
+@needs_strip
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        ("src/{name}/own.py", "from {name} import confusion\n", "src/{name}/own.py imports {name}.confusion"),
+        ("src/{name}/own.py", "import {name}.confusion as c\n", "src/{name}/own.py imports {name}.confusion"),
+        ("conf/more.yaml", "a:\n  _target_: {name}.confusion.text\n", "calls {name}.confusion in several lines"),
+    ],
+    ids=["import from", "import", "a call of several lines"],
+)
+def test_strip_refuses_an_extra_that_something_needs_and_says_what(copy, path, text, message):
+    shutil.rmtree(copy / "src" / NAME / "pictures", ignore_errors=True)  # needs it too
+    file = copy / path.format(name=NAME)
+    file.write_text(text.format(name=NAME), encoding="utf-8")
+    before = texts(copy)
+    refused = python(copy, "-m", NAME, "strip", "confusion")
+    assert (refused.returncode, message.format(name=NAME) in refused.stderr) == (2, True), refused.stderr
+    assert texts(copy) == before
+
+
+@needs_strip
+@pytest.mark.slow
+def test_a_stripped_project_trains_without_the_extra(copy):
+    (copy / "tests" / "test_confusion.py").write_text("", encoding="utf-8")
+    (copy / "conf" / "model" / "matrix.yaml").write_text(
+        f"# a call\n_target_: {NAME}.confusion.text\nnames: []\n", encoding="utf-8"
+    )
+    without_confusion(copy)
+    for path in (f"src/{NAME}/confusion.py", "tests/test_confusion.py", "conf/model/matrix.yaml"):
+        assert not (copy / path).exists()
+    assert f"{NAME}.confusion" not in (copy / "conf" / "config.yaml").read_text(encoding="utf-8")
+    trained = python(copy, "train.py", "epochs=1", "trainer=cpu")
+    assert trained.returncode == 0, trained.stderr
+    (result,) = (copy / "runs").glob("*/*/result.json")
+    assert json.loads(result.read_text(encoding="utf-8"))["status"] == "finished"
+    assert not (result.parent / "confusion_matrix.png").exists()
+
+
+@needs_strip
+@needs_search
+def test_strip_refuses_what_a_plugin_imports(copy):
+    shutil.rmtree(copy / "src" / NAME / "search")
+    with (copy / f"src/hydra_plugins/{NAME}_search/__init__.py").open("a", encoding="utf-8") as plugin:
+        plugin.write(f"from {NAME}.sweep.grid import through\n")
+    before = texts(copy)
+    refused = python(copy, "-m", NAME, "strip", "sweep")
+    wanted = f"src/hydra_plugins/{NAME}_search/__init__.py imports {NAME}.sweep: strip or edit that first."
+    assert (refused.returncode, refused.stderr.strip()) == (2, wanted)
+    assert texts(copy) == before
+
+
+@pytest.mark.slow
+@needs_strip
+@needs_search
+@pytest.mark.parametrize("extras", [["search"], ["search", "sweep"]], ids=" ".join)
+def test_an_extra_goes_with_its_plugin_its_tests_and_what_chooses_it(copy, extras):
+    own = copy / "conf/experiment/own.yaml"  # with nothing else among its defaults, and no settings of the search
+    own.write_text("# @package _global_\ndefaults:\n  - override /hydra/sweeper: optuna\n\nlr: 0.5\n", encoding="utf-8")
+    for extra in extras:
+        stripped = python(copy, "-m", NAME, "strip", extra)
+        assert stripped.returncode == 0, stripped.stderr
+    assert "lr: 0.5" in python(copy, "train.py", "experiment=own", "--cfg", "job").stdout
+    names = "|".join(rf"{NAME}[._]{extra}\b|tests/(test_)?{extra}_?\w*\.py" for extra in extras)
+    code = {path: text for path, text in texts(copy).items() if path.startswith(("conf", "src"))}
+    assert not [path for path in texts(copy) if re.search(names, path)]
+    assert not [path for path, text in code.items() if re.search(names, text)]
+    assert not (copy / "src/kindling/lectures/conf/experiment/lectures/random_search.yaml").exists()
+    chosen = python(copy, "train.py", "--cfg", "hydra", "--package", "hydra.sweeper").stdout
+    assert ("BasicSweeper" if "sweep" in extras else "GridSweeper") in chosen
+    for words in (["seed=3"], ["-m", "seed=0,1"]):
+        trained = python(copy, "train.py", *words, "epochs=1", "trainer=cpu")
+        assert trained.returncode == 0, trained.stderr
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in (copy / "runs").rglob("result.json")]
+    assert [result["status"] for result in results] == ["finished"] * 3
+
+
+@pytest.mark.slow
+@needs_rename
+@needs_strip
+def test_a_renamed_and_stripped_project_passes_its_own_tests(copy):
+    assert python(copy, "-m", NAME, "rename", NEW).returncode == 0
+    without_confusion(copy, NEW)
+    tested = own_fast_tests(copy)
+    assert tested.returncode == 0, tested.stdout[-3000:] + tested.stderr
+
+
+SUBSET = [
+    "tests/test_files.py",
+    "tests/test_playback.py",
+    "tests/test_lecture_mnist.py",
+    "tests/test_conf.py::test_two_loggers_at_once",
+]
+
+
+def assert_sound(folder: Path, *tests: str) -> None:
+    """The copy's lint, the collection of all its tests, and these of them."""
+    for words in (["ruff", "check"], ["ruff", "format", "--check"], ["pytest", "--collect-only", "-q"]):
+        done = python(folder, "-m", *words, *(["-p", "no:cacheprovider"] if words[0] == "pytest" else []))
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    tested = python(folder, "-m", "pytest", "-q", "-m", "not slow", "-x", "-p", "no:cacheprovider", *tests)
+    assert tested.returncode == 0, tested.stdout[-3000:] + tested.stderr
+
+
+def strip_with_what_needs_it(folder: Path, extra: str) -> None:
+    """Strip an extra; before it those that the refusals name."""
+    while (done := python(folder, "-m", NAME, "strip", extra)).returncode == 2:
+        needed = re.search(rf"(?:src/{NAME}/|src/hydra_plugins/{NAME}_)(\w+)", done.stderr)
+        assert needed, done.stderr
+        strip_with_what_needs_it(folder, needed[1])
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@needs_strip
+@pytest.mark.parametrize("extra", sorted(extras(PROJECT)) if extras else [])
+def test_a_project_without_an_extra_is_sound(copy, extra):
+    strip_with_what_needs_it(copy, extra)
+    assert_sound(copy, *SUBSET)
+
+
+@pytest.mark.slow
+@needs_strip
+def test_a_project_without_any_extra_but_the_tools_passes_its_own_tests(copy):
+    stripped = python(copy, "-m", NAME, "strip", "all")
+    assert stripped.returncode == 0, stripped.stderr
+    assert list(extras(copy)) == ["rename", "strip"]
+    assert_sound(copy)
+    tested = own_fast_tests(copy)
+    assert tested.returncode == 0, tested.stdout[-3000:] + tested.stderr
+
+
+@pytest.mark.slow
+@needs_rename
+def test_a_renamed_project_is_sound_and_can_be_renamed_again(copy):
+    assert python(copy, "-m", NAME, "rename", NEW).returncode == 0
+    for words in (["check", "-q", "--fix", "--exit-zero"], ["format", "-q"]):  # as `make rename` does
+        assert python(copy, "-m", "ruff", *words).returncode == 0
+    again = "tests/test_project.py::test_a_renamed_project_composes_its_config_and_names_its_old_name_nowhere"
+    assert_sound(copy, again, "tests/test_cli.py", "tests/test_arguments.py", "tests/test_entry.py")

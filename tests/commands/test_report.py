@@ -1,0 +1,177 @@
+"""`python -m kindling report`: one file that says what the folder's own files say, and needs nothing besides."""
+
+import base64
+import csv
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from conftest import PLAIN, PROJECT
+from sweeps.leaderboard_helpers import job_writer
+
+from kindling.commands.html import page as html
+from kindling.commands.report import write_report
+from kindling.sweeps.leaderboard.write import number
+
+needs_pictures = pytest.mark.skipif(not PLAIN, reason="pictures is stripped")
+
+
+class Read(HTMLParser):
+    """A page's tables (rows of cells), its text, its pictures, and what it would fetch or follow."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.tables, self.text, self.pictures, self.outside, self.open = [], "", [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        of = dict(attrs)
+        assert tag not in ("script", "link", "iframe", "b")
+        for name in ("src", "href"):
+            if name in of and of[name].startswith("data:image/png;base64,"):
+                self.pictures.append(base64.b64decode(of[name].partition(",")[2], validate=True))
+                assert of["alt"]
+            elif name in of:
+                self.outside.append(of[name])
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("th", "td"):
+            self.tables[-1][-1].append("")
+        if tag not in ("img", "meta"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in ("th", "td"):
+            self.tables[-1][-1][-1] += data
+        if "style" not in self.open:
+            self.text += data
+
+
+def python(folder, *words: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True)
+
+
+def reported(folder) -> Read:
+    assert write_report(folder) == folder / "report.html"
+    page = Read((folder / "report.html").read_text(encoding="utf-8"))
+    assert page.outside == []
+    assert page.open == []
+    return page
+
+
+@needs_pictures
+def test_the_page_of_a_run_has_its_result_pictures_advice_command_and_config(finished):
+    folder = finished("data=ring", "scale=none", "optimizer=sgd", "lr=1e-4", "epochs=10", "pictures=final")
+    page = reported(folder)
+    result = json.loads((folder / "result.json").read_text())
+    for name, *cells in page.tables[0][1:]:
+        assert cells == [number(result["metrics"][f"{stage}/{name}"]) for stage in ("train", "val", "test")]
+    assert [row[0] for row in page.tables[1][1:]] == ["this run", "majority class", "logistic regression"]
+    assert page.tables[1][1][1:] == [row[3] for row in page.tables[0][1:]]
+    files = [file.read_bytes() for file in folder.glob("*.png")]
+    assert len(files) > 2
+    assert all(file in page.pictures for file in files)
+    assert len(page.pictures) == len(files) + 1  # that one is drawn from metrics.csv
+    for sentence in (*result["advice"], result["command"], (folder / ".hydra/config.yaml").read_text().strip()):
+        assert sentence in page.text
+    assert len(result["advice"]) > 0
+
+
+@needs_pictures
+def test_names_of_classes_are_no_html_and_a_matrix_without_a_picture_is_a_table(finished, tmp_path):
+    rows = [f"{i % 7},{i % 5},{'<b>yes' if i % 3 else 'no & never'}" for i in range(90)]
+    (tmp_path / "own.csv").write_text("\n".join(["a,b,label", *rows]) + "\n")
+    folder = finished("data=csv", f"data.path={tmp_path / 'own.csv'}", "data.target=label", "epochs=2")
+    for file in folder.glob("*.png"):
+        file.unlink()
+    matrices = list(folder.glob("confusion_matrix*.csv"))
+    page = reported(folder)
+    assert len(matrices) == 2
+    for file in matrices:
+        with file.open(newline="") as opened:
+            assert list(csv.reader(opened)) in page.tables
+    assert "<b>yes" in page.text
+    assert f"python -m kindling pictures run={folder}" in page.text
+
+
+@needs_pictures
+@pytest.mark.slow
+def test_the_page_of_a_sweep_has_the_leaderboard_effects_and_the_winner_s_pictures(tmp_path):
+    words = ("data=ring", "activation=relu,tanh", "lr=0.01,1e9", "epochs=3", "optimizer=sgd")
+    python(tmp_path, str(PROJECT / "train.py"), "-m", *words, "hydra.sweep.dir=sweep", "trainer=cpu")
+    folder = tmp_path / "sweep"
+    page = reported(folder)
+    with (folder / "leaderboard.csv").open(newline="") as file:
+        board = list(csv.DictReader(file))
+    ranked = [row for row in board if row["rank"] or row["status"] == "baseline"]
+    head, *rows = page.tables[0]
+    assert [row[head.index("val/loss")] for row in rows] == [number(float(row["val/loss"])) for row in ranked]
+    diverged = [row["folder"] for row in board if row["status"] == "diverged"]
+    assert len(diverged) == 2
+    assert {row[0] for row in page.tables[-1][1:]} == set(diverged)
+    winner = folder / next(row["folder"] for row in board if row["rank"] == "1")
+    pictures = [file.read_bytes() for file in [folder / "effects.png", *winner.glob("*.png")]]
+    assert len(pictures) > 3
+    assert all(picture in page.pictures for picture in pictures)
+    assert next(row["command"] for row in board if row["rank"] == "1") in page.text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "wanted is: python -m kindling report run="),
+        (("run=nowhere",), "nowhere is no folder"),
+        (("run=empty",), "empty has no jobs"),
+        (("run=killed",), "killed has no result.json: the run is not over, or was killed (resume=killed)"),
+    ],
+)
+def test_what_is_no_ended_run_and_no_sweep_is_refused(tmp_path, words, said):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "killed/.hydra").mkdir(parents=True)
+    (tmp_path / "killed/.hydra/config.yaml").write_text("data: {}\n")
+    done = python(tmp_path, "-m", "kindling", "report", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not list(tmp_path.rglob("report.html"))
+
+
+@pytest.mark.parametrize("score", [0.3, None])
+def test_a_sweep_with_undefined_values_has_a_page(tmp_path, score):
+    job = job_writer(tmp_path / "sweep")
+    for lr in (1, 2):
+        job(f"lr={lr}", score=score, metrics={"val/auroc": None})
+    page = reported(tmp_path / "sweep")
+    if score is None:
+        assert "No job finished with a finite val/loss." in page.text
+    else:
+        assert page.tables[0][1][page.tables[0][0].index("auroc")] == "undefined"
+
+
+def test_a_run_without_a_defined_value_or_readable_records_has_a_page(finished):
+    folder = finished("data=ring", "epochs=1", "test=false")
+    result = json.loads((folder / "result.json").read_text())
+    result |= {"best_epoch": None, "metrics": {"val/loss": None, "val_auc": 0.5}}
+    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "metrics.csv").write_text("epoch,val/loss\nx,y\n")
+    page = reported(folder)
+    assert page.tables[0] == [["", "val"], ["loss", "undefined"], ["auc", "0.5000"]]
+    assert "there is no best epoch" in page.text
+
+
+def test_a_regression_s_page_tells_its_loss_from_its_mse(finished):
+    assert "loss is the mean squared error of the scaled target" in reported(finished("data=line", "epochs=1")).text
+
+
+def test_a_wide_table_scrolls_inside_the_page_and_long_cells_are_broken():
+    assert "overflow-x: auto" in html.page("title")
+    assert (
+        html.table([["a"], ["x" * 40]])
+        == f'<table><tr><th>a</th></tr><tr><td class="long">{"x" * 40}</td></tr></table>'
+    )

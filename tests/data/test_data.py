@@ -1,0 +1,228 @@
+"""Data sets: what is loaded, how it is split and scaled, in which order it comes."""
+
+import pandas as pd
+import pytest
+import torch
+from conftest import PROJECT, made
+
+from kindling import UserError
+from kindling.data.images import ImageArchive
+from kindling.data.loader import TensorLoader
+from kindling.data.synthetic import Blobs
+from kindling.data.tabular import Table
+from kindling.data.transforms import apply_transform
+
+BAYES = {"ring": 0.956, "xor": 0.964, "spiral": 1.0}
+
+
+def test_diabetes_has_768_rows_split_80_10_10():
+    data = made("data=diabetes")
+    assert {stage: len(y) for stage, (_, y) in data.rows.items()} == {"train": 614, "val": 77, "test": 77}
+    assert sum(y.sum().item() for _, y in data.rows.values()) == 268  # positives in the table as distributed
+
+
+def test_zeros_that_mean_missing_become_the_mean_of_the_train_rows():
+    data, raw = made("data=diabetes"), pd.read_csv(PROJECT / "data/diabetes.csv")
+    assert (raw["insulin"] == 0).sum() == 374
+    x = torch.cat([x for x, _ in data.rows.values()])
+    assert (x[:, list(raw.columns).index("insulin")].abs() < 1e-6).sum() == 374
+
+
+def test_scaling_uses_train_rows_only():
+    data = made("data=diabetes")
+    train = data.rows["train"][0]
+    torch.testing.assert_close(train.mean(0), torch.zeros(8), atol=1e-5, rtol=0)
+    whole = torch.cat([x for x, _ in data.rows.values()])
+    assert whole.mean(0).abs().max() > 1e-3
+
+    low = made("data=diabetes", "scale=minmax").rows["train"][0]
+    assert (low.amin(0).tolist(), low.amax(0).tolist()) == ([0.0] * 8, pytest.approx([1.0] * 8))
+
+
+def test_the_transform_in_a_checkpoint_scales_raw_rows():
+    data = made("data=ring")
+    raw = pd.read_csv(PROJECT / "data/ring_test.csv")[["x", "y"]]
+    x = apply_transform(torch.tensor(raw.to_numpy("float32")), data.state_dict())
+    assert data.state_dict()["columns"] == ["x", "y"]
+    torch.testing.assert_close(x, data.rows["test"][0])
+
+
+def test_the_lecture_table_has_its_759_rows_and_share():
+    data = made("data=diabetes_lecture")
+    x, y = data.rows["train"]
+    assert (tuple(x.shape), round(y.mean().item(), 4)) == ((759, 8), 0.6535)
+    assert (x.abs().max() <= 1, len(data.rows["val"][1]), len(data.rows["test"][1])) == (True, 0, 0)
+    # The first row of the lecture's file.
+    first = [-0.294118, 0.487437, 0.180328, -0.292929, 0.0, 0.00149028, -0.53117, -0.0333333]
+    nearest = (x - torch.tensor(first)).abs().sum(1).min()
+    assert nearest < 1e-4
+
+
+@pytest.mark.parametrize("name", BAYES)
+def test_label_noise_leaves_the_stated_bayes_rate(name):
+    table = pd.read_csv(PROJECT / f"data/{name}_test.csv")
+    assert list(table.columns) == ["x", "y", "class"]
+    assert len(table) == 10_000
+    if name == "ring":
+        true = (table.x**2 + table.y**2) < 1
+    elif name == "xor":
+        true = table.x * table.y > 0
+    else:
+        arm = torch.tensor((table.x**2 + table.y**2).to_numpy()).sqrt() * 3 * torch.pi
+        angle = torch.atan2(torch.tensor(table.y.to_numpy()), torch.tensor(table.x.to_numpy()))
+        true = torch.cos(angle - arm).numpy() < 0
+    standard_error = (BAYES[name] * (1 - BAYES[name]) / 10_000) ** 0.5
+    assert (true == (table["class"] == 1)).mean() == pytest.approx(BAYES[name], abs=3 * standard_error)
+
+
+@pytest.mark.slow
+def test_the_generated_files_are_made_again_the_same(tmp_path, shell):
+    script = tmp_path / "make.py"
+    script.write_text((PROJECT / "data/make.py").read_text())
+    shell(str(script), check=True)
+    for name in BAYES:
+        for file in (f"{name}.csv", f"{name}_test.csv"):
+            assert (tmp_path / file).read_bytes() == (PROJECT / "data" / file).read_bytes()
+
+
+def test_blobs_have_the_centres_and_variance_of_the_config():
+    data = Blobs(
+        centres=[[0.0, 0.0, 9.0], [5.0, 0.0, 0.0], [0.0, 7.0, 0.0]], variance=4.0, num_examples=30_000, scale="none"
+    )
+    data.setup()
+    x, y = data.rows["train"]
+    assert data.facts()["num_outputs"] == 3
+    torch.testing.assert_close(x[y == 1].mean(0), torch.tensor([5.0, 0.0, 0.0]), atol=0.1, rtol=0)
+    torch.testing.assert_close(x[y == 2].var(0), torch.full((3,), 4.0), atol=0.2, rtol=0)
+
+
+def test_drawn_centres_have_the_number_and_dimensions_asked_for():
+    data = Blobs(centres=5, dimensions=7)
+    assert (data.facts()["num_outputs"], data.facts()["input_shape"]) == (5, [7])
+
+
+def test_digits_stay_bytes_in_memory_and_come_scaled():
+    data = ImageArchive("data/mnist_sample.npz")
+    data.setup()
+    assert (data.rows["train"][0].dtype, len(data.rows["test"][1])) == (torch.uint8, 500)
+    x = torch.cat([x for x, _ in data.train_dataloader()])
+    assert (x.mean().item(), x.std().item()) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))
+    assert torch.bincount(data.rows["test"][1]).tolist() == [50] * 10
+
+
+def test_setup_twice_splits_once_and_the_split_has_its_own_seed():
+    data = made("data=diabetes", "seed=7")
+    before = data.rows["val"][0].clone()
+    data.setup("fit")
+    assert torch.equal(before, data.rows["val"][0])
+    assert torch.equal(before, made("data=diabetes", "seed=8").rows["val"][0])
+    assert not torch.equal(before, made("data=diabetes", "data.split_seed=1").rows["val"][0])
+
+
+def test_the_order_depends_on_seed_and_epoch_alone():
+    def order(seed, epoch):
+        loader = TensorLoader(torch.arange(100), torch.arange(100), 7, seed=seed)
+        loader.set_epoch(epoch)
+        return torch.cat([x for x, _ in loader])
+
+    assert torch.equal(order(0, 3), order(0, 3))
+    assert not torch.equal(order(0, 3), order(0, 4))
+    assert not torch.equal(order(0, 3), order(1, 3))
+    assert torch.equal(order(5, 5).sort().values, torch.arange(100))
+
+
+def test_chunks_hold_the_same_mini_batches_and_a_loader_goes_on_where_it_was():
+    one = list(TensorLoader(torch.arange(100), torch.arange(100), 7, seed=0))
+    loader = TensorLoader(torch.arange(100), torch.arange(100), 7, seed=0, chunk=4)
+    chunks = list(loader)
+    flat = [batch for chunk in chunks for batch in chunk]
+    assert [len(chunk) for chunk in chunks] == [4, 4, 4, 3]
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(one, flat, strict=True))
+    assert loader.state_dict() == {"position": 0}
+
+    loader.load_state_dict({"position": 2})
+    assert [torch.equal(a[0][0], b[0][0]) for a, b in zip(loader, chunks[2:], strict=True)] == [True, True]
+    assert len(list(loader)) == 4
+
+
+def test_class_names_must_be_as_many_as_the_classes(tmp_path):
+    (tmp_path / "table.csv").write_text("a,b\n1,0\n2,1\n")
+    with pytest.raises(UserError, match="has 1 names, b has 2 values: 0, 1"):
+        Table(str(tmp_path / "table.csv"), "b", "binary", class_names=["x"]).setup()
+
+
+def test_a_table_serves_every_task(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,c,d\n" + "\n".join(f"{i},{i % 2},{i % 3},{i * i}" for i in range(30)) + "\n")
+    shapes = {}
+    for task, target in (("binary", "b"), ("multiclass", "c"), ("multilabel", ["b"]), ("regression", ["a", "d"])):
+        data = Table(str(path), target, task, test_share=0.0, val_share=0.0)
+        shapes[task] = (data.facts()["num_outputs"], tuple(data.rows["train"][1].shape), data.facts()["input_shape"])
+    assert shapes == {
+        "binary": (1, (30, 1), [3]),
+        "multiclass": (3, (30,), [3]),
+        "multilabel": (1, (30, 1), [3]),
+        "regression": (2, (30, 2), [2]),
+    }
+
+
+def test_points_lie_on_their_formula():
+    x, y = made("data=line", "scale=none", "data.scale_target=none").rows["test"]
+    assert ((y - 0.9 * x - 0.2).abs().max().item(), len(x)) == (pytest.approx(0.05, abs=1e-3), 1000)
+    x, y = made("data=polynomial", "features=none", "scale=none", "data.scale_target=none").rows["train"]
+    torch.testing.assert_close(y, x + 2 * x**2 + 3 * x**3 + 4 * x**4)
+    x, y = made("data=linear9", "scale=none", "data.scale_target=none").rows["train"]
+    torch.testing.assert_close(y, x @ torch.arange(9.0)[:, None] + 9)
+
+
+def test_dates_have_their_formula_and_relative_noise():
+    x, y = made("data=dates", "scale=none", "data.scale_target=none", "data.noise=0.15").rows["test"]
+    factor = y / (0.8 * x[:, :1] + 0.003 * x[:, 1:] + 2)
+    assert (factor.mean().item(), factor.std().item()) == (pytest.approx(1, abs=0.02), pytest.approx(0.15, abs=0.01))
+    assert (x.amin(0).tolist()[0], x.amax(0).tolist()[0], (x % 1 == 0).all()) == (0.0, 25.0, True)
+
+
+def test_a_regression_s_targets_are_scaled_and_its_metrics_are_in_their_own_unit(run, tmp_path):
+    result = run("data=dates", "model=linear", "epochs=2")
+    data = made("data=dates")
+    y = data.rows["train"][1]
+    assert (y.mean().item(), y.std(correction=0).item()) == (pytest.approx(0, abs=1e-5), pytest.approx(1, abs=1e-5))
+    saved = torch.load(tmp_path / "run/checkpoints/best.ckpt", weights_only=True)
+    weights, state = saved["state_dict"], saved["Dates"]
+    raw_x, raw_y = made("data=dates", "scale=none", "data.scale_target=none").rows["test"]
+    z = apply_transform(raw_x, state) @ weights["net.0.weight"].T + weights["net.0.bias"]
+    preds = z * torch.tensor(state["target_std"]) + torch.tensor(state["target_shift"])
+    assert result["metrics"]["test/mse"] == pytest.approx((preds - raw_y).square().mean().item(), rel=1e-4)
+    assert result["metrics"]["test/mae"] == pytest.approx((preds - raw_y).abs().mean().item(), rel=1e-4)
+
+
+def test_the_slip_of_the_sums_is_in_the_test_targets_alone():
+    slip, mended = made("data=sum4"), made("data=sum4", "data.slip=false")
+    (x, y), (x_test, y_test) = (slip.examples.x, slip.examples.y), slip.examples.test
+    torch.testing.assert_close(y[:, 0], x[:, 1] + 2 * x[:, 2] + 3 * x[:, 3])
+    torch.testing.assert_close(y_test[:, 0], x_test[:, 1] + 2 * x_test[:, 2] ** 2 + 3 * x_test[:, 3] ** 3)
+    torch.testing.assert_close(mended.examples.test[1][:, 0], x_test @ torch.arange(4.0))
+
+
+def test_credit_is_separated_by_its_line_in_any_unit():
+    plain, other = made("data=credit").examples, made("data=credit", "data.unit=100").examples
+    assert torch.equal(plain.y[:, 0] == 1, 2 * plain.x[:, 0] - plain.x[:, 1] > 30_000)
+    assert torch.equal(plain.y, other.y)
+    torch.testing.assert_close(plain.x, other.x * 100)
+
+
+def test_one_pass_of_the_perceptron_is_the_notes_rule(run, tmp_path):
+    """On plain amounts: w += eta y x and b += 1e5 eta y at each mistake, eta = 1e-5."""
+    pytest.importorskip("kindling.callbacks.weight_init")  # the weights start at zero
+    run("experiment=lectures/perceptron_pass")
+    data = made("experiment=lectures/perceptron_pass", "data.unit=1.0")
+    data.trainer = None
+    loader = TensorLoader(*data.rows["train"], batch_size=1, seed=0)
+    w, b, eta = torch.zeros(2, dtype=torch.float64), 0.0, 1e-5
+    for x, y in loader:
+        s = 2 * y.item() - 1
+        if s * (x[0].double() @ w + b) <= 0:
+            w, b = w + eta * s * x[0].double(), b + 1e5 * eta * s
+    found = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    torch.testing.assert_close(found["net.0.weight"][0].double() / 1e5**0.5, w, rtol=1e-4, atol=1e-6)
+    assert found["net.0.bias"].item() == pytest.approx(b)

@@ -1,0 +1,157 @@
+"""Images: IDX files, real MNIST and Fashion-MNIST where they are, shifts, mixed precision."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import PROJECT, compose_config
+from idx_files import NAMES, idx
+
+from kindling import UserError
+from kindling.cli.build import build
+from kindling.data.images import Idx, ImageArchive
+from kindling.data.loader import Pixels, TensorLoader
+from kindling.models.cnn import CNN
+from kindling.training.trainer import auto
+
+
+@pytest.fixture
+def folder(tmp_path):
+    torch.manual_seed(0)
+    for part, n in (("train", 20), ("t10k", 7)):
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(idx(torch.randint(256, (n, 5, 4))))
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(idx(torch.arange(n) % 3))
+    return tmp_path
+
+
+def loaded(folder):
+    return Idx(str(folder), dict.fromkeys(NAMES), ["a", "b", "c"])
+
+
+def test_idx_files_keep_the_official_test_set_apart_and_validate_on_a_tenth_of_train(folder):
+    data = loaded(folder)
+    data.setup()
+    assert {stage: tuple(x.shape) for stage, (x, _) in data.rows.items()} == {
+        "train": (18, 1, 5, 4),
+        "val": (2, 1, 5, 4),
+        "test": (7, 1, 5, 4),
+    }
+    assert data.rows["test"][1].tolist() == [0, 1, 2, 0, 1, 2, 0]
+    raw = (folder / "t10k-images-idx3-ubyte").read_bytes()
+    assert data.rows["test"][0].flatten().tolist() == list(raw[16:])
+
+
+@pytest.mark.parametrize("broken", [lambda b: b[:-1], lambda b: b"\0\0\x0d" + b[3:], lambda b: b[:6], lambda b: b""])
+def test_a_file_that_is_cut_off_or_of_another_kind_is_refused(folder, broken):
+    path = folder / NAMES[0]
+    path.write_bytes(broken(path.read_bytes()))
+    with pytest.raises(UserError, match="train-images-idx3-ubyte is no IDX file of bytes, or is cut off"):
+        loaded(folder).load()
+
+
+@pytest.mark.parametrize(("name", "folder"), [("mnist", "data/mnist"), ("fashion_mnist", "data/fashion_mnist")])
+def test_the_real_files_have_60_000_and_10_000_images_6_000_and_1_000_of_each_class(name, folder):
+    if not list((PROJECT / folder).glob(f"{NAMES[0]}*")):  # plain or .gz
+        pytest.skip(f"{folder} has no files: `python train.py data={name}` fetches them")
+    data = build(compose_config(f"data={name}").data)
+    data.setup()
+    assert {stage: len(y) for stage, (_, y) in data.rows.items()} == {"train": 54_000, "val": 6_000, "test": 10_000}
+    labels = torch.cat([data.rows[stage][1] for stage in ("train", "val")])
+    if name == "mnist":
+        assert torch.bincount(labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+        assert [round(v, 4) for v in (data.transform["shift"][0] / 255, 1 / 255 / data.transform["factor"][0])] == [
+            pytest.approx(0.1307, abs=5e-4),  # mean and standard deviation that everyone uses
+            pytest.approx(0.3081, abs=5e-4),
+        ]
+    else:
+        assert torch.bincount(labels).tolist() == [6_000] * 10
+
+
+@pytest.mark.slow
+def test_one_epoch_of_mnist_reaches_98_5_percent_on_the_official_test_set(run):
+    if not (PROJECT / "data/mnist" / NAMES[0]).exists():
+        pytest.skip("data/mnist has no files: `python train.py data=mnist` fetches them")
+    result = run("data=mnist", "model=cnn", "epochs=1")
+    assert result["metrics"]["test/accuracy"] >= 0.985
+
+
+def test_a_move_shifts_the_pixels_and_fills_with_zeros():
+    x = torch.arange(2 * 2 * 3 * 4, dtype=torch.uint8).view(2, 2, 3, 4)
+    pixels = Pixels({"shift": [0.0], "factor": [1.0]}, shift=1)
+    same = pixels(x, torch.tensor([[1, 1], [1, 1]]))
+    assert torch.equal(same, x.float())
+    moved = pixels(x, torch.tensor([[2, 1], [1, 0]]))  # one row up; one column to the right
+    assert torch.equal(moved[0, :, :2], x[0, :, 1:].float())
+    assert moved[0, :, 2].abs().sum() == 0
+    assert torch.equal(moved[1, :, :, 1:], x[1, :, :, :-1].float())
+    assert moved[1, :, :, 0].abs().sum() == 0
+
+
+def test_only_training_images_move_anew_in_every_epoch_and_a_loader_goes_on_where_it_was():
+    data = ImageArchive("data/mnist_sample.npz", shift=2)
+    data.setup()
+    loader = data.train_dataloader()
+    still = {stage: ImageArchive("data/mnist_sample.npz") for stage in ("train", "test")}
+    for other in still.values():
+        other.setup()
+    x, _ = next(iter(loader))
+    unmoved, _ = next(iter(still["train"].train_dataloader()))
+    assert not torch.equal(x, unmoved)
+    assert torch.equal(next(iter(data.test_dataloader()))[0], next(iter(still["test"].test_dataloader()))[0])
+    whole = list(loader)
+    loader.load_state_dict({"position": 5})
+    for (a, _), (b, _) in zip(loader, whole[5:], strict=True):
+        assert torch.equal(a, b)
+    loader.set_epoch(1)
+    assert not torch.equal(next(iter(loader))[0], x)
+
+
+def test_chunks_of_images_hold_the_same_mini_batches():
+    x, y = torch.randint(256, (50, 1, 6, 6), dtype=torch.uint8), torch.arange(50)
+    pixels = Pixels({"shift": [3.0], "factor": [0.5]}, shift=1)
+    one = list(TensorLoader(x, y, 8, seed=0, pixels=pixels))
+    chunks = [batch for chunk in TensorLoader(x, y, 8, seed=0, chunk=3, pixels=pixels) for batch in chunk]
+    assert len(one) == len(chunks) == 7
+    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(one, chunks, strict=True))
+
+
+def test_channels_last_is_the_same_convolution():
+    torch.manual_seed(0)
+    model = CNN([1, 8, 8], 10, task="multiclass")
+    x = torch.randn(4, 1, 8, 8)
+    assert model.net[0].weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(model(x), model.to(memory_format=torch.contiguous_format)(x), atol=1e-5, rtol=1e-5)
+
+
+def test_trainer_auto_computes_images_in_bfloat16_where_the_cpu_has_it(monkeypatch, tmp_path):
+    data = ImageArchive("data/mnist_sample.npz")
+    model = CNN(**data.facts())
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
+    for has, asked, expected in (
+        (True, None, "bf16-mixed"),
+        (True, "32-true", "32-true"),
+        (False, None, "32-true"),
+    ):
+        monkeypatch.setattr("kindling.training.trainer._has_bfloat16", lambda has=has: has)
+        trainer = auto(model, data, precision=asked, logger=False, default_root_dir=tmp_path)
+        assert trainer.precision == expected
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": np.zeros((3, 4, 4))}, "lacks x_train or x_test: wanted is an .npz with bytes x_train"),
+        ({"x_train": np.zeros((3, 4, 4)), "x_test": np.zeros((3, 4, 4))}, r"x_train as float64 of shape \(3, 4, 4\)"),
+        ({"x_train": np.zeros((3, 4, 4, 3), "u1"), "x_test": np.zeros((3, 4, 4), "u1")}, r"shape \(3, 4, 4, 3\)"),
+    ],
+)
+def test_an_archive_of_other_arrays_is_refused(tmp_path, arrays, message):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(UserError, match=message):
+        ImageArchive(str(tmp_path / "a.npz")).setup()
+    (tmp_path / "a.npz").write_bytes(b"no archive")
+    with pytest.raises(UserError, match="cannot be read"):
+        ImageArchive(str(tmp_path / "a.npz")).setup()
+
+
+def test_the_sample_s_images_are_moved_by_one_word():
+    assert build(compose_config("data=mnist_sample", "data.shift=2").data).load().shift == 2

@@ -1,0 +1,202 @@
+"""The doctor's suggestions: another command than the one just run, without the option that was the cause."""
+
+import logging
+import shlex
+
+import pytest
+
+from kindling.callbacks import doctor as callback
+from kindling.doctor import rules
+from kindling.doctor.case import Case
+from kindling.doctor.command import Command, replaced
+from kindling.doctor.measurements import History, Look
+from kindling.doctor.outcomes import few_rows
+
+FLAT = History([0.69] * 20, [0.69] * 20, [Look(0, [0.1, 0.1, 0.1], 0.5, 0.69, None, None)])
+FALLING = History([1 - i / 40 for i in range(20)], [1 - i / 40 for i in range(20)], FLAT.looks)
+UNDERFIT = {
+    "score": ("accuracy", 0.6),
+    "simple": {"the most frequent class": 0.6, "a straight line": 0.8},
+    "val_rows": 77,
+    "train_rows": 600,
+}
+# command -> what the suggestion must not keep
+LEARNS_NOTHING = {
+    "weight_decay=0.1 l1=0.01 clip=1 optimizer=adam lr=0.01 epochs=100": ["weight_decay=0.1", "l1=0.01"],
+    "epochs=100 lr=0.010 optimizer=adam": [],
+    "optimizer=adam epochs=200 depth=2 lr=0.01": [],
+    "optimizer.weight_decay=0.5": ["optimizer.weight_decay=0.5"],
+    "dropout=0.9": ["dropout=0.9"],
+    "model.dropout=0.9": ["model.dropout=0.9"],
+    "callbacks.init.init=zeros": ["callbacks.init.init=zeros"],
+    "optimizer.lr=0": ["optimizer.lr=0"],
+    "clip=1e-5 label_smoothing=0.9": ["clip=1e-5", "label_smoothing=0.9"],
+    "max_steps=3": ["max_steps=3"],
+    "average=ema max_steps=9": ["average=ema"],
+    "scale=none": ["scale=none"],
+    "schedule=step": ["schedule=step"],
+    "batch_size=full": ["batch_size=full"],
+    "activation=identity": ["activation=identity"],
+    "activation=sign": ["activation=sign"],
+    "activation=step depth=1": ["activation=step"],
+    "init=zeros activation=sign": ["init=zeros", "activation=sign"],
+    "init=normal": ["init=normal"],
+    "hidden_sizes=[2]": ["hidden_sizes=[2]"],
+    "model=cnn data=mnist_sample dropout=0.9": ["dropout=0.9"],
+    "data=ring features=product": ["features=product"],
+    "experiment=lectures/blobs_sigmoid5 weight_decay=1": ["weight_decay=1"],
+}
+
+
+def case(line, **seen):
+    seen = {"history": FLAT, "best_epoch": 20, "start_lr": 0.01, "widest": 100.0} | seen
+    return Case(command=Command(f"python train.py {line}"), **seen)
+
+
+def suggested(told):
+    command = told.split(" Try: ")[1]
+    assert command.startswith("python train.py ")
+    return command
+
+
+@pytest.mark.parametrize(("line", "culprits"), LEARNS_NOTHING.items())
+def test_what_is_suggested_is_another_run_without_the_culprit(line, culprits):
+    ill = case(line, **UNDERFIT)
+    told = rules.advice(ill)
+    assert told
+    for command in map(suggested, told):
+        assert Command(command)._built() != ill.command._built()
+        assert not set(culprits) & set(shlex.split(command))
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("weight_decay=0.1 l1=0.01 clip=1", "weight_decay=0.1 and l1=0.01."),
+        ("dropout=0.9", "dropout=0.9."),
+        ("model.dropout=0.9", "dropout=0.9."),
+        ("optimizer.weight_decay=1 optimizer=sgd schedule=cosine", "weight_decay=1."),
+        ("callbacks.init.init=zeros", "init=zeros"),
+        ("model.activation=sign", "activation=sign"),
+        ("optimizer.lr=0", "The step size lr is 0"),
+        ("max_steps=3", "max_steps=3."),
+        ("activation=sign", "activation=sign"),
+        ("init=zeros", "init=zeros"),
+        ("schedule=step", "schedule=step."),
+        ("batch_size=full", "batch_size=full."),
+    ],
+)
+def test_the_option_that_holds_a_run_back_is_named(line, named):
+    assert named in rules.advice(case(line, **UNDERFIT))[0]
+
+
+@pytest.mark.parametrize(("line", "other"), [("lr=0.010", "lr=0.01"), ("activation=ReLU", ""), ("width=32 seed=0", "")])
+def test_two_spellings_of_the_same_run_are_the_same(line, other):
+    assert Command(f"python train.py {line}").with_options(*other.split(), "epochs=100") is None
+
+
+@pytest.mark.parametrize("words", [["width=64"], ["dropout=0.5"], ["degree=3"], ["activation=relu"]])
+def test_an_option_that_nothing_reads_is_not_suggested(words):
+    assert Command("python train.py model=linear").with_options(*words) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("lr=1 data=blobs", ["lr=2e-3"]),
+        ("optimizer.lr=1", ["lr=2e-3"]),
+        ("experiment=lectures/blobs_sigmoid5", ["clip=1", "hidden_sizes=[128,128]"]),
+        ("data=ring", ["activation=tanh", "optimizer=sgd"]),
+        ("", ["monitor=val/accuracy"]),
+    ],
+)
+def test_a_suggestion_has_the_config_that_hydra_composes(line, words):
+    new = Command(f"python train.py {line}").with_options(*words)
+    composed = Command(new.line)
+    assert (new.config, new.read, new.options) == (composed.config, composed.read, composed.options)
+
+
+def test_what_cannot_be_composed_is_not_suggested():
+    assert Command("python train.py experiment=lectures/mnist_fast").with_options("schedule=none") is None
+
+
+def test_nested_overrides_of_the_same_option_are_replaced():
+    line = "python train.py optimizer.lr=1 data.split_seed=2 callbacks.gradients.l1=1"
+    assert replaced(line, "lr=0.1", "l1=0") == "python train.py data.split_seed=2 lr=0.1 l1=0"
+
+
+def test_a_learning_rate_is_that_of_the_config_and_not_of_a_warm_up():
+    falls = case("schedule=onecycle optimizer=sgd lr=0.001", history=FALLING, start_lr=0.00004)
+    assert suggested(rules.advice(falls)[0]).endswith(" lr=0.01")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("lr=0 epochs=3", True),
+        ("experiment=lectures/line_lr lr=0", True),
+        ("init=src/kindling/lectures/weights/line.json data=line model=linear lr=0", False),
+        ("experiment=lectures/xor_gates", False),
+        ("experiment=lectures/blobs_gaussian", False),
+        ("experiment=lectures/dates_formula", False),
+        ("experiment=lectures/playback_copy", False),
+    ],
+)
+def test_a_step_size_of_0_is_told_unless_it_is_on_purpose(line, says):
+    assert [told[:13] for told in rules.advice(case(line, start_lr=0.0))] == ["The step size"] * says
+
+
+@pytest.mark.parametrize(("rows", "val", "folds"), [(2, 0, None), (2, 1, 3), (9, 1, 5)])
+def test_folds_are_as_many_as_the_smallest_class_has_samples(rows, val, folds):
+    seen = {"class_rows": {"a": rows, "b": 50}, "val_class_rows": {"a": val, "b": 5}, "inputs": 3}
+    found = few_rows(case("", **seen))
+    assert (found and found[1]) == (folds and [("-m", f"folds={folds}")])
+
+
+def test_folds_are_suggested_with_m_in_front_and_not_within_folds():
+    seen = {"class_rows": {"a": 9, "b": 50}, "val_class_rows": {"a": 2, "b": 5}, "inputs": 3}
+    (told,) = rules.advice(case("lr=0.1", history=History(), **seen))
+    assert suggested(told) == "python train.py -m lr=0.1 folds=5"
+    assert rules.advice(case("data.folds=5", history=History(), **seen)) == []
+
+
+def test_f1_is_suggested_where_validation_has_every_class_and_it_is_not_monitored_already():
+    seen = {"class_rows": {"a": 5, "b": 500}, "val_class_rows": {"a": 1, "b": 50}, "history": History()}
+    assert suggested(rules.advice(case("", **seen))[0]) == "python train.py monitor=val/f1"
+    assert rules.advice(case("monitor=val/f1", **seen)) == []
+    assert rules.advice(case("", **seen | {"val_class_rows": {"a": 0, "b": 50}})) == []
+
+
+def test_a_huge_r2_is_written_short():
+    seen = {"score": ("r2", -7.25e18), "simple": {"the mean": 0.0, "a straight line": 0.9}, "val_rows": 9}
+    assert "r2 is -7.25e+18 on" in rules.advice(case("data=diabetes", **seen))[0]
+
+
+def test_a_diverged_rate_is_not_divided_step_by_step():
+    ill = case("data=ring optimizer=sgd lr=1e9", diverged="a loss that is not finite")
+    assert suggested(rules.advice(ill)[0]) == "python train.py data=ring optimizer=sgd lr=0.1"
+
+
+@pytest.mark.parametrize("history", [History(), History([float("nan")], [float("nan")], FLAT.looks)])
+@pytest.mark.parametrize("diverged", [None, "a loss that is not finite"])
+def test_a_run_without_losses_gets_advice_or_none(history, diverged):
+    assert isinstance(rules.advice(case("", history=history, diverged=diverged, best_epoch=0)), list)
+
+
+def test_a_doctor_that_fails_costs_a_line_and_not_the_run(run, monkeypatch, caplog):
+    def fail(*_):
+        raise ZeroDivisionError("of no use")
+
+    monkeypatch.setattr(callback, "examined", fail)
+    with caplog.at_level(logging.WARNING, "kindling"):
+        result = run("data=ring", "epochs=1")
+    assert result["advice"] == []
+    assert "test/loss" in result["metrics"]
+    assert [r.message for r in caplog.records] == ["no advice: the doctor failed with ZeroDivisionError: of no use"]
+
+
+def test_a_doctor_that_fails_to_speak_costs_a_line(run, monkeypatch, caplog):
+    monkeypatch.setattr(callback, "advice", lambda _: {}["missing"])
+    with caplog.at_level(logging.WARNING, "kindling"):
+        assert run("data=ring", "epochs=1")["status"] == "finished"
+    assert "no advice: the doctor failed with KeyError: 'missing'" in caplog.text

@@ -1,0 +1,68 @@
+"""The generative classifier's weights are those of scikit-learn's discriminant analyses."""
+
+import pytest
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
+
+from kindling import UserError
+from kindling.lectures import closed_form
+from kindling.models.predict import answers
+
+SETTING = ["callbacks.closed_form={_target_: " + f"{closed_form.__name__}.Gaussians" + "}"]
+
+
+def probabilities(run, tmp_path, *words):
+    """Of the test rows: what a run of these words answers; and the data."""
+    from conftest import built, weights_of
+
+    run(*words, "model=logistic", "optimizer=sgd", "lr=0", "epochs=1", *(f"+{word}" for word in SETTING))
+    data, model = built(*words, "model=logistic")
+    model.load_state_dict(weights_of(tmp_path / "run"))
+    return answers(model, data, data.examples.test[0]), data
+
+
+def train_rows(data):
+    """Unscaled columns and classes."""
+    factor, shift = (torch.tensor(data.transform[name]) for name in ("factor", "shift"))
+    x, y = data.rows["train"]
+    return (x.double() / factor + shift)[:, :2].numpy(), y.flatten().long().numpy()
+
+
+@pytest.mark.parametrize("clouds", ["[[-2,2],[2,-2]]", "[[-2,2],[2,-2],[3,3]]"])
+def test_with_one_covariance_it_is_linear_discriminant_analysis(run, tmp_path, clouds):
+    found, data = probabilities(run, tmp_path, "data=blobs", f"data.centres={clouds}")
+    oracle = (
+        LinearDiscriminantAnalysis(solver="lsqr").fit(*train_rows(data)).predict_proba(data.examples.test[0].numpy())
+    )
+    torch.testing.assert_close(found.double(), torch.from_numpy(oracle)[:, -found.shape[1] :], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("clouds", ["[[-2,2],[2,-2]]", "[[-2,2],[2,-2],[3,3]]"])
+def test_with_a_covariance_each_it_is_quadratic_discriminant_analysis(run, tmp_path, clouds):
+    words = ["data=blobs", f"data.centres={clouds}", "features=polynomial", "degree=2"]
+    found, data = probabilities(run, tmp_path, *words)
+    x, y = train_rows(data)
+    # scikit-learn divides by the rows less one: regularise nothing, but take the covariances as they are here.
+    oracle = QuadraticDiscriminantAnalysis(store_covariance=True).fit(x, y)
+    expected = torch.from_numpy(oracle.predict_proba(data.examples.test[0].numpy()))
+    torch.testing.assert_close(found.double(), expected[:, -found.shape[1] :], atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data=line", "model=linear"], "wants classes"),
+        (["data=blobs", "model=deep"], "wants model=logistic"),
+        (["data=ring", "model=logistic", "features=radius"], "features=none"),
+    ],
+)
+def test_what_it_cannot_set_is_refused(run, words, message):
+    with pytest.raises(UserError, match=message):
+        run(*words, "epochs=1", *(f"+{word}" for word in SETTING))
+
+
+def test_a_constant_column_is_refused(run, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(f"{i % 9},36.6,{i % 2}\n" for i in range(40)))
+    words = ["data=csv", f"data.path={tmp_path / 't.csv'}", *(f"+{word}" for word in SETTING)]
+    with pytest.raises(UserError, match="closed_form cannot use a column that is constant"):
+        run(*words, "model=logistic", "epochs=1")

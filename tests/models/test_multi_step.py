@@ -1,0 +1,175 @@
+"""The training step against a plain PyTorch loop, in chunks and one batch at a time."""
+
+import json
+from functools import partial
+
+import pytest
+import torch
+from conftest import FLOAT, assert_weights, built, plain_loop, rows_of, weights_of
+from pytorch_lightning.callbacks import Callback
+
+from kindling.cli.names import choices
+from kindling.data.loader import TensorLoader
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_lecture_run_equals_a_plain_loop_in_every_epoch(run, tmp_path, seed):
+    run("experiment=lectures/diabetes", f"seed={seed}")
+    losses = [float(row["train/loss"]) for row in rows_of(tmp_path / "run")]
+
+    data, model = built("experiment=lectures/diabetes", f"seed={seed}")
+    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    x, y = data.rows["train"]
+    layers = torch.nn.Sequential(
+        torch.nn.Linear(8, 6), torch.nn.Sigmoid(), torch.nn.Linear(6, 4), torch.nn.Sigmoid(), torch.nn.Linear(4, 1)
+    )
+    layers.load_state_dict(dict(zip(layers.state_dict(), start.values(), strict=True)))
+    optimizer, plain = torch.optim.SGD(layers.parameters(), lr=0.1), []
+    for _ in range(100):
+        loss = torch.nn.functional.binary_cross_entropy(layers(x).sigmoid(), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        plain.append(loss.item())
+
+    assert losses == pytest.approx(plain, abs=1e-5)
+    assert 0.6440 < losses[-1] < 0.6475
+    assert all((tensor != start[name]).any() for name, tensor in weights_of(tmp_path / "run").items())
+
+
+OPTIMIZERS = {
+    "sgd": partial(torch.optim.SGD, lr=0.1),
+    "momentum": partial(torch.optim.SGD, lr=0.02, momentum=0.9),
+    "nesterov": partial(torch.optim.SGD, lr=0.02, momentum=0.9, nesterov=True),
+    "adam": partial(torch.optim.Adam, lr=0.003),
+    "adamw": partial(torch.optim.AdamW, lr=0.003),
+    "nadam": partial(torch.optim.NAdam, lr=0.003),
+    "radam": partial(torch.optim.RAdam, lr=0.003),
+    "rmsprop": partial(torch.optim.RMSprop, lr=0.001),
+    "adagrad": partial(torch.optim.Adagrad, lr=0.03),
+    "adadelta": partial(torch.optim.Adadelta, lr=1.0),
+}
+
+
+@pytest.mark.parametrize("optimizer", choices("optimizer"))
+def test_mini_batches_equal_a_plain_loop(run, tmp_path, optimizer):
+    words = ["data=ring", f"optimizer={optimizer}", "epochs=3", "weight_decay=0.01", "batch_size=64"]
+    run(*words)
+
+    model = plain_loop(*words, optimizer=partial(OPTIMIZERS[optimizer], weight_decay=0.01, foreach=False))
+    assert_weights(tmp_path / "run", model)
+
+
+@pytest.mark.parametrize("chunk", ["off", "3", "1"])
+def test_every_chunk_size_gives_the_same_numbers(run, tmp_path, chunk):
+    words = ["data=blobs", "epochs=3", "dropout=0.2"]
+    whole = run(*words, folder="whole")
+    parts = run(*words, f"chunk={chunk}", folder="parts")
+    assert parts["metrics"] == pytest.approx(whole["metrics"], abs=FLOAT)
+    steps = [[row["step"] for row in rows_of(tmp_path / name)] for name in ("whole", "parts")]
+    assert steps[0] == steps[1] == ["29", "58", "87"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "steps"),
+    [
+        ("+trainer.limit_train_batches=4", 8),
+        ("max_steps=33", 33),
+        ("+trainer.overfit_batches=2", 4),
+        ("+trainer.accumulate_grad_batches=2", 30),
+        ("+trainer.gradient_clip_val=0.1", 58),
+        ("+trainer.val_check_interval=10", 58),
+    ],
+)
+def test_flags_of_the_trainer_count_mini_batches(run, tmp_path, flag, steps):
+    run("data=blobs", "epochs=2", flag)
+    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == steps
+
+
+def test_fast_dev_run_takes_one_batch(run):
+    result = run("data=blobs", "+trainer.fast_dev_run=true")
+    assert result["status"] == "finished"
+
+
+def test_gradient_clipping_is_the_same_as_by_hand(run, tmp_path):
+    words = ["data=blobs", "epochs=1", "optimizer=sgd"]
+    run(*words, "+trainer.gradient_clip_val=0.1")
+    data, model = built(*words)
+    opt = model.configure_optimizers()
+    for x, y in data.train_dataloader():
+        opt.zero_grad()
+        torch.nn.functional.binary_cross_entropy_with_logits(model(x), y).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+        opt.step()
+    assert_weights(tmp_path / "run", model)
+
+
+class CountsBatches(Callback):
+    def __init__(self):
+        self.batches = 0
+
+    def on_train_batch_end(self, *_):
+        self.batches += 1
+
+
+class CountsBackwards(Callback):
+    def __init__(self):
+        self.backwards = 0
+
+    def on_after_backward(self, *_):
+        self.backwards += 1
+
+
+@pytest.mark.parametrize(("kind", "attribute"), [(CountsBatches, "batches"), (CountsBackwards, "backwards")])
+def test_a_users_callback_sees_every_mini_batch(tmp_path, kind, attribute):
+    import pytorch_lightning as pl
+
+    data, model = built("data=blobs")
+    callback = kind()
+    trainer = pl.Trainer(
+        max_epochs=2, accelerator="cpu", callbacks=[callback], logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=tmp_path,
+    )  # fmt: skip
+    trainer.fit(model, datamodule=data)
+    assert getattr(callback, attribute) == trainer.global_step == 58
+
+
+def test_full_batch_is_one_step_an_epoch_and_one_row_is_one_a_row(run, tmp_path):
+    run("data=blobs", "epochs=2", "batch_size=full", folder="full")
+    run("data=blobs", "epochs=1", "batch_size=1", "data.num_examples=50", folder="one")
+    assert rows_of(tmp_path / "full")[-1]["step"] == "2"
+    assert rows_of(tmp_path / "one")[-1]["step"] == "45"
+
+
+@pytest.mark.parametrize("chunk", ["auto", "off", "3"])
+def test_an_epoch_of_five_passes_takes_the_steps_of_five_epochs(run, tmp_path, chunk):
+    words = ["data=blobs", "model=logistic", "optimizer=sgd", "lr=0.5", "batch_size=full"]
+    run(*words, "epochs=10", folder="ten")
+    result = run(*words, "data.passes=5", "epochs=2", f"chunk={chunk}", folder="two")
+    assert result["epochs"] == 2
+    for name, tensor in weights_of(tmp_path / "ten").items():
+        torch.testing.assert_close(weights_of(tmp_path / "two")[name], tensor, atol=FLOAT, rtol=0)
+
+
+def test_passes_have_orders_of_their_own_and_a_mini_batch_reaches_into_the_next():
+    loader = TensorLoader(torch.arange(10.0)[:, None], torch.arange(10), batch_size=4, seed=0, passes=3)
+    rows = torch.cat([y for _, y in loader])
+    assert len(loader) == 8  # 30 rows in batches of 4
+    assert all(part.sort().values.tolist() == list(range(10)) for part in rows.split(10))
+    assert not torch.equal(rows[:10], rows[10:20])
+
+
+def test_equal_seeds_give_equal_results_and_other_seeds_keep_the_split(run, tmp_path):
+    first, again, other = (run("epochs=3", f"seed={seed}", folder=str(i)) for i, seed in enumerate((0, 0, 1)))
+    assert first["metrics"] == again["metrics"] != other["metrics"]
+    split = [built(f"seed={seed}")[0].rows["test"][1] for seed in (0, 1)]
+    assert torch.equal(*split)
+    assert json.loads((tmp_path / "0/result.json").read_text())["best_epoch"] == first["best_epoch"]
+
+
+def test_chunks_in_mixed_precision_take_the_same_steps(run, tmp_path):
+    """Autocast may keep a weight's bfloat16 copy: in a chunk it must not outlive the step."""
+    for chunk in ("auto", "off"):
+        run("data=blobs", "epochs=3", "optimizer=sgd", "precision=bf16-mixed", f"chunk={chunk}", folder=chunk)
+    auto, off = weights_of(tmp_path / "auto"), weights_of(tmp_path / "off")
+    assert all(torch.equal(auto[key], off[key]) for key in auto)

@@ -1,0 +1,89 @@
+"""Pictures of odd tables are drawn, one that fails is one line, and those of the same weights are at the same step."""
+
+import json
+
+import pytest
+from conftest import built
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from kindling.files import PACKAGE
+from kindling.plots import path
+from kindling.sweeps.best_pictures import best, draw_best
+
+
+@pytest.mark.parametrize("place", [
+    *("plots.tensorboard.write_histograms", "plots.tensorboard.write_graph", "plots.tensorboard.write_pr_curves"),
+    *("plots.data_card.data_card", "plots.path.draw_path", "callbacks.pictures.stage_answers"),
+])  # fmt: skip
+def test_each_kind_of_picture_may_fail_on_its_own(run, monkeypatch, caplog, place):
+    def broken(*_):
+        raise ValueError("no colours")
+
+    monkeypatch.setattr(f"{PACKAGE.name}.{place}", broken)
+    words = ["data=line", "model=linear"] if "path" in place else ["data=blobs", "model=linear"]
+    assert "test/loss" in run(*words, "epochs=1", "pictures=final")["metrics"]
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert line.endswith("left out, ValueError: no colours")
+
+
+CELLS = [(i % 7, i % 5, i) for i in range(60)]
+TABLES = {
+    "names that could be formulas": [
+        "$a,$b_$,y",
+        *(f"{a},{b},{'under $10' if i % 2 else '$10_$20'}" for a, b, i in CELLS),
+    ],
+    "odd names": ['"a^{b\\",_b,y', *(f"{a},{b},{['_x', 'a|b', 'x' * 300, '猫'][i % 4]}" for a, b, i in CELLS)],
+    "constant columns": ["a,b,y", *(f"5,5,{i % 2}" for _, _, i in CELLS)],
+    "gaps": ["a,b,y", *(f"{a if i % 3 else ''},{'' if i % 5 else 1.5},{i % 2}" for a, b, i in CELLS)],
+    "one class to test on": ["a,b,y", *(f"{a},{b},{int(i == 3)}" for a, b, i in CELLS)],
+    "a constant target": ["a,b,y", *(f"{a},{b},14.62" for a, b, _ in CELLS)],
+    "one input": ["$x,y", *(f"{a},{i}" for a, _, i in CELLS)],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", TABLES.values(), ids=TABLES)
+def test_every_picture_of_an_odd_table_is_drawn(run, tmp_path, caplog, rows):
+    (tmp_path / "t.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    task = "regression" if rows[0] == "$x,y" or rows[1].endswith("14.62") else "auto"
+    words = ["data=csv", f"data.path={tmp_path / 't.csv'}", f"data.task={task}"]
+    few_val = ["data.val_share=0.017", "data.test_share=0.017"] if "5,5" in rows[1] else []
+    assert run(*words, *few_val, "epochs=1", "pictures=series", "hidden_sizes=[3]")["status"] == "finished"
+    assert "left out" not in caplog.text
+
+
+def test_pictures_of_one_set_of_weights_are_at_one_step(run, tmp_path):
+    result = run("data=ring", "epochs=6", "lr=0.3", "pictures=final")
+    events = EventAccumulator(str(tmp_path / "run")).Reload()
+    images = {event.step for tag in events.Tags()["images"] for event in events.Images(tag)}
+    curves = {event.step for tag in events.Tags()["tensors"] if tag[:3] == "pr/" for event in events.Tensors(tag)}
+    assert images == curves == {result["best_epoch"]}
+    assert result["best_epoch"] < 6
+
+
+@pytest.mark.parametrize(
+    ("mode", "monitor", "order"),
+    [("max", "val/x", "bca"), ("min", "val/x", "acb"), ("auto", "val/accuracy", "bca"), ("auto", "val/loss", "acb")],
+)
+def test_the_best_jobs_are_those_with_the_best_defined_score(tmp_path, mode, monitor, order):
+    for name, score in {"a": 0.1, "b": 0.3, "c": 0.2, "d": None, "e": float("nan")}.items():
+        result = {"status": "finished", "mode": mode, "monitor": monitor, "score": score}
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "result.json").write_text(json.dumps(result))
+    assert "".join(folder.name for folder in best([tmp_path / name for name in "abcde"])) == order
+
+
+def test_the_best_jobs_of_an_unknown_direction_are_not_guessed(tmp_path, caplog):
+    result = {"status": "finished", "mode": "auto", "monitor": "val/x", "score": 0.1}
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    draw_best([tmp_path])
+    assert "pictures of the best jobs: left out, ValueError: whether val/x is better when higher is not" in caplog.text
+
+
+def test_the_axes_of_the_way_say_what_is_scaled():
+    words = ["data=line", "model=linear"]
+    for more, said in ((["scale=none"], "(scaled target)"), ([], "(scaled inputs and target)")):
+        data, model = built(*words, *more)
+        axes = path.draw_path(model, data, [[0.0, 0.0], [0.5, 0.1]], "now").axes
+        assert axes[0].get_xlabel() == f"net.0.weight {said}"
+        assert axes[1].get_ylabel() == "log10 of the training loss (scaled target)"

@@ -1,0 +1,23 @@
+"""Sweeps with configs of the user's own folder, trained together and in processes."""
+
+import json
+
+import pytest
+
+WORDS = ["data=mine", "epochs=1", "pictures=none", "seed=0,1,2,3", "sweep.name=s"]
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "own" / "data").mkdir(parents=True)
+    (tmp_path / "own" / "data" / "mine.yaml").write_text("_target_: kindling.data.synthetic.Blobs\nsplit_seed: 3\n")
+    return f"hydra.searchpath=[file://{tmp_path / 'own'}]"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("own", [["hydra.launcher.workers=2", "dropout=0.1"], []], ids=["in processes", "together"])
+def test_jobs_are_trained_and_their_commands_have_it(shell, tmp_path, place, own):
+    shell("train.py", "-m", place, *WORDS, *own, check=True)
+    results = [json.loads(file.read_text()) for file in (tmp_path / "runs/sweeps/s").glob("*/result.json")]
+    assert [result["status"] for result in results] == ["finished"] * 4
+    assert all(f"train.py {place} " in result["command"].replace("'", "") for result in results)

@@ -1,0 +1,124 @@
+"""The jobs of a sweep: composed as Hydra does, told apart by what they really do, refused before the first starts."""
+
+import random
+
+import pytest
+from hydra.errors import ConfigCompositionException
+from omegaconf import OmegaConf
+from sweeps.sweep_helpers import loader_and_master, planned
+
+from kindling import UserError
+from kindling.sweeps.compose import Composer
+from kindling.sweeps.folder import SweepFolder
+from kindling.sweeps.grid import shorthand
+
+
+def by_hydra(loader, master, words):
+    full = loader.load_sweep_config(master, words)
+    raw = OmegaConf.to_container(OmegaConf.masked_copy(full, [key for key in full if key != "hydra"]))
+    return raw, OmegaConf.to_container(OmegaConf.create({**raw, "folder": ""}), resolve=True)
+
+
+def grid():
+    values = {"activation": ("relu", "tanh"), "optimizer": ("sgd", "adam"), "lr": (0.1, 1e-3), "seed": range(5)}
+    chooser = random.Random(0)
+    return [[f"{key}={chooser.choice(list(options))}" for key, options in values.items()] for _ in range(6)]
+
+
+TRICKY = [
+    ["monitor=val/accuracy"],  # decides about `mode`, by a resolver
+    ["lr=${depth}"],
+    ["hidden_sizes=[6,4]"],
+    ["model.depth=7"],
+    ["schedule=onecycle", "lr=0.5"],
+    ["callbacks.progress=null"],
+    ["+trainer.deterministic=true", "depth=3"],
+    ["data=csv", "data.path=a b.csv"],
+    ["experiment=lectures/diabetes", "lr=3"],
+    ["optimizer={lr:3}"],
+    ["~schedule"],
+]
+
+
+@pytest.mark.parametrize("words", [*grid(), *TRICKY], ids=" ".join)
+def test_a_job_is_composed_as_by_hydra(words):
+    loader, master = loader_and_master()
+    compose = Composer(loader, master)
+    compose(["lr=0.7", "seed=99"])  # fills the caches
+    job = compose(words)
+    assert (job.raw, job.resolved) == by_hydra(loader, master, words)
+
+
+@pytest.mark.parametrize("word", ["epocs=3", "model.foo=1"])
+def test_an_unknown_name_is_refused(word):
+    with pytest.raises(ConfigCompositionException):
+        planned([["lr=0.1", word]])
+
+
+def test_values_that_cannot_work_are_refused_before_the_first_job():
+    with pytest.raises(UserError, match="depth=0 cannot be"):
+        planned([["depth=1"], ["depth=0"]])
+    with pytest.raises(UserError, match=r"data\.path must be given"):
+        planned([["data=csv"]])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (["model=logistic", "depth=1"], ["model=logistic", "depth=4"], True),
+        (["hidden_sizes=[6,4]", "depth=1"], ["hidden_sizes=[6,4]", "depth=4"], True),
+        (["degree=1"], ["degree=3"], True),
+        (["features=polynomial", "degree=1"], ["features=polynomial", "degree=3"], False),
+        (["logger=csv"], [], True),
+        (["depth=1"], ["depth=4"], False),
+        (["seed=0"], ["seed=1"], False),
+        (["lr=0.1"], ["lr=0.2"], False),
+        (["epochs=5"], ["epochs=6"], False),
+    ],
+)
+def test_jobs_are_the_same_if_they_differ_in_knobs_that_nothing_reads(one, other, same):
+    first, second = planned([one, other])
+    assert (first.key == second.key) == same
+
+
+def test_other_data_make_another_job(tmp_path):
+    path = tmp_path / "a.csv"
+    words = ["data=csv", f"data.path={path}"]
+    path.write_text("a,b\n1,2\n")
+    (before,) = planned([words])
+    path.write_text("a,b\n1,3\n")
+    (after,) = planned([words])
+    assert before.key != after.key
+
+
+def test_folders_are_named_after_what_differs_and_found_again(tmp_path):
+    words = [["depth=2", "lr=0.1", "seed=0"], ["depth=2", "lr=0.2", "seed=0"]]
+    first, second = planned(words)
+    SweepFolder(tmp_path / "sweep").place([first, second])
+    assert first.folder.name == f"lr=0.1_{first.key}"
+    first.folder.mkdir()
+    (first.folder / "result.json").write_text('{"status": "failed", "error": "planted"}')
+    again = SweepFolder(tmp_path / "other")  # the first is locked by its process, as it should be
+    again.path = tmp_path / "sweep"
+    again.place([first, second])
+    assert (first.folder.name, again.states[first.key]) == (f"lr=0.1_{first.key}.2", "again")
+    assert (second.folder.name, again.states[second.key]) == (f"lr=0.2_{second.key}", "new")
+
+
+def test_two_processes_never_work_in_one_sweep(tmp_path):
+    folder = SweepFolder(tmp_path)
+    with pytest.raises(UserError, match="is being trained by another process"):
+        SweepFolder(tmp_path)
+    assert folder.path == tmp_path
+
+
+def test_repeat_and_folds_are_shorthand_for_lists():
+    assert shorthand(["lr=1,2"], 3, None) == ["lr=1,2", "seed=0,1,2"]
+    assert shorthand(["seed=7", "lr=1"], 2, None) == ["lr=1", "seed=7,8"]
+    assert shorthand([], 1, 3) == ["data.fold=0,1,2", "data.folds=3"]
+    with pytest.raises(UserError, match="repeat=3 and seed=1,2 both say"):
+        shorthand(["seed=1,2"], 3, None)
+
+
+def test_an_expression_falls_back_to_the_time():
+    assert OmegaConf.create({"a": None, "b": "${or:${a},x}"}).b == "x"

@@ -1,0 +1,219 @@
+"""Sweeps through the command line: what they leave, what fails, what is killed, and how they go on."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from conftest import PROJECT
+
+pytestmark = pytest.mark.slow
+SMALL = ["optimizer=sgd", "hidden_sizes=[4]", "epochs=6", "sweep.name=s"]
+
+
+def results(folder):
+    """Job's folder -> status, of the newest attempts."""
+    jobs = json.loads((folder / "jobs.json").read_text())["jobs"]
+    return {job["folder"]: json.loads((folder / job["folder"] / "result.json").read_text())["status"] for job in jobs}
+
+
+def board(folder):
+    """Rows of the leaderboard, without what depends on the clock."""
+    with (folder / "leaderboard.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def records(folder):
+    return {path.parent.name: path.read_text() for path in folder.glob("*/metrics.csv")}
+
+
+def test_poisoned_jobs_are_named_and_not_ranked_and_only_they_run_again(tmp_path, shell):
+    grid = ["lr=0.1,1e9", "activation=sigmoid,relu", "model=deep,cnn", "seed=0,1"]
+    words = ["train.py", "-m", "data=diabetes", "trainer=cpu", *SMALL, *grid]
+    first = shell(*words)
+    assert first.returncode == 1, first.stderr
+    folder = tmp_path / "runs/sweeps/s"
+    statuses = results(folder)
+    assert len(statuses) == 16
+    for name, status in statuses.items():
+        expected = "failed" if "cnn" in name else "diverged" if "lr=1000000000.0" in name else "finished"
+        assert status == expected, name
+        assert (f"{status.upper()}  {name}: " in first.stdout) == (status != "finished")
+    assert "model=cnn wants images" in first.stdout
+    ranked = [row for row in board(folder) if row["rank"].isdigit()]
+    assert [(row["lr"], row["model"]) for row in ranked] == [("0.1", "deep")] * 2
+    before = records(folder)
+    second = shell(*words)
+    assert second.returncode == 1
+    assert "16 jobs, 4 finished before, 12 to try again" in second.stdout
+    assert {name: text for name, text in records(folder).items() if name in before} == before
+    assert sum(name.endswith(".2") for name in results(folder)) == 12
+
+
+KILLER = """
+import os, signal
+from pathlib import Path
+import pytorch_lightning as pl
+
+class Killer(pl.Callback):
+    takes_chunks = True
+    def on_train_epoch_end(self, trainer, module):
+        once = Path("kill")
+        if trainer.current_epoch == 2 and trainer.datamodule.seed == 1 and once.exists():
+            once.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_job_killed_in_a_process_of_the_pool_takes_no_other_along(tmp_path, shell, table):
+    (tmp_path / "killer.py").write_text(KILLER)
+    (tmp_path / "kill").touch()
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    own = ["+callbacks.killer={_target_: killer.Killer}", "hydra.launcher.workers=2", "seed=0,1,2,3,4"]
+    words = ["train.py", "-m", *table, *SMALL, *own]
+    first = shell(*words, env=env)
+    assert first.returncode == 1, first.stderr
+    folder = tmp_path / "runs/sweeps/s"
+    statuses = results(folder)
+    assert sorted(statuses.values()) == ["finished"] * 4 + ["killed"]
+    assert "its process was killed (exit code -9)" in first.stdout
+    assert "5 jobs one by one: callbacks.killer works on single runs" in first.stdout
+    second = shell(*words, env=env)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "5 jobs, 4 finished before" in second.stdout
+    assert set(results(folder).values()) == {"finished"}
+
+
+# Kills the whole sweep when `place` is reached for the nth time; then train.py is run as it is.
+KILLED = """
+import os, runpy, signal, sys
+place, n, *sys.argv = sys.argv[1:]
+module, _, name = place.rpartition(".")
+import importlib
+left = int(n)
+def kill(*args, whole, **kwargs):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(*args, **kwargs)
+owner = importlib.import_module("kindling.sweeps." + module.split(":")[0])
+for part in module.split(":")[1:]:
+    owner = getattr(owner, part)
+whole = getattr(owner, name)
+setattr(owner, name, lambda *args, **kwargs: kill(*args, whole=whole, **kwargs))
+if name == "save":
+    owner.__init__.__defaults__ = (-1.0,)  # a checkpoint after every training step
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+GRID = ["lr=0.1,0.3", "activation=relu,tanh", "seed=0,1"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    words = ["-m", "data=diabetes", "trainer=cpu", *SMALL, *GRID]
+    subprocess.run([sys.executable, str(PROJECT / "train.py"), *words], cwd=folder, check=True, capture_output=True)
+    return words, folder / "runs/sweeps/s"
+
+
+@pytest.mark.parametrize(
+    ("place", "n"),
+    [
+        ("launch.plan", 1),  # nothing is there yet
+        ("group.train", 1),  # the list of jobs is there
+        ("group:Keep.save", 3),  # in the middle of training
+        ("write._write", 1),  # trained, nothing is written
+        ("write._write", 4),  # half of the folders are written
+        ("write.write_json", 2),  # in the middle of a folder
+        ("launch._returned", 1),  # before the leaderboard
+    ],
+)
+def test_a_sweep_killed_anywhere_ends_as_if_it_had_not_been(place, n, undisturbed, tmp_path):
+    words, expected = undisturbed
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    command = [sys.executable, str(script), place, str(n), str(PROJECT / "train.py"), *words]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == -signal.SIGKILL
+    command = [sys.executable, str(PROJECT / "train.py"), *words]
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert again.returncode == 0, again.stdout + again.stderr
+    folder = tmp_path / "runs/sweeps/s"
+    assert records(folder) == records(expected)
+    assert board(folder) == board(expected)
+    assert not list((folder / "groups").iterdir())
+
+
+def test_a_sweep_stopped_by_a_signal_says_how_to_go_on(undisturbed, tmp_path):
+    words, expected = undisturbed
+    script = tmp_path / "stopped.py"
+    script.write_text(KILLED.replace("signal.SIGKILL", "signal.SIGTERM"))
+    command = [sys.executable, str(script), "group:Keep.save", "3", str(PROJECT / "train.py"), *words]
+    stopped = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert stopped.returncode == 130, stopped.stderr
+    assert "interrupted; to go on: python train.py resume=runs/sweeps/s" in stopped.stdout
+    command = [sys.executable, str(PROJECT / "train.py"), "resume=runs/sweeps/s"]
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert "going on with" in again.stdout
+    assert records(tmp_path / "runs/sweeps/s") == records(expected)
+
+
+def test_a_finished_sweep_runs_nothing_and_a_longer_one_what_is_new(undisturbed, tmp_path):
+    words, _ = undisturbed
+    for typed, said in (
+        (words, "8 jobs  in"),
+        (words, "8 jobs, 8 finished before"),
+        ([*words[:-1], "seed=0,1,2"], "12 jobs, 8"),
+    ):
+        process = subprocess.run(
+            [sys.executable, str(PROJECT / "train.py"), *typed], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert process.returncode == 0, process.stderr
+        assert said in process.stdout
+    folder = tmp_path / "runs/sweeps/s"
+    assert len(results(folder)) == 12
+    assert {row["n"] for row in board(folder) if row["rank"].isdigit()} == {"3"}
+    assert len([path for path in folder.iterdir() if (path / "result.json").exists()]) == 12
+
+
+def test_on_error_stop_ends_at_the_first_failure(tmp_path, shell, table):
+    words = ["train.py", "-m", *table, *SMALL, "on_error=stop", "model=cnn,deep", "dropout=0.1", "seed=0"]
+    process = shell(*words, "hydra.launcher.workers=0")
+    assert process.returncode == 1
+    assert "on_error=stop: the other jobs are not run" in process.stdout
+    assert len(list((tmp_path / "runs/sweeps/s").glob("*/result.json"))) == 1
+
+
+def test_a_job_of_several_processes_runs_in_one_of_its_own(tmp_path, shell, table):
+    words = [word for word in table if not word.startswith("trainer=")]
+    process = shell("train.py", "-m", *words, *SMALL, "trainer=cpu,ddp_cpu")
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "1 job by itself: several processes" in process.stdout
+    assert set(results(tmp_path / "runs/sweeps/s").values()) == {"finished"}
+
+
+def test_hydra_s_own_launcher_gives_the_same_leaderboard(undisturbed, tmp_path):
+    words, expected = undisturbed
+    command = [sys.executable, str(PROJECT / "train.py"), *words, "hydra/launcher=basic"]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    one, other = board(tmp_path / "runs/sweeps/s"), board(expected)
+    assert [(row["rank"], row["lr"], row["activation"], row["n"]) for row in one] == [
+        (row["rank"], row["lr"], row["activation"], row["n"]) for row in other
+    ]
+
+
+def test_two_sweeps_of_the_same_second_have_folders_of_their_own(tmp_path):
+    words = ["-m", "data=diabetes", "trainer=cpu", "epochs=1", "hidden_sizes=[2]", "seed=0,1"]
+    command = [sys.executable, str(PROJECT / "train.py"), *words]
+    both = [
+        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)
+    ]
+    for process in both:
+        assert process.wait(120) == 0, process.stderr.read()
+        process.stderr.close()
+    assert len(list((tmp_path / "runs/sweeps").iterdir())) == 2

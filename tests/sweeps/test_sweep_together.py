@@ -1,0 +1,210 @@
+"""A member of a group equals the single run of the same config: weights, every row of its records, its result."""
+
+import json
+from contextlib import suppress
+
+import pytest
+import torch
+from conftest import rows_of, weights_of
+from sweeps.sweep_helpers import formed, trained_together
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+TIGHT = 1e-9  # in float64; weights differ by 1e-15 to 1e-12
+MEMBERS = [["seed=0", "lr=0.01"], ["seed=1", "lr=0.03"], ["seed=0", "lr=0.03"]]
+
+
+def assert_equal_runs(job, folder, result):
+    """The job's folder against that of a single run."""
+    alone, member = rows_of(folder), rows_of(job.folder)
+    assert len(alone) == len(member)
+    assert list(alone[0]) == list(member[0])
+    for one, other in zip(alone, member, strict=True):
+        for name, value in one.items():
+            assert float(other[name]) == pytest.approx(float(value), rel=TIGHT, abs=TIGHT), (name, one["epoch"])
+    for name in ("best", "last"):
+        one, other = weights_of(folder, name), weights_of(job.folder, name)
+        assert list(one) == list(other)
+        for key in one:
+            torch.testing.assert_close(other[key], one[key], rtol=0, atol=TIGHT, msg=f"{name} {key}")
+    found = json.loads((job.folder / "result.json").read_text())
+    for key in ("status", "epochs", "best_epoch", "monitor", "mode", "params", "command", "versions", "git"):
+        assert found[key] == result[key], key
+    assert found["metrics"] == pytest.approx(result["metrics"], rel=TIGHT, abs=TIGHT)
+    best, single = (torch.load(f / "checkpoints/best.ckpt", weights_only=True) for f in (job.folder, folder))
+    assert {k: v for k, v in best.items() if k != "state_dict"} == {
+        k: v for k, v in single.items() if k != "state_dict"
+    }
+
+
+def compare(words, variants, run, tmp_path, only=None, name=""):
+    words = [*words, "precision=64-true", "test=false"]
+    jobs = trained_together(tmp_path / f"sweep{name}", [[*words, *own] for own in variants])
+    for i in range(len(variants)) if only is None else only:
+        result = run(*words, *variants[i], folder=f"alone{name}{i}")
+        assert_equal_runs(jobs[i], tmp_path / f"alone{name}{i}", result)
+    return jobs
+
+
+OPTIMIZERS = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "nadam", "radam", "adadelta"]
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize("optimizer", [OPTIMIZERS[0], *(pytest.param(o, marks=slow) for o in OPTIMIZERS[1:])])
+def test_fifty_epochs_are_those_of_a_single_run(optimizer, run, tmp_path):
+    words = ["data=diabetes", "hidden_sizes=[6,4]", "epochs=50", f"optimizer={optimizer}"]
+    compare(words, MEMBERS, run, tmp_path, only=[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["schedule=cosine", "optimizer=sgd"],
+        ["schedule=onecycle", "optimizer=adam"],
+        ["schedule=step", "callbacks.schedule.build.step_size=3", "optimizer=momentum"],
+        ["average=ema"],
+        ["average=swa"],
+        ["batch_norm=true"],
+        ["activation=prelu"],
+        ["model=wide_deep"],  # by vmap
+        ["model=linear"],
+        ["init=xavier"],
+        ["loss=mse"],
+        ["loss=hinge"],
+        ["loss=perceptron"],
+        ["label_smoothing=0.2"],
+        ["data=line"],
+        ["data=blobs", "data.centres=4"],
+        ["batch_size=full"],
+        ["data.val_share=0"],
+        ["monitor=val/accuracy"],
+        ["data.folds=3", "data.fold=1"],
+        ["data.passes=3"],
+    ],
+    ids=" ".join,
+)
+def test_whatever_is_chosen_members_equal_single_runs(words, run, tmp_path):
+    compare(["epochs=12", *words], MEMBERS, run, tmp_path, only=[1])
+
+
+def test_members_stop_early_each_by_itself(run, tmp_path):
+    jobs = compare(["epochs=60", "patience=3", "width=8"], MEMBERS, run, tmp_path)
+    assert len({len(rows_of(job.folder)) for job in jobs}) > 1
+
+
+def test_a_plateau_is_looked_for_in_a_member_s_own_loss(run, tmp_path):
+    words = ["epochs=40", "schedule=plateau", "callbacks.schedule.build.patience=1", "optimizer=sgd"]
+    jobs = compare(words, MEMBERS, run, tmp_path, only=[0, 1])
+    assert len({tuple(row["lr"] for row in rows_of(job.folder)) for job in jobs}) > 1
+
+
+def test_penalties_and_clipping_are_a_member_s_own(run, tmp_path):
+    own = [["l1=0.01", "clip=0.5"], ["weight_decay=0.1", "clip=0.1"], ["seed=3"]]
+    compare(["epochs=5", "width=8"], own, run, tmp_path)
+    compare(
+        ["epochs=5", "width=8", "optimizer=adamw"],
+        [["weight_decay=0.1"], ["weight_decay=0.3"]],
+        run,
+        tmp_path,
+        name="adamw",
+    )
+
+
+def test_activations_and_optimizers_of_one_shape_train_as_one(run, tmp_path):
+    variants = [[f"activation={a}", f"optimizer={o}"] for a in ("relu", "tanh", "sigmoid") for o in ("sgd", "adam")]
+    words = ["epochs=6", "hidden_sizes=[6,4]"]
+    groups, _ = formed([[*words, *own] for own in variants])
+    assert [len(group.jobs) for group in groups] == [6]
+    compare(words, variants, run, tmp_path, only=[0, 3, 4])
+
+
+def test_the_order_of_the_jobs_changes_nothing(tmp_path):
+    words = ["precision=64-true", "epochs=5", "width=4"]
+    batch = [[*words, f"lr={lr}", f"seed={seed}"] for lr in (0.1, 0.01) for seed in range(3)]
+    one = trained_together(tmp_path / "one", batch)
+    other = trained_together(tmp_path / "other", batch[::-1])[::-1]
+    for first, second in zip(one, other, strict=True):
+        assert first.key == second.key
+        for key, weight in weights_of(first.folder).items():
+            torch.testing.assert_close(weights_of(second.folder)[key], weight, rtol=0, atol=1e-12)
+
+
+def test_a_member_that_diverges_harms_no_other(run, tmp_path):
+    variants = [
+        ["lr=1e30", "activation=identity"],
+        ["lr=0.01", "activation=identity"],
+        ["lr=1e9", "activation=sigmoid"],
+    ]
+    words = ["epochs=8", "depth=3", "width=8", "optimizer=sgd"]
+    jobs = trained_together(tmp_path / "sweep", [[*words, *own] for own in variants])
+    results = [json.loads((job.folder / "result.json").read_text()) for job in jobs]
+    assert [result["status"] for result in results] == ["diverged", "finished", "diverged"]
+    for i, own in enumerate(variants):
+        alone = run(*words, *own, "test=false", folder=f"alone{i}")
+        assert (alone["status"], alone["epochs"]) == (results[i]["status"], results[i]["epochs"])
+        if i < 2:
+            assert alone.get("diverged") == results[i].get("diverged")
+    compare(words, variants, run, tmp_path, only=[1], name="double")
+
+
+def test_a_member_leaves_what_a_single_run_leaves(run, tmp_path):
+    jobs = trained_together(tmp_path / "sweep", [["epochs=4", *own] for own in MEMBERS])
+    run("epochs=4", *MEMBERS[1], "test=false")
+
+    def left(folder):
+        files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        return {"events" if "tfevents" in name else name for name in files} - {"train.log"}
+
+    assert left(jobs[1].folder) - {".hydra/config.yaml", ".hydra/overrides.yaml"} == left(tmp_path / "run")
+    single, member = (EventAccumulator(str(f)).Reload() for f in (tmp_path / "run", jobs[1].folder))
+    assert set(member.Tags()["scalars"]) == set(single.Tags()["scalars"])
+    for tag in single.Tags()["scalars"]:
+        one, other = ([(e.step, e.value) for e in events.Scalars(tag)] for events in (single, member))
+        assert [step for step, _ in one] == [step for step, _ in other]
+        assert [v for _, v in other] == pytest.approx([v for _, v in one], rel=1e-4, abs=1e-5), tag
+    assert member.PluginTagToContent("hparams").keys() == single.PluginTagToContent("hparams").keys()
+
+
+def test_a_group_is_as_large_as_memory_allows_and_always_the_same():
+    batch = [["hidden_sizes=[6,4]", f"seed={seed}"] for seed in range(10)]
+    (whole,), _ = formed(batch)
+    parts, _ = formed(batch, most_bytes=400_000)
+    assert len(parts) > 1
+    assert [job.key for part in parts for job in part.jobs] == [job.key for job in whole.jobs]
+    assert [part.name for part in parts] == [part.name for part in formed(batch, most_bytes=400_000)[0]]
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_killed_group_goes_on_to_the_same_bits(epoch, tmp_path, monkeypatch):
+    from kindling.sweeps.grouped import train as module
+
+    batch = [["epochs=4", "width=8", "schedule=cosine", *own] for own in MEMBERS]
+    undisturbed = trained_together(tmp_path / "one", batch)
+
+    class Killed(Exception):
+        pass
+
+    def save(self, trainer, whole=module.Keep.save):
+        whole(self, trainer)
+        if trainer.current_epoch == epoch:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Keep, "save", save)
+        patch.setattr(
+            module.Keep,
+            "__init__",
+            lambda self, path: module.SavesInTime.__init__(self, -1) or setattr(self, "path", path),
+        )
+        with suppress(Killed):
+            trained_together(tmp_path / "other", batch)
+    assert len(list((tmp_path / "other" / "groups").glob("*.ckpt"))) == 1
+    resumed = trained_together(tmp_path / "other", batch)
+    for one, other in zip(undisturbed, resumed, strict=True):
+        assert (one.folder / "metrics.csv").read_text() == (other.folder / "metrics.csv").read_text()
+        for name in ("best", "last"):
+            assert all(
+                torch.equal(weight, weights_of(other.folder, name)[k])
+                for k, weight in weights_of(one.folder, name).items()
+            )
+    assert not list((tmp_path / "other" / "groups").iterdir())

@@ -1,0 +1,183 @@
+"""What a resumed run's loggers show: every epoch once, at its step, whoever logs it and whatever reads it."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections import Counter
+
+import pytest
+import pytorch_lightning as pl
+from conftest import compose_config, rows_of
+from omegaconf import OmegaConf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from kindling.training.checkpoint import BestAndLast
+
+EPOCHS = 6
+OURS = ["data=blobs", "model=deep", f"epochs={EPOCHS}"]
+STOP = f"{{_target_: conftest.Sends, number: {int(signal.SIGINT)}, place: train_epoch_end}}"  # after two epochs
+
+
+class CopiesFolder(pl.Callback):
+    """Copies the run's folder as a kill in the fourth epoch would leave it: with records that no checkpoint has."""
+
+    takes_chunks = True
+
+    def __init__(self, folder: str, to: str):
+        self.folder, self.to = folder, to
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch == 2:  # no checkpoint from here on
+            next(c for c in trainer.callbacks if isinstance(c, BestAndLast)).every_seconds = 1e9
+
+    def on_validation_end(self, trainer, pl_module):
+        if trainer.current_epoch == 3:
+            for logger in trainer.loggers:
+                logger.save()
+                if isinstance(logger, pl.loggers.TensorBoardLogger):
+                    logger.experiment.flush()
+            shutil.copytree(self.folder, self.to)
+
+
+@pytest.fixture
+def words(tmp_path):
+    """words("ours") or words("stock"): overrides of a run of ours, or of a user's module."""
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/stock.yaml").write_text("_target_: stock_modules.Logs\n")
+    stock = [f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "data=blobs", "model=stock", f"epochs={EPOCHS}"]
+    return {"ours": OURS, "stock": stock}.__getitem__
+
+
+def resume_here(folder, *overrides):
+    """What `python train.py resume=...` does in a folder that these overrides were trained in."""
+    import train
+
+    (folder / ".hydra").mkdir(exist_ok=True)
+    cfg = compose_config("pictures=none", "trainer=cpu", *overrides, f"folder={folder}")
+    OmegaConf.save(cfg, folder / ".hydra/config.yaml")
+    OmegaConf.save(OmegaConf.create(list(overrides)), folder / ".hydra/overrides.yaml")
+    OmegaConf.save(OmegaConf.create({"hydra": {"runtime": {"choices": {}}}}), folder / ".hydra/hydra.yaml")
+    train.train(compose_config(f"resume={folder}", f"folder={folder}"), [f"resume={folder}"])
+
+
+def scalars(folder):
+    """(tag, step) -> how often, of every scalar but the seconds, by TensorBoard's Python reader."""
+    events = EventAccumulator(str(folder)).Reload()
+    return Counter((tag, event.step) for tag in events.Tags()["scalars"] for event in events.Scalars(tag))
+
+
+@pytest.fixture
+def stopped(run, words, tmp_path):
+    """stopped("ours", "stopped" or "killed", ...): the folder of a run that ended early, and its overrides."""
+
+    def end(kind, how, *overrides):
+        own = [*words(kind), "+callbacks.checkpoints.every_seconds=-1", *overrides]
+        if how == "killed":
+            copies = f"{{_target_: test_rewind.CopiesFolder, folder: {tmp_path / 'whole'}, to: {tmp_path / how}}}"
+            run(*own, f"+callbacks.copy={copies}", folder="whole")
+        else:
+            with pytest.raises(SystemExit, match="130"):
+                run(*own, f"+callbacks.stop={STOP}", folder=how)
+        return tmp_path / how, own
+
+    return end
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+@pytest.mark.parametrize("kind", ["ours", "stock"])
+def test_tensorboard_has_every_epoch_once_at_the_steps_of_an_undisturbed_run(run, words, stopped, tmp_path, kind, how):
+    folder, own = stopped(kind, how)
+    resume_here(folder, *own)
+    run(*own, folder="undisturbed")
+    expected = scalars(tmp_path / "undisturbed")
+    assert scalars(folder) == expected
+    assert {n for (tag, _), n in expected.items() if tag != "epoch"} == {1}  # Lightning writes that one twice
+    names = ["train/loss", "val/loss", "lr"] if kind == "ours" else ["train_loss", "val_loss", "lr"]
+    step = 1 if kind == "ours" else 29  # an epoch's
+    first = 1 if kind == "ours" else 28  # Lightning counts the steps from 0
+    assert all(expected[name, first + step * epoch] == 1 for name in names for epoch in range(EPOCHS))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+@pytest.mark.parametrize("kind", ["ours", "stock"])
+def test_the_csv_logger_keeps_the_epochs_before(run, words, stopped, tmp_path, kind, how):
+    folder, own = stopped(kind, how, "logger=csv")
+    resume_here(folder, *own)
+    run(*own, folder="undisturbed")
+    files = [tmp_path / name / "csv/metrics.csv" for name in ("undisturbed", how)]
+    expected, found = (list(csv.DictReader(file.open())) for file in files)
+    assert len(expected) >= EPOCHS
+    assert found == expected
+
+
+@pytest.mark.parametrize("damage", ["deleted", "cut"])
+def test_metrics_csv_is_restored_from_the_checkpoint(run, stopped, tmp_path, damage):
+    folder, own = stopped("ours", "stopped")
+    text = (folder / "metrics.csv").read_text()
+    (folder / "metrics.csv").unlink() if damage == "deleted" else (folder / "metrics.csv").write_text(text[:-30])
+    resume_here(folder, *own)
+    run(*own, folder="undisturbed")
+    assert rows_of(folder) == rows_of(tmp_path / "undisturbed")
+    assert len(rows_of(folder)) == EPOCHS
+
+
+def test_metrics_csv_of_a_finished_run_is_restored_too(run, tmp_path):
+    run(*OURS, folder="finished")
+    expected = (tmp_path / "finished/metrics.csv").read_text()
+    (tmp_path / "finished/metrics.csv").unlink()
+    resume_here(tmp_path / "finished", *OURS)
+    assert (tmp_path / "finished/metrics.csv").read_text() == expected
+
+
+def test_a_run_that_was_killed_after_its_last_epoch_ends_with_everything(run, tmp_path):
+    """The checkpoint of its end is there, and nothing of what comes after training."""
+    own = [*OURS, "data=diabetes"]
+    run(*own, folder="whole")
+    folder = tmp_path / "killed"
+    shutil.copytree(tmp_path / "whole", folder)
+    for file in folder.glob("*"):
+        if file.is_file() and file.name not in ("metrics.csv", ".claim") and not file.name.startswith("events"):
+            file.unlink()
+    resume_here(folder, *own)
+    assert {file.name for file in (tmp_path / "whole").glob("[!e.]*")} <= {file.name for file in folder.glob("*")}
+    assert scalars(folder) == scalars(tmp_path / "whole")
+    results = [json.loads((place / "result.json").read_text()) for place in (tmp_path / "whole", folder)]
+    assert results[0]["metrics"] == results[1]["metrics"]
+    assert results[0].get("advice") == results[1].get("advice")
+
+
+def test_seconds_are_those_of_all_parts(stopped, tmp_path):
+    folder, own = stopped("ours", "stopped")
+    before = json.loads((folder / "result.json").read_text())["seconds"]
+    resume_here(folder, *own)
+    assert json.loads((folder / "result.json").read_text())["seconds"] > before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fast", ["true", "false"])
+def test_both_of_tensorboards_readers_show_every_epoch_once(stopped, tmp_path, fast):
+    folder, own = stopped("stock", "killed")
+    resume_here(folder, *own)
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", "0", "--load_fast", fast]
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
+        try:
+            address = next(line.split()[3] for line in server.stderr if line.startswith("TensorBoard"))
+            url = f"{address}data/plugin/scalars/scalars?run=.&tag=val_loss"
+            for _ in range(100):
+                try:
+                    steps = [step for _, step, _ in json.load(urllib.request.urlopen(url))]
+                except urllib.error.HTTPError:  # not loaded yet
+                    steps = []
+                if len(steps) >= EPOCHS:
+                    break
+                server.poll()
+        finally:
+            server.terminate()
+    assert steps == [28 + 29 * epoch for epoch in range(EPOCHS)]

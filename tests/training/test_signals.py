@@ -1,0 +1,49 @@
+"""A signal at any place of an epoch leaves a checkpoint from which training goes on bit for bit."""
+
+import os
+import signal
+
+import pytest
+import torch
+from conftest import Sends, fitted
+
+from kindling.training.stopping import LastStep
+
+PLACES = [
+    "train_batch_start",
+    "train_batch_end",
+    "validation_start",
+    "validation_end",
+    "train_epoch_end",
+    "train_epoch_start",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="os.kill ends the process on Windows")
+@pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*exists and is not empty")
+@pytest.mark.parametrize("chunk", ["auto", 5, "off"])
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_at_any_place_of_an_epoch_loses_nothing(tmp_path, name, place, chunk):
+    number = getattr(signal, name)
+    handler = signal.getsignal(number)
+    whole = fitted(tmp_path / "whole", chunk=chunk)
+    with pytest.raises(SystemExit):
+        fitted(tmp_path / "stopped", Sends(number, place), chunk=chunk)
+    assert signal.getsignal(number) == handler
+    last = tmp_path / "stopped" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] < 6 * 29
+    resumed = fitted(tmp_path / "stopped", chunk=chunk, ckpt_path=last)
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="os.kill ends the process on Windows")
+@pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*exists and is not empty")
+@pytest.mark.parametrize("place", ["train_batch_end", "validation_end", "train_epoch_end"])
+def test_a_run_of_so_many_steps_goes_on_and_ends_at_the_same_step(tmp_path, place):
+    whole = fitted(tmp_path / "whole", LastStep(100), steps=100)
+    with pytest.raises(SystemExit):
+        fitted(tmp_path / "stopped", Sends(signal.SIGTERM, place), LastStep(100))
+    resumed = fitted(tmp_path / "stopped", LastStep(100), ckpt_path=tmp_path / "stopped" / "last.ckpt", steps=100)
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
