@@ -13,9 +13,10 @@ COMMANDS = Path(__file__).parent / "commands"
 
 def commands() -> dict[str, str]:
     """Return name -> what it does, from the first line of each command's docstring."""
-    files = [file for file in sorted(COMMANDS.glob("*.py")) if file.name != "__init__.py"]
-    docs = {file.stem: ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) for file in files}
-    return {name: doc.partition("\n")[0] for name, doc in docs.items()}
+    files = {file.stem: file for file in COMMANDS.glob("[!_]*.py")}
+    files |= {file.parent.name: file for file in COMMANDS.glob("*/command.py")}
+    docs = {name: ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) for name, file in files.items()}
+    return {name: docs[name].partition("\n")[0] for name in sorted(docs)}
 
 
 def main(words: list[str]) -> None:
@@ -29,7 +30,8 @@ def main(words: list[str]) -> None:
     if name not in known:
         print(f"{words[0]} is no command. Commands: {', '.join(known)}.", file=sys.stderr)
         sys.exit(2)
-    command = importlib.import_module(f"kindling.commands.{name}")
+    inner = ".command" if (COMMANDS / name).is_dir() else ""
+    command = importlib.import_module(f"kindling.commands.{name}{inner}")
     if {"--help", "-h"} & set(words[1:]):
         print(f"{command.USAGE}\n\n{command.__doc__.strip()}")
         return

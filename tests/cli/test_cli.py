@@ -130,8 +130,6 @@ def notes(*words):
     from omegaconf import OmegaConf
 
     from kindling.cli import resume
-    from kindling.cli import names
-from kindling.cli import validation as knobs
     from kindling.cli.hyperparameters import read_options
 
     cfg = compose_config(*words, "folder=here")

@@ -10,8 +10,8 @@ import pytest
 import torch
 from conftest import built, compose_config
 
-from kindling.callbacks.lr_range_test import HIGHEST, KEPT, LOWEST, STEPS, find, suggestion
-from kindling.plots.lr_range_test import draw_range
+from kindling.callbacks.lr_find import HIGHEST, KEPT, LOWEST, STEPS, find, suggestion
+from kindling.plots.lr_find import draw_range
 from kindling.training.metrics_csv import png
 
 

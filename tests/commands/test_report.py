@@ -11,8 +11,8 @@ import pytest
 from conftest import PLAIN, PROJECT
 from sweeps.leaderboard_helpers import job_writer
 
-from kindling.commands.html import page as html
-from kindling.commands.report import write_report
+from kindling.commands.report import page as html
+from kindling.commands.report.command import write_report
 from kindling.sweeps.leaderboard.write import number
 
 needs_pictures = pytest.mark.skipif(not PLAIN, reason="pictures is stripped")

@@ -1,0 +1,1 @@
+"""What a line of YAML switches on while a run trains."""

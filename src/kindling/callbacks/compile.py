@@ -1,4 +1,4 @@
-"""An extra: `compile=true` compiles the model's forward pass with torch.compile. Small nets lose by it: measure."""
+"""`compile=true` compiles the model's forward pass with torch.compile. Small nets lose by it: measure."""
 
 import pytorch_lightning as pl
 

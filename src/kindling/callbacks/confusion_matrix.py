@@ -1,4 +1,4 @@
-"""An extra: the confusion matrix, as text every epoch, as a figure for the best epoch and the test rows, as CSV.
+"""The confusion matrix, as text every epoch, as a figure for the best epoch and the test rows, as CSV.
 
 Delete this file, its test and its line in conf/config.yaml, and everything else runs on.
 """

@@ -1,4 +1,4 @@
-"""An extra: says what a linear model has learned as an equation in the units of the data."""
+"""Says what a linear model has learned as an equation in the units of the data."""
 
 import pytorch_lightning as pl
 import torch

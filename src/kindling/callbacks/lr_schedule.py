@@ -1,4 +1,4 @@
-"""An extra: a schedule of the learning rate, `schedule=cosine`, moved after every optimizer step or every epoch."""
+"""A schedule of the learning rate, `schedule=cosine`, moved after every optimizer step or every epoch."""
 
 from collections.abc import Callable
 

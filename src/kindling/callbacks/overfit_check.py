@@ -1,4 +1,4 @@
-"""An extra: `debug=overfit` trains on a few rows until the loss is nearly 0; if it never is, something is wrong."""
+"""`debug=overfit` trains on a few rows until the loss is nearly 0; if it never is, something is wrong."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""An extra: an L1 penalty and a limit for the gradient's norm, added between backward and step."""
+"""An L1 penalty and a limit for the gradient's norm, added between backward and step."""
 
 import pytorch_lightning as pl
 import torch

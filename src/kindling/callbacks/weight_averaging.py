@@ -1,4 +1,4 @@
-"""An extra: averaged weights, `average=ema` or `swa`: validated, tested and kept in place of the last step's."""
+"""Averaged weights, `average=ema` or `swa`: validated, tested and kept in place of the last step's."""
 
 import logging
 import math

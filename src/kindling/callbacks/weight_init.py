@@ -1,4 +1,4 @@
-"""An extra: start weights, `init=xavier` and the like, or a JSON file of weights."""
+"""Start weights, `init=xavier` and the like, or a JSON file of weights."""
 
 import json
 

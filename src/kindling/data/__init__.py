@@ -1,0 +1,1 @@
+"""Data sets: LightningDataModules, usable without Hydra."""

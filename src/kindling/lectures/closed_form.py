@@ -1,4 +1,4 @@
-"""An extra: the generative classifier, a Gaussian for each class, as the start weights of a linear model.
+"""The generative classifier, a Gaussian for each class, as the start weights of a linear model.
 
 Mean, covariance and share of every class's training rows give P(class | x) by Bayes' rule. Its logits are linear in x
 where the classes share one covariance, and quadratic where each has its own: so it is a logistic regression, on the

@@ -1,4 +1,4 @@
-"""An extra: of a table of a few rows, shows each row with its answer, and the shapes on the way to it."""
+"""Of a table of a few rows, shows each row with its answer, and the shapes on the way to it."""
 
 import pytorch_lightning as pl
 from torch import Tensor

@@ -1,0 +1,1 @@
+"""Models: LightningModules, usable without Hydra."""

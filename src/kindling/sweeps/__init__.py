@@ -1,0 +1,1 @@
+"""Sweeps: the jobs that -m asks for, their folders, and who trains them."""

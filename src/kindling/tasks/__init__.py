@@ -1,0 +1,1 @@
+"""Tasks: the losses, predictions and metrics of logits."""

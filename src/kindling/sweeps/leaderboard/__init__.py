@@ -1,0 +1,1 @@
+"""The ranking of a sweep, with what each option does."""

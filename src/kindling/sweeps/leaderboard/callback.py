@@ -1,4 +1,4 @@
-"""An extra: the ranking of a sweep. `python -m kindling leaderboard <sweep folder>` makes it again.
+"""The ranking of a sweep. `python -m kindling leaderboard <sweep folder>` makes it again.
 
 jobs.py reads the jobs, board.py folds seeds and ranks, baselines.py says what simple models reach, noise.py whether the
 lead means something, effects.py, draw.py, ticks.py and pair.py what each option does, write.py makes the files, make.py

@@ -1,0 +1,1 @@
+"""Search: Optuna chooses the jobs of a sweep."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kindling.cli.monitor import split
-from kindling.commands.html.page import code, folded, image, lines, page, paragraph, section, table
+from kindling.commands.report.page import code, folded, image, lines, page, paragraph, section, table
 from kindling.sweeps.leaderboard.baselines import scored
 from kindling.sweeps.leaderboard.write import value_of
 from kindling.training import load as saved

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from kindling.commands.html.page import code, image, lines, page, paragraph, section, table
-from kindling.commands.html.run import confusion, pictures
+from kindling.commands.report.page import code, image, lines, page, paragraph, section, table
+from kindling.commands.report.run import confusion, pictures
 from kindling.sweeps.leaderboard.board import Board
 from kindling.sweeps.leaderboard.make import make_board
 from kindling.sweeps.leaderboard.write import cells, header, ranked, sentences

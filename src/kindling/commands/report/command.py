@@ -20,7 +20,7 @@ def write_report(folder: Path) -> Path:
     if (folder / ".hydra" / "config.yaml").is_file():
         if not (folder / "result.json").is_file():
             raise UserError(f"{folder} has no result.json: the run is not over, or was killed (resume={folder}).")
-        from kindling.commands.html.run import run_page  # torch, 3 s, so not before a refusal
+        from kindling.commands.report.run import run_page  # torch, 3 s, so not before a refusal
 
         try:
             result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
@@ -29,7 +29,7 @@ def write_report(folder: Path) -> Path:
         content = run_page(folder, result)
     else:
         read_jobs(folder)
-        from kindling.commands.html.sweep import sweep_page
+        from kindling.commands.report.sweep import sweep_page
 
         content = sweep_page(folder)
     write_whole(folder / "report.html", content)

@@ -1,0 +1,129 @@
+"""Delete an optional part of the project, its tests and its lines in conf/; without a name: list them.
+
+The core is what cli/, data/, tasks/, models/ and training/ hold. A callback, a command, and each of the other folders
+is optional, and so is a folder in sweeps/. What has the same name belongs together, e.g. callbacks/doctor.py and
+doctor/, and so do its tests.
+"""
+
+import ast
+import re
+import shutil
+from pathlib import Path
+
+from kindling import UserError
+from kindling.cli.arguments import parse
+from kindling.commands.strip import imports
+from kindling.commands.strip.conf import without_calls
+from kindling.files import PACKAGE
+
+USAGE = "python -m kindling strip [extra=<its name, or all>]"
+CORE = ("cli", "data", "tasks", "models", "training")
+TESTS = ("{}", "test_{}.py", "test_{}_*.py", "{}_helpers.py")  # of a part, by its name
+TOOLS = ("rename", "strip")  # which `all` leaves there
+
+
+def extras(project: Path) -> dict[str, list[Path]]:
+    """Return name -> files and folders of every optional part."""
+    package = project / "src" / PACKAGE.name
+    if not package.is_dir():
+        raise UserError(f"There is no src/{PACKAGE.name} in {project}: go to the project's folder first.")
+    top = [path for path in package.iterdir() if path.is_dir() and path.name not in (*CORE, "callbacks", "commands")]
+    inner = [path for name in ("callbacks", "commands", "plots", "sweeps") for path in (package / name).glob("*")]
+    named = {path.stem for path in inner if path.parent.name in ("callbacks", "commands") or path.is_dir()}
+    found: dict[str, list[Path]] = {}
+    for path in sorted([*top, *(path for path in inner if path.stem in named)]):
+        if not path.name.startswith("__"):
+            found.setdefault(path.stem, []).append(path)
+    return {name: found[name] for name in sorted(found)}
+
+
+def strip(project: Path, extra: str) -> list[str]:
+    """Delete an optional part, and what only it has used; return what was deleted, in words.
+
+    Raises:
+        UserError: there is none of that name, or something else needs it.
+    """
+    known = extras(project)
+    if extra not in known:
+        raise UserError(f"{extra} is nothing optional. Optional parts: {', '.join(known)}.")
+    plugin = project / "src" / "hydra_plugins" / f"{PACKAGE.name}_{extra}"
+    code = imports.Code(project)
+    doomed = code.with_orphans([path for path in (*known[extra], plugin) if path.exists()])
+    if needed := code.needed(doomed):
+        raise UserError("{} imports {}: strip or edit that first.".format(*needed))
+    doomed = _outermost([*doomed, *_tests(project, doomed)])
+    edits = without_calls(project, code.modules(doomed), doomed)
+    done = [f"deleted {path.relative_to(project).as_posix()}" for path in doomed]
+    for path in doomed:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for file, (text, lines) in edits.items():
+        file.write_text(text, encoding="utf-8", newline="\n") if text else file.unlink()
+        name = file.relative_to(project).as_posix()
+        done.append(f"took {lines} line{'s' * (lines > 1)} out of {name}" if text else f"deleted {name}")
+    return done
+
+
+def strip_all(project: Path) -> list[str]:
+    """Delete every optional part but TOOLS, those first that nothing imports; return what was deleted, in words.
+
+    Raises:
+        UserError: something that is not optional needs one; the others are gone then.
+    """
+    done, left = [], [extra for extra in extras(project) if extra not in TOOLS]
+    while left:
+        refused = {}
+        for extra in left:
+            try:
+                done += strip(project, extra) if extra in extras(project) else []
+            except UserError as error:
+                refused[extra] = error
+        if len(refused) == len(left):
+            raise next(iter(refused.values()))
+        left = list(refused)
+    return done
+
+
+def listing(project: Path) -> str:
+    """Return a line for every optional part: its name, its lines of code, and what it is."""
+    lines = []
+    for name, paths in extras(project).items():
+        files = [file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])]
+        size = sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files)
+        first = min(paths, key=lambda path: (path.is_dir(), path.parent.name != "commands"))
+        about = first / "__init__.py" if first.is_dir() else first
+        doc = ast.get_docstring(ast.parse(about.read_text(encoding="utf-8"))) or ""
+        lines.append(f"{name:17} {size:5,}  {doc.partition(chr(10))[0]}")
+    return "\n".join(lines)
+
+
+def mentions(project: Path, modules: list[str]) -> list[str]:
+    """Return the files for people to look at: those that still name the part's modules."""
+    places = [project.glob("*.md"), *((project / name).rglob("*.*") for name in ("src", "tests", "notebooks"))]
+    found = [file for place in places for file in place if file.suffix in (".py", ".md", ".ipynb")]
+    named = re.compile(rf"\b({'|'.join(map(re.escape, modules))})\b")
+    return [file.relative_to(project).as_posix() for file in found if named.search(file.read_text(encoding="utf-8"))]
+
+
+def _tests(project: Path, doomed: list[Path]) -> list[Path]:
+    """Return the tests of these files and folders; tests/ mirrors the package."""
+    package = project / "src" / PACKAGE.name
+    places = [path.relative_to(package) for path in doomed if path.is_relative_to(package)]
+    forms = [(place.parent, form.format(place.stem)) for place in places for form in TESTS]
+    return sorted({path for folder, form in forms for path in (project / "tests" / folder).glob(form)})
+
+
+def _outermost(paths: list[Path]) -> list[Path]:
+    """Return the paths without those that are inside another one."""
+    return [path for path in dict.fromkeys(paths) if not set(path.parents) & set(paths)]
+
+
+def main(words: list[str]) -> None:
+    extra, project = parse(words, USAGE).get("extra"), Path.cwd()
+    if extra is None:
+        print(listing(project))
+        return
+    before = imports.Code(project).modules([project / "src"])
+    print("\n".join(strip_all(project) if extra == "all" else strip(project, extra)))
+    gone = set(before) - set(imports.Code(project).modules([project / "src"]))
+    if left := mentions(project, sorted(gone)):
+        print(f"Still named in {', '.join(left)}: edit by hand.")
