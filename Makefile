@@ -42,9 +42,10 @@ test: lint  ## lint and the fast tests
 test-all: test  ## lint and all tests: what CI runs
 	$(RUN) -m pytest -n auto --maxprocesses=8 -m slow
 
-lint: env  ## ruff: rules and format, nothing is changed
+lint: env  ## ruff's rules and format, and who may import whom; nothing is changed
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
+	$(BIN)/lint-imports --no-cache
 
 format: env  ## ruff: mend and format
 	$(RUN) -m ruff check --fix --exit-zero

@@ -14,9 +14,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 
-from hydra_plugins.kindling_search import OptunaSweeper
 from kindling import UserError
 from kindling.cli.resume import typed
+from kindling.sweeps.search.hydra_plugin import OptunaSweeper
 from kindling.training import lock as claim
 
 optuna = pytest.importorskip("optuna")

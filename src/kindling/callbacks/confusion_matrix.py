@@ -1,7 +1,4 @@
-"""The confusion matrix, as text every epoch, as a figure for the best epoch and the test rows, as CSV.
-
-Delete this file, its test and its line in conf/config.yaml, and everything else runs on.
-"""
+"""The confusion matrix, as text every epoch, as a figure for the best epoch and the test rows, as CSV."""
 
 import logging
 from pathlib import Path
@@ -10,7 +7,7 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from kindling.models.base import Model
-from kindling.plots.style import markdown_table, plain, shortened
+from kindling.plots.confusion_matrix import draw, markdown, text
 from kindling.training.checkpoint import best_of
 from kindling.training.metrics_csv import AfterEpoch, log_figure, log_text
 from kindling.training.optional import optional
@@ -65,47 +62,6 @@ class ConfusionMatrix(AfterEpoch):
             epoch = best_of(trainer).get("epoch", 0)  # whose weights these are
             figure = draw(table, names, "test samples, best weights")
             log_figure(trainer.loggers, "confusion/test", figure, epoch, self.folder / "confusion_matrix.png")
-
-
-def text(counts: list[list[int]], names: list[str]) -> str:
-    """Counts as a table for the console."""
-    names = [shortened(" ".join(name.split()), 24) for name in names]
-    width = max(len(str(word)) for word in [*names, *(n for row in counts for n in row)]) + 2
-    left = max(len(name) for name in names)
-    rows = [" " * left + "".join(name.rjust(width) for name in names)]
-    rows += [
-        name.ljust(left) + "".join(str(n).rjust(width) for n in row) for name, row in zip(names, counts, strict=True)
-    ]
-    return "confusion matrix of the test rows (rows true, columns predicted)\n  " + "\n  ".join(rows)
-
-
-def markdown(counts: list[list[int]], names: list[str]) -> str:
-    """Counts as a table for TensorBoard's Text tab."""
-    return markdown_table([["true / predicted", *names], *([n, *row] for n, row in zip(names, counts, strict=True))])
-
-
-def draw(counts: list[list[int]] | Tensor, names: list[str], title: str):
-    """A matplotlib Figure: colour and percentage are shares of the row, the number is the count."""
-    from matplotlib.figure import Figure  # 0.5 s, so not before training
-
-    names = [plain(name, 30) for name in names]
-    # Inches, by hand: matplotlib's own layouts would take a third of the time.
-    cell, label = (1.4 if len(names) < 4 else 0.65), 0.09 * max(map(len, names))
-    side, left, bottom, top = cell * len(names), 0.6 + label, (0.6 if label < 0.8 * cell else 0.6 + label), 0.35
-    width, height = side + left + 0.15, side + bottom + top
-    figure = Figure(figsize=(width, height), dpi=100)
-    axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
-    shares = [[n / max(1, sum(row)) for n in row] for row in counts]
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for i, row in enumerate(counts):
-        for j, n in enumerate(row):
-            colour = "white" if shares[i][j] > 0.5 else "black"
-            axes.text(j, i, f"{n}\n{shares[i][j]:.0%}", ha="center", va="center", color=colour, fontsize=9)
-    axes.set_xticks(range(len(names)), names, rotation=0 if label < 0.8 * cell else 90)
-    axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="predicted", ylabel="true")
-    axes.set_title(title, fontsize=11)
-    return figure
 
 
 def _names(model: Model, counts: Tensor) -> list[str]:

@@ -12,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from kindling import UserError
 from kindling.data.base import Data
 from kindling.models.base import Model
+from kindling.plots.confusion_matrix import draw as draw_counts
 from kindling.plots.figures import model_figures, row_figures, stage_answers, without_test
 from kindling.plots.style import style
 from kindling.training import load as saved
@@ -88,8 +89,6 @@ def _trained(folder: Path, trust: bool) -> tuple:
 
 
 def _confusion(path: Path, title: str):
-    from kindling.callbacks.confusion_matrix import draw as draw_counts
-
     with path.open(newline="", encoding="utf-8") as file:
         (_, *names), *rows = csv.reader(file)
     return draw_counts([[int(n) for n in row[1:]] for row in rows], names, title)

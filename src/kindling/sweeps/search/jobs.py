@@ -31,7 +31,7 @@ class Jobs:
     def __call__(self, batch: list[list[str]]) -> list[tuple[dict, dict]]:
         """Of every job its entry in jobs.json, and its result, empty if it was not run."""
         # Here, as Hydra runs every plugin's module once more when it looks for plugins, and makes other classes then.
-        from hydra_plugins.kindling_sweeps import TogetherLauncher
+        from kindling.sweeps.hydra_plugin import TogetherLauncher
 
         # Keys, as a job may be listed with the words of one that is the same; now, as code may be edited meanwhile.
         keys = [job.key for job in plan(self.context.config_loader, self.master, batch)]
