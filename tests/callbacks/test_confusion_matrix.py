@@ -8,9 +8,10 @@ import torch
 from sklearn.metrics import confusion_matrix
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from kindling.callbacks.confusion_matrix import draw, markdown, text
+from kindling.callbacks.confusion_matrix import ConfusionMatrix
 from kindling.cli.build import build
 from kindling.models.mlp import Deep
+from kindling.plots.confusion_matrix import draw, markdown, text
 from kindling.training.metrics_csv import png
 
 COUNTS, NAMES = [[50, 7], [8, 12]], ["negative", "positive"]
@@ -70,7 +71,7 @@ def test_a_matrix_that_fails_is_one_line_and_the_test_metrics_are_kept(run, monk
     def broken(*_):
         raise ValueError("no colours")
 
-    monkeypatch.setattr(f"{draw.__module__}.{place}", broken)
+    monkeypatch.setattr(f"{ConfusionMatrix.__module__}.{place}", broken)
     result = run("epochs=2")
     assert (result["status"], "test/accuracy" in result["metrics"]) == ("finished", True)
     lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]

@@ -1,5 +1,7 @@
-"""Shows Hydra the sweeper that searches. Hydra imports this at every start."""
+"""The sweeper that searches, where Hydra looks for it. Hydra imports this at every start."""
 
-from kindling.sweeps.search.hydra_plugin import OptunaSweeper
+from kindling.sweeps.search import hydra_plugin
 
-__all__ = ["OptunaSweeper"]
+
+class OptunaSweeper(hydra_plugin.OptunaSweeper):
+    """As it is in the package; Hydra wants a class of this one."""
