@@ -27,6 +27,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
     """Compose, fit, test: the whole path of a run. Returns the best value of the monitored metric."""
     import pytorch_lightning as pl
 
+    from kindling.data.base import model_kwargs
     from kindling.training.run import Run
     from kindling.training.scores import mode_of
 
@@ -37,7 +38,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
         say_notes(cfg, overrides)
         pl.seed_everything(cfg.seed, verbose=False)
         data = build(cfg.data)
-        model = build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
+        model = build(cfg.model, **model_kwargs(data))
         given = None if cfg.mode == "auto" or OmegaConf.is_interpolation(cfg, "mode") else cfg.mode
         cfg.mode = mode_of(cfg.monitor, given, model)
         callbacks = [callback for node in cfg.callbacks.values() if node and (callback := build(node))]

@@ -47,7 +47,7 @@ def built(*overrides):
     cfg = compose_config(*overrides)
     data = build(cfg.data)
     torch.manual_seed(cfg.seed)
-    return data, build(cfg.model, **data.facts())
+    return data, build(cfg.model, **data.model_kwargs())
 
 
 def made(*overrides):
@@ -104,7 +104,7 @@ def fitted(folder, *callbacks, chunk="auto", ckpt_path=None, steps=6 * 29) -> di
     """Weights after six epochs of a net with dropout and checkpoints in `folder`, without Hydra."""
     torch.manual_seed(0)
     data = Blobs(chunk=chunk)
-    model = Deep(**data.facts(), dropout=0.1, optimizer=partial(torch.optim.Adam, lr=0.01))
+    model = Deep(**data.model_kwargs(), dropout=0.1, optimizer=partial(torch.optim.Adam, lr=0.01))
     trainer = pl.Trainer(
         max_epochs=6, accelerator="cpu", callbacks=[*callbacks, BestAndLast(folder)],
         logger=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,

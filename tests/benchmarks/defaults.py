@@ -46,7 +46,7 @@ def _built(words: list[str]):
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         cfg = compose("config", overrides=words)
     data = build(cfg.data)
-    return data, build(cfg.model, **data.facts())
+    return data, build(cfg.model, **data.model_kwargs())
 
 
 def _rows(words: list[str]) -> int:

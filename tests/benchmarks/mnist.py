@@ -45,7 +45,7 @@ def made():
         )
     torch.manual_seed(0)
     data = build(cfg.data)
-    model = CNN(**data.facts(), optimizer=partial(torch.optim.Adam, lr=LR, fused=True))
+    model = CNN(**data.model_kwargs(), optimizer=partial(torch.optim.Adam, lr=LR, fused=True))
     return cfg, data, model
 
 

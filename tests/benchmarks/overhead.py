@@ -65,7 +65,7 @@ class RandomRows(Data):
 def net(sizes: list[int], chunk: str = "auto", optimizer=None) -> tuple[Data, Deep]:
     torch.manual_seed(0)
     data = RandomRows(sizes[0], chunk=chunk)
-    return data, Deep(**data.facts(), hidden_sizes=sizes[1:-1], optimizer=optimizer)
+    return data, Deep(**data.model_kwargs(), hidden_sizes=sizes[1:-1], optimizer=optimizer)
 
 
 def raw(sizes: list[int], optimizer) -> float:

@@ -100,7 +100,7 @@ def raw(fixed: list[str], axes: list[str], seeds: int) -> float:
         with hydra.initialize_config_dir(str(overhead.PROJECT / "conf"), version_base="1.3"):
             cfg = hydra.compose("config", [*fixed, *words, "optimizer.fused=false"])
         data = build(cfg.data)
-        facts, (x, y) = data.facts(), data.rows["train"]
+        facts, (x, y) = data.model_kwargs(), data.rows["train"]
         for seed in range(seeds):
             torch.manual_seed(seed)
             layers = build(cfg.model, **facts).net

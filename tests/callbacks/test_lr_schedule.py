@@ -119,7 +119,7 @@ def test_a_model_with_a_scheduler_of_its_own_is_left_to_it(run):
     trainer = pl.Trainer(max_epochs=1, accelerator="cpu", callbacks=[SCHEDULES["cosine"]()], logger=False,
                          enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
     with pytest.raises(UserError, match="no schedulers of its own"):
-        trainer.fit(Scheduled(**data.facts()), datamodule=data)
+        trainer.fit(Scheduled(**data.model_kwargs()), datamodule=data)
 
 
 def test_a_plateau_watches_the_validation_loss_as_a_users_module_spells_it(stock, tmp_path):

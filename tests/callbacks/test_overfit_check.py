@@ -9,6 +9,7 @@ from conftest import rows_of
 
 from kindling import UserError
 from kindling.cli.names import choices
+from kindling.data.synthetic import Blobs
 from kindling.models.base import Model
 from kindling.models.mlp import Deep
 
@@ -89,7 +90,8 @@ def test_the_rows_are_of_several_classes_and_no_more_than_a_line_can_part():
     from kindling.callbacks.overfit_check import Overfit
 
     y = torch.tensor([1.0] * 90 + [0.0] * 10)[:, None]
-    data = SimpleNamespace(rows={"train": (torch.randn(100, 2), y)}, batch_size=32)
+    data = Blobs()
+    data.rows = {"train": (torch.randn(100, 2), y)}
     Overfit().setup(SimpleNamespace(datamodule=data), None, "fit")
     assert (sorted(data.rows["train"][1][:, 0].tolist()), data.batch_size) == ([0.0, 1.0, 1.0], "full")
 

@@ -83,7 +83,7 @@ def test_cfg_job_prints_the_config_without_torch(watched):
         (["seed=-1"], "seed must be a whole number from 0"),
         (["precision=bf17"], "precision must be null or one of 16, bf16"),
         (["loss=hing"], "loss=hing is unknown. Did you mean hinge?"),
-        (["init=xavir"], "init must be default, xavier"),
+        (["init=xavir"], "init=xavir is unknown. Did you mean xavier?"),
         (["data.path=???"], "data.path must be given"),
         (["experiment=null"], "write ~experiment"),
         (["model=deep", "lr=[1"], "lr=[1 cannot be read as it is: write  lr=[1]"),

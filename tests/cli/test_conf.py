@@ -21,13 +21,13 @@ def test_every_pair_of_data_and_model_learns_eight_rows_or_refuses(data, model):
         pytest.skip(f"{cfg.data.folder} has no files: `python train.py data={data}` fetches them")
     if model == "cnn" and "mnist" not in data:
         with pytest.raises(ValueError, match="model=cnn wants images"):
-            build(cfg.model, **loaded.facts())
+            build(cfg.model, **loaded.model_kwargs())
         return
     if model == "towers" and data != "two_inputs":
         with pytest.raises(ValueError, match="model=towers wants 18 columns"):
-            build(cfg.model, **loaded.facts())
+            build(cfg.model, **loaded.model_kwargs())
         return
-    module = build(cfg.model, **loaded.facts())
+    module = build(cfg.model, **loaded.model_kwargs())
     x, y = (part[:8] for part in next(iter(loaded.train_dataloader())))
     optimizer = torch.optim.Adam(module.parameters(), lr=0.003 if model == "cnn" else 0.02)
     first = loss = module.loss(module(x), y)
@@ -64,7 +64,7 @@ def test_every_trainer_is_built_where_its_device_is_there(trainer, tmp_path):
         pytest.skip(f"this machine has no {trainer}")
     cfg = compose_config(f"trainer={trainer}", "data=blobs", f"folder={tmp_path}")
     data = build(cfg.data)
-    model = build(cfg.model, **data.facts())
+    model = build(cfg.model, **data.model_kwargs())
     assert build(cfg.trainer, model=model, data=data, logger=[]).max_epochs == 30
 
 

@@ -91,14 +91,14 @@ def test_blobs_have_the_centres_and_variance_of_the_config():
     )
     data.setup()
     x, y = data.rows["train"]
-    assert data.facts()["num_outputs"] == 3
+    assert data.model_kwargs()["num_outputs"] == 3
     torch.testing.assert_close(x[y == 1].mean(0), torch.tensor([5.0, 0.0, 0.0]), atol=0.1, rtol=0)
     torch.testing.assert_close(x[y == 2].var(0), torch.full((3,), 4.0), atol=0.2, rtol=0)
 
 
 def test_drawn_centres_have_the_number_and_dimensions_asked_for():
     data = Blobs(centres=5, dimensions=7)
-    assert (data.facts()["num_outputs"], data.facts()["input_shape"]) == (5, [7])
+    assert (data.model_kwargs()["num_outputs"], data.model_kwargs()["input_shape"]) == (5, [7])
 
 
 def test_digits_stay_bytes_in_memory_and_come_scaled():
@@ -157,7 +157,11 @@ def test_a_table_serves_every_task(tmp_path):
     shapes = {}
     for task, target in (("binary", "b"), ("multiclass", "c"), ("multilabel", ["b"]), ("regression", ["a", "d"])):
         data = Table(str(path), target, task, test_share=0.0, val_share=0.0)
-        shapes[task] = (data.facts()["num_outputs"], tuple(data.rows["train"][1].shape), data.facts()["input_shape"])
+        shapes[task] = (
+            data.model_kwargs()["num_outputs"],
+            tuple(data.rows["train"][1].shape),
+            data.model_kwargs()["input_shape"],
+        )
     assert shapes == {
         "binary": (1, (30, 1), [3]),
         "multiclass": (3, (30,), [3]),

@@ -124,7 +124,7 @@ def test_channels_last_is_the_same_convolution():
 
 def test_trainer_auto_computes_images_in_bfloat16_where_the_cpu_has_it(monkeypatch, tmp_path):
     data = ImageArchive("data/mnist_sample.npz")
-    model = CNN(**data.facts())
+    model = CNN(**data.model_kwargs())
     monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
     for has, asked, expected in (
         (True, None, "bf16-mixed"),

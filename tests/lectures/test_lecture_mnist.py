@@ -108,7 +108,7 @@ def test_num_examples_takes_the_first_rows_of_the_training_file_and_leaves_the_t
 def test_a_small_net_on_images_takes_one_thread_unless_it_has_convolutions(kind, threads, tmp_path):
     trainer = pl.Trainer(accelerator="cpu", logger=False, default_root_dir=tmp_path)
     data, before = ImageArchive("data/mnist_sample.npz"), torch.get_num_threads()
-    model = kind(**data.facts())
+    model = kind(**data.model_kwargs())
     try:
         torch.set_num_threads(2)
         choose_threads(trainer, model, data)

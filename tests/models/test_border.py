@@ -52,8 +52,8 @@ def both(tmp_path, kind, configure, *extra, batch_size=32, **options):
     """Weights after training `kind` on our data, and of the same start weights in plain Lightning."""
     data = Blobs(batch_size=batch_size)
     torch.manual_seed(0)
-    model = kind(**data.facts(), optimizer=partial(torch.optim.SGD, lr=0.1))
-    plain = Plain(Deep(**data.facts()).net, configure)
+    model = kind(**data.model_kwargs(), optimizer=partial(torch.optim.SGD, lr=0.1))
+    plain = Plain(Deep(**data.model_kwargs()).net, configure)
     plain.net.load_state_dict(model.net.state_dict())
     trainer_for(tmp_path, *(make() for make in extra), **options).fit(model, datamodule=data)
     data = Blobs(batch_size=batch_size, chunk="off")
@@ -177,10 +177,10 @@ class Inherits(Allowed):
 def test_several_steps_are_taken_only_where_everything_is_known_to_allow_it(tmp_path, caplog, kind, extra, refusal):
     caplog.set_level(logging.INFO)
     data = Blobs()
-    model = kind(**data.facts(), optimizer=partial(torch.optim.SGD, lr=0.1))
+    model = kind(**data.model_kwargs(), optimizer=partial(torch.optim.SGD, lr=0.1))
     trainer_for(tmp_path, *(make() for make in extra)).fit(model, datamodule=data)
     assert (refusal or "") in (model.chunk_refusal or "")
-    assert model.chunked == (refusal is None)
+    assert model.automatic_optimization == (refusal is not None)
     assert (f"one mini-batch a training step: {model.chunk_refusal}" in caplog.text) == (refusal is not None)
 
 
@@ -190,7 +190,7 @@ def test_an_own_dataloader_of_a_data_set_is_read_batch_by_batch(tmp_path):
             return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*self.rows["train"]), batch_size=100)
 
     data = Loaded()
-    model = Deep(**data.facts(), optimizer=partial(torch.optim.SGD, lr=0.1))
+    model = Deep(**data.model_kwargs(), optimizer=partial(torch.optim.SGD, lr=0.1))
     trainer = trainer_for(tmp_path)
     trainer.fit(model, datamodule=data)
     assert model.chunk_refusal == "Loaded has its own train_dataloader"
@@ -208,5 +208,5 @@ def test_the_recorded_rate_is_the_one_that_the_epoch_was_trained_with(tmp_path):
         max_epochs=EPOCHS, accelerator="cpu", callbacks=[records], logger=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=tmp_path,
     )  # fmt: skip
-    trainer.fit(Halves(**data.facts()), datamodule=data)
+    trainer.fit(Halves(**data.model_kwargs()), datamodule=data)
     assert [row["lr"] for row in records.rows] == [0.1, 0.05, 0.025, 0.0125]

@@ -116,23 +116,23 @@ def test_a_group_is_named_by_its_model_and_the_choice_that_led_to_it():
 )
 def test_a_model_of_your_own_is_looked_at(kind, why):
     data = Blobs()
-    found = why_by_model(kind(**data.facts()), data, None)
+    found = why_by_model(kind(**data.model_kwargs()), data, None)
     assert found is None if why is None else why in found
 
 
 def test_data_and_modules_of_your_own_are_looked_at():
     data = OwnLoader()
-    assert why_by_model(Deep(**data.facts()), data, None) == "OwnLoader has a train_dataloader of its own"
+    assert why_by_model(Deep(**data.model_kwargs()), data, None) == "OwnLoader has a train_dataloader of its own"
     assert "Foreign is not made from Kindling's base class" in why_by_model(Foreign(), Blobs(), None)
     data = Blobs()
-    frozen = Deep(**data.facts())
+    frozen = Deep(**data.model_kwargs())
     frozen.net[0].weight.requires_grad_(False)
     assert why_by_model(frozen, data, None) == "some weights are frozen"
 
 
 def test_a_model_of_your_own_is_computed_by_its_own_forward():
     data = Blobs()
-    nets = [Sound(**data.facts(), width=5) for _ in range(3)]
+    nets = [Sound(**data.model_kwargs(), width=5) for _ in range(3)]
     x = data.rows["train"][0][:7]
     together = Stack([(slice(0, 3), nets[0])], [weights_of(net) for net in nets])(x.expand(3, *x.shape))
     for net, logits in zip(nets, together, strict=True):

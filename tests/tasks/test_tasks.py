@@ -7,6 +7,7 @@ from sklearn import metrics as sk
 
 from kindling import UserError
 from kindling.models.linear import Linear
+from kindling.tasks.losses import LOSSES
 from kindling.tasks.tasks import TASKS
 
 N = 203  # no multiple of any batch size
@@ -21,7 +22,7 @@ def test_binary_metrics_equal_scikit_learn(shift):
     torch.manual_seed(0)
     logits, y = torch.randn(N, 1), (torch.rand(N, 1) > 0.6).float()
     logits += shift * (2 * y - 1) * (torch.rand(N, 1) > 0.3)
-    found, counts = TASKS["binary"].metrics(logits, y)
+    found, counts = TASKS["binary"].metrics(logits, y), TASKS["binary"].confusion(logits, y)
     true, preds = y[:, 0].numpy(), (logits[:, 0] > 0).int().numpy()
     close(found["accuracy"], sk.accuracy_score(true, preds))
     close(found["precision"], sk.precision_score(true, preds))
@@ -36,7 +37,7 @@ def test_binary_metrics_equal_scikit_learn(shift):
 def test_multiclass_metrics_equal_scikit_learn():
     torch.manual_seed(0)
     logits, y = torch.randn(N, 5), torch.randint(0, 5, (N,))
-    found, counts = TASKS["multiclass"].metrics(logits, y)
+    found, counts = TASKS["multiclass"].metrics(logits, y), TASKS["multiclass"].confusion(logits, y)
     true, preds, probability = y.numpy(), logits.argmax(1).numpy(), logits.double().softmax(1).numpy()
     close(found["accuracy"], sk.accuracy_score(true, preds))
     for name, function in (("precision", sk.precision_score), ("recall", sk.recall_score), ("f1", sk.f1_score)):
@@ -49,7 +50,7 @@ def test_multiclass_metrics_equal_scikit_learn():
 def test_multilabel_metrics_equal_scikit_learn():
     torch.manual_seed(0)
     logits, y = torch.randn(N, 4), (torch.rand(N, 4) > 0.5).float()
-    found, counts = TASKS["multilabel"].metrics(logits, y)
+    found, counts = TASKS["multilabel"].metrics(logits, y), TASKS["multilabel"].confusion(logits, y)
     true, preds = y.int().numpy(), (logits > 0).int().numpy()
     close(found["accuracy"], (true == preds).mean())
     for name, function in (("precision", sk.precision_score), ("recall", sk.recall_score), ("f1", sk.f1_score)):
@@ -62,11 +63,11 @@ def test_multilabel_metrics_equal_scikit_learn():
 def test_multilabel_areas_of_several_nets_are_those_of_each():
     torch.manual_seed(0)
     logits, y = torch.randn(3, N, 4).round(decimals=1), (torch.rand(N, 4) > torch.tensor([0.2, 0.5, 0.9, 0.95])).float()
-    together, _ = TASKS["multilabel"].metrics(logits, y)
+    together = TASKS["multilabel"].metrics(logits, y)
     for member, own in enumerate(logits.numpy()):
         for name, average in (("auroc", "macro"), ("auroc_micro", "micro")):
             close(together[name][member], sk.roc_auc_score(y.numpy(), own, average=average))
-    one_class, _ = TASKS["multilabel"].metrics(logits, torch.zeros(N, 4))
+    one_class = TASKS["multilabel"].metrics(logits, torch.zeros(N, 4))
     assert one_class["auroc_micro"].isnan().all()  # undefined, not 0
 
 
@@ -75,7 +76,7 @@ def test_regression_metrics_equal_scikit_learn(outputs):
     torch.manual_seed(0)
     y = torch.randn(N, outputs)
     preds = y + 0.3 * torch.randn(N, outputs)
-    found, _ = TASKS["regression"].metrics(preds, y)
+    found = TASKS["regression"].metrics(preds, y)
     close(found["mse"], sk.mean_squared_error(y, preds))
     close(found["mae"], sk.mean_absolute_error(y, preds))
     close(found["r2"], sk.r2_score(y, preds))
@@ -83,7 +84,7 @@ def test_regression_metrics_equal_scikit_learn(outputs):
 
 def test_a_class_that_is_never_predicted_has_precision_zero():
     logits, y = torch.tensor([[-1.0], [-2.0], [-3.0]]), torch.tensor([[1.0], [0.0], [0.0]])
-    found, counts = TASKS["binary"].metrics(logits, y)
+    found, counts = TASKS["binary"].metrics(logits, y), TASKS["binary"].confusion(logits, y)
     assert (float(found["precision"]), float(found["f1"])) == (0.0, 0.0)
     assert counts.tolist() == [[2, 0], [1, 0]]
 
@@ -105,7 +106,7 @@ def test_two_class_losses_equal_their_formula_and_scikit_learn():
     torch.manual_seed(0)
     logits, y = torch.randn(N, 1), (torch.rand(N, 1) > 0.6).float()
     true, f = y[:, 0].int().numpy(), logits[:, 0].double().numpy()
-    losses, sign = TASKS["binary"].losses, 2 * true - 1
+    losses, sign = LOSSES["binary"], 2 * true - 1
     close(losses["bce"](logits, y), sk.log_loss(true, 1 / (1 + np.exp(-f))))
     close(losses["mse"](logits, y), sk.brier_score_loss(true, 1 / (1 + np.exp(-f))))
     close(losses["hinge"](logits, y), sk.hinge_loss(true, f))
@@ -117,7 +118,7 @@ def test_two_class_losses_equal_their_formula_and_scikit_learn():
 def test_class_losses_equal_their_formula_and_scikit_learn():
     torch.manual_seed(0)
     logits, y = torch.randn(N, 4), torch.randint(0, 4, (N,))
-    losses, f, true = TASKS["multiclass"].losses, logits.double().numpy(), y.numpy()
+    losses, f, true = LOSSES["multiclass"], logits.double().numpy(), y.numpy()
     probability = np.exp(f) / np.exp(f).sum(1, keepdims=True)
     right = f[np.arange(N), true]
     best_other = np.where(np.eye(4)[true] == 1, -np.inf, f).max(1)

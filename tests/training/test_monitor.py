@@ -56,7 +56,7 @@ def test_a_default_may_be_spelled_otherwise_if_only_one_name_can_be_meant():
 @pytest.mark.parametrize("task", TASKS)
 def test_every_metric_of_a_task_states_its_direction_and_the_name_agrees(task):
     y = torch.tensor([0, 1, 2]) if task == "multiclass" else torch.tensor([[0.0], [1.0], [1.0]])
-    values, _ = TASKS[task].metrics(torch.randn(3, 3 if task == "multiclass" else 1), y)
+    values = TASKS[task].metrics(torch.randn(3, 3 if task == "multiclass" else 1), y)
     stated = TASKS[task].higher_is_better
     assert stated.keys() == values.keys()
     assert {name: direction(f"val/{name}") for name in stated} == {
@@ -172,7 +172,7 @@ def test_a_validation_loss_that_is_not_finite_is_diverged(run, tmp_path):
 
 def test_a_class_that_neither_occurs_nor_is_predicted_is_left_out_of_the_mean():
     y = torch.tensor([0, 0, 1, 1])
-    found, _ = TASKS["multiclass"].metrics(torch.eye(3)[y] * 9, y)
+    found = TASKS["multiclass"].metrics(torch.eye(3)[y] * 9, y)
     assert [found[name].item() for name in ("precision", "recall", "f1")] == [1.0, 1.0, 1.0]
 
 
@@ -180,13 +180,13 @@ def test_a_class_that_neither_occurs_nor_is_predicted_is_left_out_of_the_mean():
 def test_macro_means_equal_scikit_learn_whatever_occurs(seed):
     generator = torch.Generator().manual_seed(seed)
     y, preds = (torch.randint(0, 6, (7,), generator=generator) for _ in range(2))
-    found, _ = TASKS["multiclass"].metrics(torch.eye(6)[preds] * 9, y)
+    found = TASKS["multiclass"].metrics(torch.eye(6)[preds] * 9, y)
     for name, function in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
         assert found[name].item() == pytest.approx(function(y, preds, average="macro", zero_division=0))
 
 
 def test_without_positives_no_rate_of_them_is_made_up():
-    found, _ = TASKS["binary"].metrics(torch.full((4, 1), -1.0), torch.zeros(4, 1))
+    found = TASKS["binary"].metrics(torch.full((4, 1), -1.0), torch.zeros(4, 1))
     assert found["accuracy"] == 1
     assert all(found[name].isnan() for name in ("precision", "recall", "f1", "auroc"))
 

@@ -168,7 +168,7 @@ def test_a_crash_in_the_middle_keeps_the_best_weights_so_far(tmp_path):
                 raise RuntimeError("planted")
 
     data, keep = Blobs(), BestAndLast(str(tmp_path))
-    model = CrashesLate(**data.facts(), optimizer=lambda parameters: torch.optim.Adam(parameters, 0.01))
+    model = CrashesLate(**data.model_kwargs(), optimizer=lambda parameters: torch.optim.Adam(parameters, 0.01))
     trainer = pl.Trainer(
         max_epochs=9, accelerator="cpu", callbacks=[keep], logger=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0,

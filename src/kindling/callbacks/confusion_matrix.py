@@ -8,16 +8,18 @@ from torch import Tensor
 
 from kindling.models.base import Model
 from kindling.plots.confusion_matrix import draw, markdown, text
+from kindling.plots.log import log_figure
 from kindling.training.checkpoint import best_of
-from kindling.training.metrics_csv import AfterEpoch, log_figure, log_text
+from kindling.training.loggers import log_text
 from kindling.training.optional import optional
 from kindling.training.result import write_counts
+from kindling.training.scores import validated
 
 log = logging.getLogger("kindling")
 
 
-class ConfusionMatrix(AfterEpoch):
-    """Rows are true classes, columns predicted ones. The counts are the model's, over all rows of the epoch.
+class ConfusionMatrix(pl.Callback):
+    """Rows are true classes, columns predicted ones, counted over all samples of the epoch.
 
     Args:
         folder: the run's; the matrices of the best weights are written there.
@@ -27,32 +29,39 @@ class ConfusionMatrix(AfterEpoch):
 
     def __init__(self, folder: str):
         self.folder, self.text_failed = Path(folder), False
+        self.last: dict = {}  # epoch, stage and counts (C, C) of the last epoch, and of the best one
+        self.best: dict = {}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not isinstance(pl_module, Model):
-            log.info("no confusion matrix: only a kindling.models.base.Model counts which class was predicted as which")
+            log.info("no confusion matrix: only a kindling.models.base.Model says which class was predicted as which")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        stage, counts = _watched(getattr(pl_module, "counts", {}))
-        if counts is not None and not self.text_failed:
+        self._keep_best(trainer)
+        stage = "val" if any(trainer.num_val_batches) else "train"
+        counts = _counts(pl_module, stage)
+        if counts is None or (stage == "val" and not validated(trainer)):
+            return
+        self.last = {"epoch": trainer.current_epoch + 1, "stage": stage, "counts": counts}
+        if not self.text_failed:
             self.text_failed = True
             with optional("confusion matrix of every epoch"):
                 table = markdown(counts.tolist(), _names(pl_module, counts))
-                log_text(trainer.loggers, f"confusion/{stage}", table, trainer.current_epoch + 1)
+                log_text(trainer.loggers, f"confusion/{stage}", table, self.last["epoch"])
                 self.text_failed = False
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        best = best_of(trainer)
-        stage, counts = _watched(best.get("counts", {}))
-        if counts is not None and trainer.is_global_zero:
+        self._keep_best(trainer)
+        if self.best and trainer.is_global_zero:
+            epoch, stage, counts = self.best.values()
             with optional(f"confusion matrix of the {stage} samples"):
-                names, title = _names(pl_module, counts), f"{stage} samples, best epoch ({best['epoch']})"
+                names, title = _names(pl_module, counts), f"{stage} samples, best epoch ({epoch})"
                 write_counts(self.folder / f"confusion_matrix_{stage}.csv", counts.tolist(), names)
                 figure = draw(counts.tolist(), names, title)
-                log_figure(trainer.loggers, f"confusion/{stage}", figure, best["epoch"])
+                log_figure(trainer.loggers, f"confusion/{stage}", figure, epoch)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        counts = getattr(pl_module, "counts", {}).get("test")
+        counts = _counts(pl_module, "test")
         if counts is None or not trainer.is_global_zero:
             return
         with optional("confusion matrix of the test samples"):
@@ -63,13 +72,21 @@ class ConfusionMatrix(AfterEpoch):
             figure = draw(table, names, "test samples, best weights")
             log_figure(trainer.loggers, "confusion/test", figure, epoch, self.folder / "confusion_matrix.png")
 
+    def state_dict(self) -> dict:
+        return {"last": self.last, "best": self.best}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self.last, self.best = state_dict["last"], state_dict["best"]
+
+    def _keep_best(self, trainer: pl.Trainer) -> None:
+        if self.last and self.last["epoch"] == best_of(trainer).get("epoch"):
+            self.best = self.last
+
+
+def _counts(model: pl.LightningModule, stage: str) -> Tensor | None:
+    return model.task.confusion(*model.outputs[stage]) if isinstance(model, Model) and stage in model.outputs else None
+
 
 def _names(model: Model, counts: Tensor) -> list[str]:
     """Return the classes' names, which a model that was built by hand may lack."""
     return list(model.hparams.get("class_names") or map(str, range(len(counts))))
-
-
-def _watched(counts: dict[str, Tensor]) -> tuple[str, Tensor | None]:
-    """The counts of the validation rows, or of the training rows where there are none to validate on."""
-    stage = "val" if "val" in counts else "train"
-    return stage, counts.get(stage)

@@ -18,7 +18,6 @@ from kindling.doctor.rules import advice
 from kindling.models.base import Model
 from kindling.models.capture import in_series, some_rows
 from kindling.training.checkpoint import best_of
-from kindling.training.metrics_csv import AfterEpoch
 from kindling.training.run import Run
 from kindling.training.stopping import Divergence
 
@@ -70,7 +69,7 @@ def examined(trainer: pl.Trainer, model: Model, history: measurements.History, l
     )
 
 
-class Doctor(AfterEpoch):
+class Doctor(pl.Callback):
     """Examines a `Model` on a `Data`; for any other module it says that it does not."""
 
     takes_chunks = True

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
 from kindling.cli.build import build
+from kindling.training.load import data_and_model
 from kindling.training.quiet import silence
 from kindling.training.trainer import choose_threads
 
@@ -63,11 +64,9 @@ class Range(pl.Callback):
 def find(cfg: DictConfig) -> list[tuple[float, float, float]]:
     """What a run of this config would see: rate, loss and smoothed loss of every step."""
     silence(cfg.verbose)
-    pl.seed_everything(cfg.seed, verbose=False)
     OmegaConf.set_struct(cfg, False)
     cfg.chunk = "off"
-    data = build(cfg.data)
-    model = build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
+    data, model = data_and_model(cfg)
     nodes = [node for name, node in cfg.callbacks.items() if node and name not in OF_A_RUN]
     steps = Range()
     callbacks = [*(callback for node in nodes if (callback := build(node))), steps]

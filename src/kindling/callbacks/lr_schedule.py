@@ -8,11 +8,10 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, logged_as
 from kindling.data.loader import steps_per_epoch
-from kindling.training.metrics_csv import AfterEpoch
 from kindling.training.stopping import LastStep
 
 
-class Schedule(AfterEpoch):
+class Schedule(pl.Callback):
     """Moves the learning rate of any model with one optimizer, of a chunk's mini-batches too.
 
     Lightning leaves schedulers alone where a training step takes several optimizer steps, hence a callback.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kindling import UserError
+from kindling.data.base import Data
 
 log = logging.getLogger("kindling")
 
@@ -33,7 +34,7 @@ class Overfit(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         data = trainer.datamodule
-        if stage == "fit" and getattr(data, "rows", None):
+        if stage == "fit" and isinstance(data, Data):
             x, y = data.rows["train"]
             chosen = _mixed(x, y, min(self.rows, x[0].numel() + 1))
             data.rows["train"], data.batch_size = (x[chosen], y[chosen]), "full"

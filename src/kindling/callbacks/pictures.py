@@ -11,14 +11,15 @@ from kindling.models.base import Model
 from kindling.models.capture import in_series, some_rows
 from kindling.plots import data_card, path, tensorboard
 from kindling.plots.figures import Drawings, model_figures, positives, row_figures, stage_answers, without_test
+from kindling.plots.log import log_figure
 from kindling.training.checkpoint import best_of
-from kindling.training.metrics_csv import AfterEpoch, log_figure, log_text
+from kindling.training.loggers import log_text
 from kindling.training.optional import optional
 
 log = logging.getLogger("kindling")
 
 
-class Pictures(AfterEpoch):
+class Pictures(pl.Callback):
     """Draws for models and data of ours; of others nothing.
 
     Args:

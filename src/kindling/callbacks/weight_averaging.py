@@ -8,12 +8,11 @@ import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from kindling import UserError
-from kindling.training.metrics_csv import AfterEpoch
 
 log = logging.getLogger("kindling")
 
 
-class Averaged(AfterEpoch):
+class Averaged(pl.Callback):
     """Averages weights, and batch norm's statistics with them, while the optimizer goes on with its own.
 
     Before validation the averages are exchanged with the weights, before the next training step back again; so what

@@ -28,7 +28,7 @@ OTHER_NAMES = {
     "loss": "loss_fn criterion objective loss_function cost",
     "label_smoothing": "smoothing",
     "patience": "early_stopping early_stop n_iter_no_change early_stopping_patience earlystopping",
-    "monitor": "metric metrics watch",
+    "monitor": "metric watch",
     "max_steps": "steps n_steps num_steps total_steps",
     "precision": "dtype amp fp16 bf16 mixed_precision",
     "scale": "scaler scaling normalize normalise standardize standardise preprocessing",

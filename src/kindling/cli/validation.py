@@ -1,5 +1,6 @@
 """Checks of what was typed, before torch is imported: values of the everyday knobs, and knobs that nothing reads."""
 
+import ast
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -8,8 +9,8 @@ import yaml
 
 from kindling import UserError
 from kindling.activations import canonical
-from kindling.cli.names import choice_file, groups, is_own
-from kindling.files import find
+from kindling.cli.names import choice_file, groups, is_own, suggest
+from kindling.files import PACKAGE, find
 
 
 def _number(value) -> bool:
@@ -46,10 +47,6 @@ RULES: dict[str, tuple[str, Callable]] = {
     ),
     "batch_norm": ("true or false", lambda v: isinstance(v, bool)),
     "compile": ("true or false", lambda v: isinstance(v, bool)),
-    "init": (
-        "default, xavier, kaiming, zeros, normal, or a .json file",
-        lambda v: v in ("default", "xavier", "kaiming", "zeros", "normal") or str(v).endswith(".json"),
-    ),
     "patience": ("a whole number of validations from 1, or null", lambda v: v is None or _whole(v, 1)),
     "chunk": ("auto, off, or a whole number of mini-batches from 1", lambda v: v in ("auto", "off") or _whole(v, 1)),
     "test": ("true, false or auto", lambda v: v == "auto" or isinstance(v, bool)),
@@ -64,8 +61,12 @@ CHOICES = {
     "mode": ["min", "max", "auto"],
     "on_error": ["continue", "stop"],
     "pictures": ["none", "final", "series"],
-    "loss": ["auto", "bce", "cross_entropy", "mse", "hinge", "perceptron"],
 }
+# option, values beside the names in a table, and the file that has the table
+NAMED = [
+    ("loss", ["auto"], ("tasks/losses.py", "LOSSES")),
+    ("init", ["default"], ("callbacks/weight_init.py", "SCHEMES")),
+]
 # Options that a model of ours reads for the layers of hidden_sizes alone.
 OF_HIDDEN_LAYERS = {
     **dict.fromkeys(("Deep", "WideDeep"), ("activation", "dropout", "batch_norm")),
@@ -73,6 +74,18 @@ OF_HIDDEN_LAYERS = {
 }
 SWEEP_OPTIONS = {"repeat": "1", "folds": "null", "on_error": "continue", "sweep.name": "null"}  # and their defaults
 READ_BY_TRAIN = {"seed", "resume", "trust", "verbose", "folder", "patience", "test", "on_error"}
+
+
+def names_in(file: str, table: str) -> list[str]:
+    """Return the keys of a table of names in one of the package's files, of inner tables too, without importing it.
+
+    Losses and initialisations are written in modules that import torch, and a wrong name is refused before that.
+    """
+    tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
+    tables = [node for node in ast.walk(tree) if isinstance(node, ast.Assign | ast.AnnAssign) and node.value]
+    wanted = [node.value for node in tables if table in ast.unparse(node).partition("=")[0]]
+    inner = [key for found in wanted for node in ast.walk(found) if isinstance(node, ast.Dict) for key in node.keys]
+    return list(dict.fromkeys(key.value for key in inner if isinstance(key, ast.Constant)))
 
 
 def check(knobs: dict) -> None:
@@ -94,6 +107,11 @@ def check(knobs: dict) -> None:
     for name, (wanted, fits) in RULES.items():
         if name in knobs and not fits(knobs[name]):
             raise UserError(f"{name}={knobs[name]} cannot be: {name} must be {wanted}.")
+    for name, others, (file, table) in NAMED:
+        value = knobs.get(name, others[0])
+        known = [*others, *names_in(file, table)] if isinstance(value, str) and not value.endswith(".json") else [value]
+        if value not in known:
+            raise UserError(f"{name}={value} is unknown.{suggest(str(value), known)}")
 
 
 def check_files(config: dict) -> None:

@@ -69,16 +69,17 @@ def ensemble(folder: Path, trust: bool = False) -> dict:
 
 def scores(model, answers, y) -> dict[str, float | None]:
     """Metrics of probabilities or values (N, num_outputs), as the model itself has them; None where not finite."""
-    from kindling.tasks.metrics import in_unit
+    from kindling.tasks import scoring
 
-    kind = type(model.task).__name__
-    if kind == "Regression":
+    task = model.task.name
+    if task == "regression":
         logits = answers
     else:
         answers = answers.clamp(1e-15, 1 - 1e-15)  # the loss of a certain mistake is then 35, not infinite
-        logits = answers.log() if kind == "Multiclass" else answers.logit()
+        logits = answers.log() if task == "multiclass" else answers.logit()
     y = y.double() if y.is_floating_point() else y
-    values = {"loss": model.loss(logits, y), **model.task.metrics(*in_unit(logits, y, model.target_std))[0]}
+    own, std = model.own_metrics, model.target_std
+    values = scoring.scores(model.task, model.loss, logits, y, target_std=std, own=own)
     return {f"test/{name}": float(v) if math.isfinite(v) else None for name, v in values.items()}
 
 
@@ -124,14 +125,14 @@ def _refuse_different_data(jobs: list[Job]) -> None:
 
 def _trained(job: Job, loaded: dict, trust: bool) -> tuple:
     """The job's data, built once for all that have the same, and its model with the best weights."""
-    from kindling.data.base import Data
+    from kindling.data.base import Data, model_kwargs
     from kindling.models.base import Model
 
     cfg, best = saved.config_of(job.folder), saved.best_of(job.folder)
     node = OmegaConf.to_container(cfg.data, resolve=True)
     key = json.dumps({name: value for name, value in node.items() if name not in ("batch_size", "seed", "chunk")})
     data = loaded[key] = loaded.get(key) or build(cfg.data)
-    model = build(cfg.model, **(data.facts() if isinstance(data, Data) else {}))
+    model = build(cfg.model, **model_kwargs(data))
     if not isinstance(data, Data) or not isinstance(model, Model):
         raise UserError(f"{job.folder.name} is not made of a kindling.data.base.Data and a kindling.models.base.Model.")
     model.load_state_dict(saved.load(best, trust)["state_dict"])
@@ -144,10 +145,7 @@ def _answers(model, data):
 
     with torch.no_grad():
         logits = torch.cat([model(x) for x, _ in data.loader("test", 1000)]).double()
-    kind = type(model.task).__name__
-    if kind == "Regression":
-        return logits
-    return logits.softmax(1) if kind == "Multiclass" else logits.sigmoid()
+    return model.task.probabilities(logits)
 
 
 def main(words: list[str]) -> None:

@@ -121,17 +121,15 @@ def report(done: list[Checked]) -> tuple[list[str], bool]:
 
 
 def check_gradients(cfg: DictConfig) -> None:
-    import pytorch_lightning as pl
-
+    from kindling.data.base import Data
     from kindling.models.base import Model
     from kindling.models.capture import some_rows
+    from kindling.training.load import data_and_model
     from kindling.training.quiet import silence
 
     silence(cfg.verbose)
-    pl.seed_everything(cfg.seed, verbose=False)
-    data = build(cfg.data)
-    model = build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
-    if not isinstance(model, Model) or not hasattr(data, "rows"):
+    data, model = data_and_model(cfg)
+    if not isinstance(model, Model) or not isinstance(data, Data):
         raise UserError(
             "gradient_check is for a kindling.models.base.Model with a kindling.data.base.Data: choose such ones."
         )

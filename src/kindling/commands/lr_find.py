@@ -27,8 +27,8 @@ def main(words: list[str]) -> None:
 
 def find_lr(cfg: DictConfig) -> None:
     from kindling.callbacks.lr_find import TENTH, find, suggestion
+    from kindling.plots.log import png
     from kindling.plots.lr_find import draw_range
-    from kindling.training.metrics_csv import png
     from kindling.training.optional import optional
 
     seen = find(cfg)

@@ -28,8 +28,8 @@ def _run(given: dict[str, str]) -> list[Path]:
 
 def _activations(file: Path) -> Path:
     from kindling.plots.activations import draw_activations
+    from kindling.plots.log import png
     from kindling.plots.style import style
-    from kindling.training.metrics_csv import png
 
     with style():
         file.write_bytes(png(draw_activations(list(ACTIVATIONS))))

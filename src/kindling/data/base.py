@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from kindling import UserError
@@ -65,6 +66,7 @@ class Data(pl.LightningDataModule, ABC):
         self.val_share, self.test_share, self.folds, self.fold = val_share, test_share, folds, fold
         self.split_seed, self.seed = split_seed, seed
         self.rows: dict[str, tuple[Tensor, Tensor]] = {}  # stage -> x, y; empty until setup
+        self.takes_chunks = False  # set by a model whose training step takes several mini-batches
 
     @abstractmethod
     def load(self) -> Examples:
@@ -100,8 +102,17 @@ class Data(pl.LightningDataModule, ABC):
         x, y = scaled["train"]
         return {**scaled, "train": (x, y.float())}
 
-    def facts(self) -> dict:
-        """What a model needs to know of the data; a model's constructor gets those it names."""
+    def number_of(self, stage: str) -> int:
+        """Return the number of samples of a stage."""
+        return len(self.rows[stage][1])
+
+    @property
+    def samples_per_step(self) -> int:
+        """The batch size as a number."""
+        return self.number_of("train") if self.batch_size == "full" else self.batch_size
+
+    def model_kwargs(self) -> dict:
+        """Return what a model needs to know of the data; its constructor gets those that it names."""
         self.setup()
         examples = self.examples
         return {
@@ -117,10 +128,8 @@ class Data(pl.LightningDataModule, ABC):
         return {"columns": list(self.examples.columns), **self.transform}
 
     def train_dataloader(self) -> TensorLoader:
-        x, _ = self.rows["train"]
-        batch = len(x) if self.batch_size == "full" else self.batch_size
-        model = self.trainer.lightning_module if self.trainer else None
-        chunk = self._chunk(model, batch) if getattr(model, "chunked", False) else None
+        batch = self.samples_per_step
+        chunk = self._chunk(self.trainer.lightning_module, batch) if self.takes_chunks else None
         # Lightning over-fits the same first batches every epoch.
         seed = None if self.trainer and self.trainer.overfit_batches else self.seed
         return self.loader("train", batch, seed, chunk)
@@ -167,6 +176,18 @@ class Data(pl.LightningDataModule, ABC):
         values = self.rows["train"][0][0].numel() * batch_size
         weights = sum(p.numel() for p in model.parameters()) * batch_size
         return max(1, min(2_000, 4_000_000 // values, 5_000_000_000 // max(1, weights)))
+
+
+def model_kwargs(data: pl.LightningDataModule) -> dict:
+    """Return what the data tells a model's constructor; nothing where it is none of ours."""
+    return data.model_kwargs() if isinstance(data, Data) else {}
+
+
+def has_test_samples(data: pl.LightningDataModule) -> bool:
+    """Return whether there is anything to test on; of another DataModule, whether it has a loader for that."""
+    if isinstance(data, Data):
+        return data.number_of("test") > 0
+    return is_overridden("test_dataloader", data, pl.LightningDataModule)
 
 
 def _num_outputs(examples: Examples) -> int:

@@ -119,6 +119,6 @@ class TensorLoader:
 def steps_per_epoch(trainer: pl.Trainer) -> int:
     """Optimizer steps of an epoch: with chunks Lightning counts a chunk as one batch."""
     loader = trainer.train_dataloader
-    if getattr(loader, "chunk", None):
+    if isinstance(loader, TensorLoader) and loader.chunk:
         return math.ceil(loader.rows / loader.batch_size)
     return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)

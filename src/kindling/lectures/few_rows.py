@@ -7,13 +7,12 @@ from kindling.data.base import Data
 from kindling.models.base import Model
 from kindling.models.predict import answers
 from kindling.training.checkpoint import best_of
-from kindling.training.metrics_csv import AfterEpoch
 from kindling.training.optional import optional
 
 MOST = 8  # rows
 
 
-class FewRows(AfterEpoch):
+class FewRows(pl.Callback):
     """For models and data of ours: a line for every training row, of the best weights; of larger sets the first ones.
 
     An answer is a probability, one for each class, or a value in the target's unit.

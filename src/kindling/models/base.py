@@ -3,7 +3,7 @@
 import inspect
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import pytorch_lightning as pl
@@ -14,10 +14,11 @@ from torch.optim import Optimizer
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from kindling import UserError
+from kindling.data.base import Data
 from kindling.data.loader import TensorLoader
 from kindling.models.multi_step import backward_of, why_single_batches, zero_grad_of
-from kindling.tasks.metrics import in_unit
-from kindling.tasks.tasks import TASKS
+from kindling.tasks.scoring import Metric, check_own, scores
+from kindling.tasks.tasks import TASKS, Loss
 
 log = logging.getLogger("kindling")
 
@@ -29,12 +30,16 @@ class Model(pl.LightningModule, ABC):
         task: "binary", "multiclass", "multilabel" or "regression".
         class_names: kept in the checkpoint for whoever predicts with it.
         optimizer: builds the optimizer from the parameters, e.g. `functools.partial(torch.optim.Adam, lr=0.01)`.
-        loss: "auto" (the task's own), "bce", "cross_entropy", "mse", "hinge" or "perceptron".
+        loss: "auto" (the task's own), a name in tasks/losses.py, or a function of logits and targets.
         target_std: standard deviations by which the data has divided a regression's targets; metrics undo it.
         label_smoothing: 0 to 1; it acts on the training step only, recorded losses are without it.
+        metrics: name -> a metric of torchmetrics, or a function of logits and targets; next to the task's own ones.
+
+    Attributes:
+        outputs: stage -> logits and targets of all samples of its last epoch, for callbacks that look at them.
 
     Raises:
-        UserError: the task has no such loss, or the loss no label smoothing.
+        UserError: the task has no such loss, the loss no label smoothing, or a metric cannot be used.
     """
 
     def __init__(
@@ -42,22 +47,27 @@ class Model(pl.LightningModule, ABC):
         task: str,
         class_names: list[str] | tuple = (),
         optimizer: Callable[[Iterable], Optimizer] | None = None,
-        loss: str = "auto",
+        loss: str | Loss = "auto",
         label_smoothing: float = 0.0,
         target_std: list[float] | None = None,
+        metrics: Mapping[str, Metric] | None = None,
     ):
         super().__init__()
         # Also the subclass's arguments; plain data only, so that checkpoints load with weights_only=True.
-        self.save_hyperparameters(ignore=["optimizer"], logger=False)
+        calls = ["optimizer", "metrics", *(["loss"] if callable(loss) else [])]
+        self.save_hyperparameters(ignore=calls, logger=False)
         self.task, self.optimizer, self.target_std = TASKS[task], optimizer, target_std
         self.loss = self.training_loss = self.task.loss(loss)
+        self.own_metrics = dict(metrics or {})
+        check_own(self.own_metrics, self.task)
         if label_smoothing:
             if "smoothing" not in inspect.signature(self.loss).parameters:
                 raise UserError(f"label_smoothing={label_smoothing} is for loss=bce and cross_entropy: leave it out.")
             self.training_loss = partial(self.loss, smoothing=label_smoothing)
-        self.counts: dict[str, Tensor] = {}  # stage -> the last epoch's confusion counts (C, C)
+        self.outputs: dict[str, tuple[Tensor, Tensor]] = {}
         self._shares_batches = False
         self._kept: dict[str, list] = {"train": [], "val": [], "test": []}
+        self._num_scored = 0  # training batches whose metrics are computed
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
@@ -76,15 +86,12 @@ class Model(pl.LightningModule, ABC):
             self._refuse_true_precision()
             self.chunk_refusal = why_single_batches(self, Model)
             self.automatic_optimization = self.chunk_refusal is not None
+            if isinstance(self.trainer.datamodule, Data):
+                self.trainer.datamodule.takes_chunks = not self.automatic_optimization
             if self.chunk_refusal not in (None, "chunk=off"):
                 log.info(f"one mini-batch a training step: {self.chunk_refusal}")
             self._backward = backward_of(self)
             self._shares_batches = self.trainer.world_size > 1
-
-    @property
-    def chunked(self) -> bool:
-        """Whether `training_step` takes a list of mini-batches, each a step of the optimizer."""
-        return not self.automatic_optimization
 
     def training_step(self, batch, batch_idx: int):
         if self.automatic_optimization:
@@ -110,14 +117,23 @@ class Model(pl.LightningModule, ABC):
         for name in [name for name in metrics if name.startswith("val/")]:
             del metrics[name]  # of an earlier epoch: not every epoch need be validated
 
+    def on_train_batch_end(self, outputs, batch, batch_idx: int) -> None:
+        if self.trainer.is_last_batch or self.trainer.should_stop:  # so that validation and callbacks find them
+            self._score("train")
+            self._num_scored = len(self._kept["train"])
+
     def on_train_epoch_end(self) -> None:
-        self._score("train")
+        if len(self._kept["train"]) != self._num_scored:  # the epoch has gone on after all, or was closed elsewhere
+            self._score("train")
+        self._kept["train"], self._num_scored = [], 0
 
     def on_validation_epoch_end(self) -> None:
         self._score("val")
+        self._kept["val"] = []
 
     def on_test_epoch_end(self) -> None:
         self._score("test")
+        self._kept["test"] = []
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         # In mid-epoch: what the epoch's metrics are computed from, so that a resumed epoch's are whole.
@@ -142,9 +158,9 @@ class Model(pl.LightningModule, ABC):
         return loss * self.trainer.train_dataloader.weight(batch_idx, len(y))
 
     def _refuse_true_precision(self) -> None:
-        x = getattr(self.trainer.datamodule, "rows", {}).get("train", (None,))[0]
-        precision = self.trainer.precision
-        if x is not None and not x.is_floating_point() and precision.endswith("-true") and precision != "32-true":
+        data, precision = self.trainer.datamodule, self.trainer.precision
+        images = isinstance(data, Data) and not data.rows["train"][0].is_floating_point()
+        if images and precision.endswith("-true") and precision != "32-true":
             raise UserError(
                 f"precision={precision} is not for images, which come as 32-bit numbers: take 32-true, 16-mixed or "
                 "bf16-mixed."
@@ -158,31 +174,22 @@ class Model(pl.LightningModule, ABC):
         return parts if self.trainer.world_size == 1 else [torch.cat(gather_all_tensors(part)) for part in parts]
 
     def _score(self, stage: str) -> None:
-        """Compute the epoch's metrics over all its rows, and hand them to the callbacks.
+        """Compute the epoch's metrics over all its samples, and hand them to the callbacks.
 
-        Not by `self.log`: each call takes 0.46 ms, and there are six values twice an epoch.
+        Not by `self.log`: MEASURED
         """
         if not self._kept[stage]:  # a subclass has its own step for this stage
             return
-        logits, y = self._gathered(stage)
-        self._kept[stage] = []
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # from mixed precision's half
-        if logits.device.type == "mps":  # has no 64-bit numbers
-            logits, y = logits.cpu(), y.cpu()
-        with torch.no_grad():
-            metrics, counts = self.task.metrics(*in_unit(logits, y, self.target_std))
-            metrics = {"loss": self.loss(logits, y), **metrics}
-        if counts is not None:
-            self.counts[stage] = counts
-        self.trainer.callback_metrics.update({f"{stage}/{name}": value for name, value in metrics.items()})
+        logits, y = self.outputs[stage] = tuple(self._gathered(stage))
+        found = scores(self.task, self.loss, logits, y, target_std=self.target_std, own=self.own_metrics)
+        self.trainer.callback_metrics.update({f"{stage}/{name}": value for name, value in found.items()})
 
     def _refuse_batch_of_one(self) -> None:
         data = self.trainer.datamodule
-        if not getattr(data, "rows", None) or not any(isinstance(m, torch.nn.BatchNorm1d) for m in self.modules()):
+        if not isinstance(data, Data) or not any(isinstance(m, torch.nn.BatchNorm1d) for m in self.modules()):
             return
-        num_samples, processes = len(data.rows["train"][1]), self.trainer.world_size
-        size = num_samples if data.batch_size == "full" else data.batch_size
-        least = smallest_batch(num_samples * data.passes, size)
+        num_samples, processes = data.number_of("train"), self.trainer.world_size
+        least = smallest_batch(num_samples * data.passes, data.samples_per_step)
         if least // processes < 2:
             shared = f" shared among {processes} processes" if processes > 1 else ""
             raise UserError(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kindling.data.transforms import standard
 from kindling.models.linear import Linear
-from kindling.tasks.metrics import in_unit
+from kindling.tasks import scoring
 from kindling.tasks.tasks import TASKS
 
 L2 = 1e-4
@@ -58,6 +58,5 @@ def fit_line(facts: dict, x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
 def scores(facts: dict, loss: str, logits: Tensor, y: Tensor, stage: str) -> dict[str, float | None]:
     """The metrics of a model with these logits, as kindling.models.base.Model computes them; None where not finite."""
     task = TASKS[facts["task"]]
-    logits = logits.float()
-    values = {"loss": task.loss(loss)(logits, y), **task.metrics(*in_unit(logits, y, facts["target_std"]))[0]}
+    values = scoring.scores(task, task.loss(loss), logits.float(), y, target_std=facts["target_std"], own={})
     return {f"{stage}/{name}": float(v) if math.isfinite(v) else None for name, v in values.items()}

@@ -28,7 +28,7 @@ ALLOWED = {
     ),
 }
 ALLOWED_DATA = {  # the same of a data set
-    *("load", "facts", "prepare_data", "setup", "teardown", "state_dict", "load_state_dict"),
+    *("load", "model_kwargs", "prepare_data", "setup", "teardown", "state_dict", "load_state_dict"),
     *("val_dataloader", "test_dataloader", "predict_dataloader"),
 }
 # Lightning's callbacks that do the same whether a training step takes one mini-batch or several.

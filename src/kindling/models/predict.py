@@ -5,6 +5,7 @@ from torch import Tensor
 
 from kindling.data.transforms import apply_transform
 from kindling.models.capture import for_model
+from kindling.tasks.tasks import TASKS
 
 
 def answers(model, data, raw: Tensor) -> Tensor:
@@ -14,12 +15,8 @@ def answers(model, data, raw: Tensor) -> Tensor:
 
 def of_logits(data, logits: Tensor) -> Tensor:
     task = data.examples.task
-    if task == "multiclass":
-        return logits.softmax(1)
-    if task != "regression":
-        return logits.sigmoid()
-    if "target_std" not in data.transform:
-        return logits
+    if task != "regression" or "target_std" not in data.transform:
+        return TASKS[task].probabilities(logits)
     return logits * torch.tensor(data.transform["target_std"]) + torch.tensor(data.transform["target_shift"])
 
 

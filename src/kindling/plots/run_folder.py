@@ -14,9 +14,9 @@ from kindling.data.base import Data
 from kindling.models.base import Model
 from kindling.plots.confusion_matrix import draw as draw_counts
 from kindling.plots.figures import model_figures, row_figures, stage_answers, without_test
+from kindling.plots.log import picture, png
 from kindling.plots.style import style
 from kindling.training import load as saved
-from kindling.training.metrics_csv import picture, png
 from kindling.training.optional import optional
 
 COUNTS = "confusion_matrix*.csv"
@@ -83,7 +83,7 @@ def _figures(
 
 def _trained(folder: Path, trust: bool) -> tuple:
     """The run's data, and its model with the best weights."""
-    data, model = saved.build(saved.config_of(folder))
+    data, model = saved.data_and_model(saved.config_of(folder))
     model.load_state_dict(saved.load(saved.best_of(folder), trust)["state_dict"])
     return data, model
 

@@ -1,7 +1,9 @@
-"""Losses of logits: each a mean over the rows. Which a task can be trained with stands in tasks.py.
+"""Losses of logits: each a mean over the rows. LOSSES says which a task can be trained with.
 
 Shapes: logits (N, num_outputs); y (N,) class indices for the `class_` ones, else (N, num_outputs) floats.
 """
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -66,3 +68,17 @@ def _class_margin(logits: Tensor, y: Tensor) -> Tensor:
     true = y[:, None]
     others = logits.scatter(1, true, -torch.inf)
     return logits.gather(1, true)[:, 0] - others.amax(1)  # (N,), positive where right
+
+
+# task -> name -> loss; the first is the one of loss=auto. A loss of your own needs no more than a line here.
+LOSSES: dict[str, dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
+    "binary": {"bce": bce, "mse": probability_mse, "hinge": hinge, "perceptron": perceptron},
+    "multiclass": {
+        "cross_entropy": cross_entropy,
+        "mse": class_mse,
+        "hinge": class_hinge,
+        "perceptron": class_perceptron,
+    },
+    "multilabel": {"bce": bce, "mse": probability_mse, "hinge": hinge, "perceptron": perceptron},
+    "regression": {"mse": mse},
+}

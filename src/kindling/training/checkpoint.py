@@ -49,7 +49,7 @@ class BestAndLast(SavesInTime):
     ):
         super().__init__(every_seconds)
         self.dirpath, self.monitor, self.mode, self.trust = Path(dirpath), monitor, mode, trust
-        self.best: dict = {}  # monitor, score, epoch (counted from 1), step, metrics, confusion counts, weights
+        self.best: dict = {}  # monitor, score, epoch (counted from 1), step, metrics, weights
         self.undefined: str | None = None  # the monitored value, if it was NaN or infinite in every epoch so far
         self.told = False
         self.written: dict = {}  # the checkpoint that is being written
@@ -82,7 +82,6 @@ class BestAndLast(SavesInTime):
                 "epoch": trainer.current_epoch + 1,
                 "step": trainer.global_step,
                 "metrics": {name: float(value) for name, value in metrics.items()},
-                "counts": {stage: counts.clone() for stage, counts in getattr(pl_module, "counts", {}).items()},
                 "weights": {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()},
             }
         self.undefined = None if self.best else name

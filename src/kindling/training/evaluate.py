@@ -34,7 +34,7 @@ def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
     from kindling.training.trainer import choose_threads
 
     silence()
-    data, model = saved.build(cfg)
+    data, model = saved.data_and_model(cfg)
     _refuse_untestable(folder, data, model)
     saved.load(best, trust)  # refuses before Lightning opens it
     confusion = cfg.get("callbacks", {}).get("confusion")
@@ -55,9 +55,9 @@ def _refuse_untestable(folder: Path, data, model) -> None:
     import pytorch_lightning as pl
     from pytorch_lightning.utilities.model_helpers import is_overridden
 
-    rows = getattr(data, "rows", None)  # of a data set of ours, which has a loader in any case
-    there = len(rows["test"][1]) > 0 if rows else is_overridden("test_dataloader", data, pl.LightningDataModule)
-    if not there:
+    from kindling.data.base import has_test_samples
+
+    if not has_test_samples(data):
         raise UserError(f"{folder} has no test rows to score: its data keeps none apart (data.test_share).")
     if not is_overridden("test_step", model, pl.LightningModule):
         raise UserError(f"{type(model).__name__} of {folder} has no test_step, which scores the test rows: write one.")

@@ -1,4 +1,4 @@
-"""A run that has ended: its config, its data, and its model. Does not import torch before `load` or `build`."""
+"""A run that has ended: its config, its data and its model. Torch is imported by `load` and `data_and_model`."""
 
 import pickle
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
-from kindling.cli import build as calls
+from kindling.cli.build import build
 from kindling.cli.resolvers import register
 
 
@@ -53,13 +53,15 @@ def best_of(folder: Path) -> Path:
     return best
 
 
-def build(cfg: DictConfig) -> tuple:
-    """Its data and its model, with start weights, as the run made them."""
+def data_and_model(cfg: DictConfig) -> tuple:
+    """Return the data and the model of a run, with start weights, as train.py makes them."""
     import pytorch_lightning as pl
 
+    from kindling.data.base import model_kwargs
+
     pl.seed_everything(cfg.get("seed", 0), verbose=False)
-    data = calls.build(cfg.data)
-    return data, calls.build(cfg.model, **(data.facts() if hasattr(data, "facts") else {}))
+    data = build(cfg.data)
+    return data, build(cfg.model, **model_kwargs(data))
 
 
 def load(checkpoint: Path, trust: bool = False) -> dict:

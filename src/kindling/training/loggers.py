@@ -5,7 +5,7 @@ import warnings
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard.summary import hparams
@@ -101,3 +101,12 @@ class CSV(Rewinds, CSVLogger):
 
     def mark(self) -> list[dict]:
         return self.logged
+
+
+def log_text(loggers: list[Logger], tag: str, text: str, step: int = 0) -> None:
+    """Markdown to the loggers that take text."""
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_text(tag, text, step)
+        elif hasattr(logger, "log_text"):  # Weights & Biases, Comet: (key, columns, data)
+            logger.log_text(tag, columns=["text"], data=[[text]], step=step)

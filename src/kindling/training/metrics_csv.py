@@ -1,17 +1,13 @@
 """What a run records: a row of metrics an epoch, in metrics.csv and in every logger."""
 
 import csv
-import io
 import os
-import struct
 import time
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
-from tensorboard.compat.proto.summary_pb2 import Summary
+from pytorch_lightning.loggers import Logger
 
 from kindling.cli.monitor import split
 from kindling.models.base import Model
@@ -20,11 +16,7 @@ from kindling.training.loggers import Rewinds
 from kindling.training.scores import validated
 
 
-class AfterEpoch(Checkpoint):
-    """A callback whose `on_train_epoch_end` sees the epoch's metrics: Lightning calls Checkpoints after the model."""
-
-
-class Records(AfterEpoch):
+class Records(pl.Callback):
     """Writes every epoch's metrics as a row of metrics.csv and to the loggers, with the epoch (from 1) as step.
 
     What a LightningModule logs with `self.log` has Lightning's own steps. The checkpoint holds all rows, and where each
@@ -40,6 +32,8 @@ class Records(AfterEpoch):
         self.path = Path(folder) / "metrics.csv"
         self.columns: list[str] = []
         self.rows: list[dict] = []
+        self.ended: dict | None = None  # the epoch that is not written yet
+        self.validated = False
         self.writes_lr: bool | None = None  # unless the module logs it
         self.lr: float | None = None  # of the last step, where Lightning moves the rate
         self.loggers: list[Logger] = []
@@ -56,20 +50,30 @@ class Records(AfterEpoch):
             self.lr = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        metrics = plain(trainer.callback_metrics)
-        if not validated(trainer):  # a module's values of an earlier epoch are still there
+        lr = trainer.optimizers[0].param_groups[0]["lr"] if self.lr is None and trainer.optimizers else self.lr
+        self.ended = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "lr": lr}
+        self.validated = validated(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._write(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._write(trainer, pl_module)
+
+    def _write(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the epoch that has ended; before that a module may still log values in its own on_train_epoch_end."""
+        ended, self.ended = self.ended, None
+        if not ended:
+            return
+        metrics, logged_by_module = plain(trainer.callback_metrics), trainer.logged_metrics
+        if not self.validated:  # a module's values of an earlier epoch are still there
             metrics = {name: value for name, value in metrics.items() if split(name)[0] != "val"}
-        logged_by_module = trainer.logged_metrics
         if self.writes_lr is None:
-            self.writes_lr = bool(trainer.optimizers) and "lr" not in logged_by_module
-        if self.writes_lr:
-            metrics["lr"] = trainer.optimizers[0].param_groups[0]["lr"] if self.lr is None else self.lr
-            if not isinstance(pl_module, Model):
-                pl_module.log("lr", metrics["lr"])
+            self.writes_lr = bool(trainer.optimizers) and "lr" not in metrics
+        lr = {"lr": ended["lr"]} if self.writes_lr else {}
         if not trainer.is_global_zero:
             return
-        epoch = trainer.current_epoch + 1
-        row = {"epoch": epoch, "step": trainer.global_step, **metrics}
+        row = {"epoch": ended["epoch"], "step": ended["step"], **metrics, **lr}
         self.rows.append(row)
         if row.keys() - set(self.columns):
             self.columns = list(dict.fromkeys([*self.columns, *row]))
@@ -78,7 +82,10 @@ class Records(AfterEpoch):
             self.writer.writerow(row)
             self.file.flush()
         if isinstance(pl_module, Model):
-            self._log({name: value for name, value in metrics.items() if name not in logged_by_module}, epoch)
+            own = {name: value for name, value in metrics.items() if name not in logged_by_module}
+            self._log(own | lr, ended["epoch"])
+        elif lr:
+            self._log(lr, ended["step"] - 1)  # the step of what Lightning logs of an epoch
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero and isinstance(pl_module, Model):
@@ -117,41 +124,6 @@ class Records(AfterEpoch):
     def _log(self, metrics: dict, step: int) -> None:
         for logger in self.loggers:
             logger.log_metrics(metrics, step)
-
-
-def log_text(loggers: list[Logger], tag: str, text: str, step: int = 0) -> None:
-    """Markdown to the loggers that take text."""
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_text(tag, text, step)
-        elif hasattr(logger, "log_text"):  # Weights & Biases, Comet: (key, columns, data)
-            logger.log_text(tag, columns=["text"], data=[[text]], step=step)
-
-
-def log_figure(loggers: list[Logger], tag: str, figure, step: int = 0, file: Path | None = None) -> None:
-    """A matplotlib figure to the loggers that take images, and as PNG to `file`. It is rendered once, the slow part."""
-    content = png(figure)
-    if file:
-        file.write_bytes(content)
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.file_writer.add_summary(picture(tag, content), step)
-        elif hasattr(logger, "log_image"):  # Weights & Biases
-            logger.log_image(tag, [figure], step=step)
-
-
-def png(figure) -> bytes:
-    """Of a matplotlib figure."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", pil_kwargs={"compress_level": 1})  # smaller takes longer than drawing
-    return content.getvalue()
-
-
-def picture(tag: str, png: bytes) -> Summary:
-    """What TensorBoard's writer takes: a PNG file under a name."""
-    width, height = struct.unpack(">II", png[16:24])
-    image = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)  # red, green, blue, alpha
-    return Summary(value=[Summary.Value(tag=tag, image=image)])
 
 
 def plain(metrics: dict) -> dict[str, float]:

@@ -6,10 +6,9 @@ import time
 import pytorch_lightning as pl
 
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, logged_as
-from kindling.training.metrics_csv import AfterEpoch
 
 
-class ProgressLine(AfterEpoch):
+class ProgressLine(pl.Callback):
     """Epoch, losses and seconds on stderr: redrawn 10 times a second, or a line every 10 s where it is no terminal.
 
     Args:

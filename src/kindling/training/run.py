@@ -13,12 +13,13 @@ from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from kindling import UserError
+from kindling.data.base import Data, has_test_samples
 from kindling.files import START
 from kindling.models.base import Model
 from kindling.training.checkpoint import BestAndLast
 from kindling.training.load import load
 from kindling.training.lock import claim
-from kindling.training.metrics_csv import log_text
+from kindling.training.loggers import log_text
 from kindling.training.quiet import silence
 from kindling.training.result import loss_note, named, result, table, test_metrics, write_json
 from kindling.training.scores import NEVER_DEFINED, best_scalars
@@ -83,8 +84,9 @@ class Run:
             )
         self.params = sum(p.numel() for p in model.parameters() if p.requires_grad)
         self.threads = choose_threads(trainer, model, data)
-        rows = {stage: len(y) for stage, (_, y) in getattr(data, "rows", {}).items()}
-        of = "  ".join(f"{n:,} {stage}" for stage, n in rows.items()) + " rows" if rows else type(data).__name__
+        of = type(data).__name__
+        if isinstance(data, Data):
+            of = "  ".join(f"{data.number_of(stage):,} {stage}" for stage in data.rows) + " rows"
         name = named(type(model).__name__, {options.get("model")})
         log.info(f"{of}  {name} with {self.params:,} parameters  on {trainer.strategy.root_device}")
         if self.in_epoch and not isinstance(model, Model):
@@ -100,11 +102,8 @@ class Run:
 
     def can_test(self) -> bool:
         """Whether there are test rows and weights to score on them."""
-        rows = getattr(self.data, "rows", None)  # of a data set of ours, which has a loader in any case
-        has_rows = (
-            len(rows["test"][1]) > 0 if rows else is_overridden("test_dataloader", self.data, pl.LightningDataModule)
-        )
-        tests = bool(self.best) and has_rows and is_overridden("test_step", self.model, pl.LightningModule)
+        has_step = is_overridden("test_step", self.model, pl.LightningModule)
+        tests = bool(self.best) and has_test_samples(self.data) and has_step
         if tests:
             load(self.best_checkpoint, self.trust)  # refuses before Lightning opens it
         return tests

@@ -28,11 +28,12 @@ def mode_of(monitor: str, given: str | None, model: pl.LightningModule) -> str:
         UserError: a model of this package has no such value, or nothing tells its direction.
     """
     own = {"loss": False, **model.task.higher_is_better} if isinstance(model, Model) else {}
-    names = [f"{stage}/{name}" for stage in ("val", "train") for name in own]
+    added = model.own_metrics if isinstance(model, Model) else {}
+    names = [f"{stage}/{name}" for stage in ("val", "train") for name in (*own, *added)]
     if is_own(type(model).__module__) and monitor not in names:
         raise UserError(f"monitor={monitor} is none of this model's: choose {', '.join(names)}.")
     said: dict[str, set] = {}
-    for path, module in model.named_modules():
+    for path, module in (*model.named_modules(), *added.items()):
         if isinstance(module, Metric):
             for name in (split(path.rpartition(".")[2])[1], type(module).__name__):
                 said.setdefault(name.lower(), set()).add(module.higher_is_better)

@@ -8,9 +8,9 @@ from pytorch_lightning.callbacks import EarlyStopping
 
 from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, logged_as
+from kindling.data.base import Data
 from kindling.models.base import Model
 from kindling.tasks import losses
-from kindling.training.metrics_csv import AfterEpoch
 
 KEPT = ("diverged", "first", "losses", "last", "lowest")  # state of Divergence that goes into a checkpoint
 DIVERGED = 100.0  # a choice: far above the jumps of a high learning rate that still comes back
@@ -33,8 +33,7 @@ class Patience(EarlyStopping):
         super().setup(trainer, pl_module, stage)
         if stage == "fit" and not trainer.enable_validation:
             raise UserError(f"patience={self.patience} counts validations, and this run has none: leave it out.")
-        rows = getattr(trainer.datamodule, "rows", {})
-        if "val" in rows and not len(rows["val"][1]):
+        if isinstance(trainer.datamodule, Data) and not trainer.datamodule.number_of("val"):
             raise UserError(
                 f"patience={self.patience} watches {self.monitor}, and this data has no validation rows: "
                 "leave patience out, or set data.val_share above 0."
@@ -69,7 +68,7 @@ def last_step(max_steps: int) -> LastStep | None:
     return None if max_steps == -1 else LastStep(max_steps)
 
 
-class Divergence(AfterEpoch):
+class Divergence(pl.Callback):
     """Stops a run whose loss is not finite, or has grown beyond DIVERGED times what is plausible.
 
     Plausible is the larger of the first epoch's loss and the best constant predictor's; at the end the latter alone, as
@@ -100,7 +99,9 @@ class Divergence(AfterEpoch):
             [],
         )
         metrics = trainer.callback_metrics
-        loss = float(metrics.get(logged_as(TRAIN_LOSS, metrics), losses.mean()))
+        loss = float(losses.mean())
+        if isinstance(pl_module, Model) or loss == 0.0:  # another module may log its loss after this
+            loss = float(metrics.get(logged_as(TRAIN_LOSS, metrics), loss))
         val_name = logged_as(VAL_LOSS, metrics)
         val_loss = float(metrics.get(val_name, math.inf))
         if self.first is None and math.isfinite(loss):
@@ -121,11 +122,10 @@ class Divergence(AfterEpoch):
         self.diverged = self.diverged or far_off(self.last, self.lowest, constant_loss(trainer.datamodule, pl_module))
 
     def state_dict(self) -> dict:
-        return {name: getattr(self, name) for name in KEPT}
+        return {name: value for name, value in vars(self).items() if name in KEPT}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        for name in KEPT:
-            setattr(self, name, state_dict[name])
+        vars(self).update(state_dict)
 
 
 def _anywhere(trainer: pl.Trainer, found: bool) -> bool:
@@ -153,8 +153,8 @@ def constant_loss(data: pl.LightningDataModule, model: pl.LightningModule) -> fl
 
     And 0 for the perceptron's loss, which has no scale of its own: it grows with the weights.
     """
-    rows = getattr(data, "rows", {})
-    if not rows or not isinstance(model, Model) or model.loss in (losses.perceptron, losses.class_perceptron):
+    ours = isinstance(data, Data) and isinstance(model, Model)
+    if not ours or model.loss in (losses.perceptron, losses.class_perceptron):
         return 0.0
-    y = rows["train"][1]
+    y = data.rows["train"][1]
     return model.loss(model.task.constant_logits(y).expand(len(y), -1), y).item()

@@ -5,6 +5,8 @@ import logging
 import pytorch_lightning as pl
 import torch
 
+from kindling.data.base import Data
+
 log = logging.getLogger("kindling")
 
 # Weights up to which a step over a table's batch is so short that starting kernels on an accelerator takes longer.
@@ -17,7 +19,7 @@ def auto(model: pl.LightningModule, data: pl.LightningDataModule, precision=None
     Without a precision, images of ours are computed in bfloat16 on a CPU that has instructions for it.
     """
     parameters = sum(p.numel() for p in model.parameters())
-    x = getattr(data, "rows", {}).get("train", (None,))[0]
+    x = data.rows["train"][0] if isinstance(data, Data) else None
     if not torch.accelerator.is_available():
         accelerator, why = "cpu", "no accelerator found"
     elif x is not None and x.dim() == 2 and parameters <= SMALL:
@@ -32,7 +34,7 @@ def auto(model: pl.LightningModule, data: pl.LightningDataModule, precision=None
 
 
 def _has_bfloat16() -> bool:
-    has = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}  # torch 2.11
+    has = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}  # from torch 2.11 on
     return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
 
 
@@ -50,10 +52,10 @@ def choose_threads(
     Of images only for one without convolutions, whose weights are used many times in a forward pass.
     """
     before = torch.get_num_threads()
-    x = getattr(data, "rows", {}).get("train", (None,))[0]
+    x = data.rows["train"][0] if isinstance(data, Data) else None
     known = x is not None and (x.dim() == 2 or all(p.dim() <= 2 for p in model.parameters()))
-    if trainer.strategy.root_device.type == "cpu" and known:
-        batch = len(x) if data.batch_size == "full" else data.batch_size
-        if batch * sum(p.numel() for p in model.parameters()) <= short:
-            torch.set_num_threads(1)
+    if trainer.strategy.root_device.type != "cpu" or not known:
+        return before
+    if data.samples_per_step * sum(p.numel() for p in model.parameters()) <= short:
+        torch.set_num_threads(1)
     return before

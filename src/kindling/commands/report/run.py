@@ -6,10 +6,10 @@ from pathlib import Path
 
 from kindling.cli.monitor import split
 from kindling.commands.report.page import code, folded, image, lines, page, paragraph, section, table
+from kindling.plots.log import png
 from kindling.sweeps.leaderboard.baselines import scored
 from kindling.sweeps.leaderboard.write import value_of
 from kindling.training import load as saved
-from kindling.training.metrics_csv import png
 from kindling.training.optional import optional
 from kindling.training.result import loss_note
 

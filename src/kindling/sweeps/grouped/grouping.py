@@ -92,7 +92,7 @@ def _variant(jobs: list[Job], data_of: dict[str, Data]) -> Variant:
         pl.seed_everything(resolved["seed"], verbose=False)
         state = torch.get_rng_state()
         data = build(OmegaConf.create(resolved["data"]))
-        data.facts()
+        data.model_kwargs()
         if not torch.equal(state, torch.get_rng_state()):
             raise UserError("the data are drawn from the global random numbers, so every seed has its own")
         data_of[key] = data
@@ -101,7 +101,7 @@ def _variant(jobs: list[Job], data_of: dict[str, Data]) -> Variant:
 
 def maker(job: Job, data: Data) -> Callable[[], Model]:
     """Makes the job's model; Hydra's part of it, the longest, is done once."""
-    return build(OmegaConf.create({**job.resolved["model"], "_partial_": True}), **data.facts())
+    return build(OmegaConf.create({**job.resolved["model"], "_partial_": True}), **data.model_kwargs())
 
 
 def start_net(job: Job, make: Callable[[], Model]) -> Model:
@@ -137,7 +137,7 @@ def _common(variant: Variant) -> str:
     model = resolved["model"]
     callbacks = {k: v for k, v in resolved["callbacks"].items() if k not in ("gradients", "schedule", "init")}
     data = {k: v for k, v in resolved["data"].items() if k != "seed"}
-    how = [data, callbacks, resolved["trainer"], model.get("loss"), model.get("label_smoothing")]
+    how = [data, callbacks, resolved["trainer"], model.get("loss"), model.get("label_smoothing"), model.get("metrics")]
     return json.dumps([skeleton(variant.model), *how], sort_keys=True, default=str)
 
 
@@ -169,7 +169,7 @@ def _bytes(variant: Variant) -> float:
     weights = sum(p.numel() for p in model.parameters())
     units = x[0].numel() + sum(p.numel() for p in model.parameters() if p.dim() == 1)
     rows = sum(len(y) for _, y in data.rows.values()) + (data.passes - 1) * len(x)
-    outputs = data.facts()["num_outputs"]
+    outputs = data.model_kwargs()["num_outputs"]
     return 4 * (10 * weights + 6 * batch * units + rows * (6 * outputs + 4) + 2 * len(data.rows["val"][1]) * units)
 
 

@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import vmap
 
+from kindling.models.base import Model
 from kindling.models.multi_step import backward_of
 from kindling.sweeps.grouped.stack import Stack
 from kindling.sweeps.grouped.update import Member, Part, Rates, Update
 from kindling.tasks import losses
-from kindling.tasks.metrics import in_unit
-from kindling.tasks.tasks import Task
+from kindling.tasks.scoring import scores
 
 # By hand what vmap would do, in a third of the time: a mean over all but the members.
 BATCHED = {
@@ -34,29 +34,17 @@ class Members(pl.LightningModule):
         stack: their weights and forward pass.
         members, parts: what the optimizer step of each wants.
         rates: their learning rates.
-        task: of all.
-        loss, training_loss: as kindling.models.base.Model has them.
-        target_std: as there.
+        model: one of them, with the task, loss and metrics of all.
     """
 
-    def __init__(
-        self,
-        stack: Stack,
-        members: list[Member],
-        parts: list[Part],
-        rates: Rates,
-        task: Task,
-        loss: Callable,
-        training_loss: Callable,
-        target_std: list[float] | None,
-    ):
+    def __init__(self, stack: Stack, members: list[Member], parts: list[Part], *, rates: Rates, model: Model):
         super().__init__()
         self.automatic_optimization = False
         self.stack, self.members, self.parts, self.rates = stack, members, parts, rates
-        self.task, self.target_std = task, target_std
-        self.loss, self.training_loss = batched(loss), batched(training_loss)
+        self.task, self.target_std, self.own_metrics = model.task, model.target_std, model.own_metrics
+        self.loss, self.training_loss = batched(model.loss), batched(model.training_loss)
         self.metrics: dict[str, dict[str, Tensor]] = {}  # stage -> name -> (M,), of the epoch
-        self.counts: dict[str, Tensor] = {}  # stage -> (M, C, C)
+        self.counts: Tensor | None = None  # confusion counts (M, C, C) of the validation samples, else the training's
         self._kept: dict[str, list] = {"train": [], "val": []}
 
     def setup(self, stage: str) -> None:
@@ -83,10 +71,11 @@ class Members(pl.LightningModule):
         self._kept["val"].append((self.stack(x.expand(m, *x.shape)), y.expand(m, *y.shape)))
 
     def on_train_epoch_start(self) -> None:
-        self.metrics, self.counts = {}, {}
+        self.metrics, self.counts = {}, None
 
-    def on_train_epoch_end(self) -> None:
-        self._score("train")
+    def on_train_batch_end(self, outputs, batch, batch_idx: int) -> None:
+        if self.trainer.is_last_batch or self.trainer.should_stop:
+            self._score("train")
 
     def on_validation_epoch_end(self) -> None:
         self._score("val")
@@ -105,14 +94,9 @@ class Members(pl.LightningModule):
         """The epoch's metrics over all its rows, as kindling.models.base.Model computes them."""
         logits, y = (torch.cat([part.to(self.device) for part in p], 1) for p in zip(*self._kept[stage], strict=True))
         self._kept[stage] = []
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        if logits.device.type == "mps":
-            logits, y = logits.cpu(), y.cpu()
-        with torch.no_grad():
-            metrics, counts = self.task.metrics(*in_unit(logits, y, self.target_std))
-            self.metrics[stage] = {"loss": self.loss(logits, y), **metrics}
-        if counts is not None:
-            self.counts[stage] = counts
+        own, std = self.own_metrics, self.target_std
+        self.metrics[stage] = scores(self.task, self.loss, logits, y, target_std=std, own=own)
+        self.counts = self.task.confusion(logits, y)
         # For the line of progress.
         means = {f"{stage}/{name}": values.nanmean() for name, values in self.metrics[stage].items()}
         self.trainer.callback_metrics.update(means)

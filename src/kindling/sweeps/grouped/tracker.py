@@ -8,11 +8,10 @@ from torch import Tensor
 
 from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS
-from kindling.training.metrics_csv import AfterEpoch
 from kindling.training.stopping import DIVERGED, far_off
 
 
-class Watch(AfterEpoch):
+class Watch(pl.Callback):
     """Records, best weights, early stopping and divergence of M members, as a single run's callbacks have them.
 
     A member that has ended is trained on with its group, and nobody looks at it.
@@ -105,7 +104,7 @@ class Watch(AfterEpoch):
         self.state["score"] = torch.where(better, score, self.state["score"])
         self.state["best_epoch"][better] = len(self.steps)
         self._keep("best", [module.stack.rows, *module.stack.stacked_buffers], better)
-        self._keep("counts", list(module.counts.values()), better)
+        self._keep("counts", [] if module.counts is None else [module.counts], better)
 
     def _keep(self, name: str, tensors: list[Tensor], which: Tensor) -> None:
         kept = self.state[name] or [torch.zeros_like(tensor, requires_grad=False) for tensor in tensors]

@@ -90,8 +90,7 @@ def _module(group: Group, data: Data, trainer: pl.Trainer) -> tuple[Members, Mem
     schedules = [next(iter(callbacks_of(job, "schedule")), None) for job in jobs]
     members = [_member(job) for job in jobs]
     rates = Rates([member.lr for member in members], schedules, loader.steps * trainer.max_epochs)
-    step = (members, _optimizers(group), rates)
-    module = Members(_stack(group, data), *step, model.task, model.loss, model.training_loss, model.target_std)
+    module = Members(_stack(group, data), members, _optimizers(group), rates=rates, model=model)
     return module, loader, validation
 
 

@@ -123,7 +123,7 @@ def scored(folder: Path, metric: str) -> dict:
 def _baselines(data, metric: str, loss: str) -> dict:
     from kindling.models.linear_baseline import constant, fit_line, scores
 
-    facts, stage = data.facts(), metric.split("/")[0]
+    facts, stage = data.model_kwargs(), metric.split("/")[0]
     if stage not in data.rows:
         return {"baselines": {}, "note": f"No baselines: {metric} is a metric of the model's own."}
     if not len(data.rows[stage][1]):
