@@ -34,7 +34,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
     entry.hand_over()
     if cfg.resume:
         cfg, overrides = resume.resumed(cfg, overrides)
-    with Run(cfg.folder, command(overrides), bool(cfg.resume), cfg.verbose, cfg.trust) as run:
+    with Run(cfg.folder, command(overrides), bool(cfg.resume), verbose=cfg.verbose, trust=cfg.trust) as run:
         say_notes(cfg, overrides)
         pl.seed_everything(cfg.seed, verbose=False)
         data = build(cfg.data)
@@ -45,7 +45,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
         nodes = (cfg.get("logger") or {}).values()
         loggers = [build(node, mark=run.mark(node._target_)) for node in nodes]
         trainer = build(cfg.trainer, model=model, data=data, callbacks=callbacks, logger=loggers)
-        run.begin(trainer, model, data, hyperparameters_of(cfg, overrides), cfg)
+        run.begin(trainer, model, data, options=hyperparameters_of(cfg, overrides), cfg=cfg)
         if cfg.resume:
             resume.keep(cfg, overrides)
         plain = not cfg.trust  # whether checkpoints may hold plain data alone

@@ -10,7 +10,7 @@ from statistics import fmean, median
 import yaml
 
 from kindling.cli.names import choice_file
-from kindling.training.result import write_whole
+from kindling.files import write_whole
 
 PROJECT = Path(__file__).parents[2]
 CSV = PROJECT / "notebooks" / "lectures.csv"

@@ -68,7 +68,7 @@ def test_a_matrix_of_any_names_is_drawn(names):
 
 @pytest.mark.parametrize("place", ["draw", "markdown", "text", "write_counts"])
 def test_a_matrix_that_fails_is_one_line_and_the_test_metrics_are_kept(run, monkeypatch, caplog, place):
-    def broken(*_):
+    def broken(*_, **__):
         raise ValueError("no colours")
 
     monkeypatch.setattr(f"{ConfusionMatrix.__module__}.{place}", broken)

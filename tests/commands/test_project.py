@@ -15,16 +15,16 @@ from conftest import PROJECT
 NAME = next((PROJECT / "src").glob("*/__init__.py")).parent.name
 NEW = "lantern" if NAME != "lantern" else "candle"
 PACKAGE = PROJECT / "src" / NAME
-needs_rename = pytest.mark.skipif(not (PACKAGE / "rename.py").exists(), reason="rename is stripped")
+needs_rename = pytest.mark.skipif(not (PACKAGE / "commands/rename.py").exists(), reason="rename is stripped")
 needs_strip = pytest.mark.skipif(
-    not (PACKAGE / "strip.py").exists() or not (PACKAGE / "confusion.py").exists(),
-    reason="strip or confusion is stripped",
+    not (PACKAGE / "commands/strip").exists() or not (PACKAGE / "callbacks/confusion_matrix.py").exists(),
+    reason="strip or confusion_matrix is stripped",
 )
-needs_search = pytest.mark.skipif(not (PACKAGE / "search").exists(), reason="search is stripped")
+needs_search = pytest.mark.skipif(not (PACKAGE / "sweeps/search").exists(), reason="search is stripped")
 
 
 try:
-    from kindling.commands.strip import extras
+    from kindling.commands.strip.command import extras
 except ModuleNotFoundError:
     extras = None
 

@@ -13,7 +13,7 @@ from sweeps.leaderboard_helpers import job_writer
 
 from kindling.commands.report import page as html
 from kindling.commands.report.command import write_report
-from kindling.sweeps.leaderboard.write import number
+from kindling.training.result import number
 
 needs_pictures = pytest.mark.skipif(not PLAIN, reason="pictures is stripped")
 

@@ -184,7 +184,7 @@ def test_a_run_without_losses_gets_advice_or_none(history, diverged):
 
 
 def test_a_doctor_that_fails_costs_a_line_and_not_the_run(run, monkeypatch, caplog):
-    def fail(*_):
+    def fail(*_, **__):
         raise ZeroDivisionError("of no use")
 
     monkeypatch.setattr(callback, "examined", fail)

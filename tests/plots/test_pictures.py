@@ -220,7 +220,7 @@ def test_two_columns_of_a_table_have_a_surface_when_they_are_named(finished):
 
 
 def test_what_cannot_be_drawn_ends_no_run(run, tmp_path, monkeypatch, caplog):
-    def broken(*_):
+    def broken(*_, **__):
         raise ValueError("no colours")
 
     monkeypatch.setattr("kindling.plots.surface.draw_surface", broken)

@@ -16,7 +16,7 @@ from kindling.sweeps.best_pictures import best, draw_best
     *("plots.data_card.data_card", "plots.path.draw_path", "callbacks.pictures.stage_answers"),
 ])  # fmt: skip
 def test_each_kind_of_picture_may_fail_on_its_own(run, monkeypatch, caplog, place):
-    def broken(*_):
+    def broken(*_, **__):
         raise ValueError("no colours")
 
     monkeypatch.setattr(f"{PACKAGE.name}.{place}", broken)

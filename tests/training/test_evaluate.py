@@ -9,8 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from kindling import UserError
+from kindling.files import write_json
 from kindling.training.evaluate import evaluate
-from kindling.training.result import write_json
 
 
 def forget_the_test(folder) -> dict:

@@ -47,7 +47,7 @@ class ConfusionMatrix(pl.Callback):
             self.text_failed = True
             with optional("confusion matrix of every epoch"):
                 table = markdown(counts.tolist(), _names(pl_module, counts))
-                log_text(trainer.loggers, f"confusion/{stage}", table, self.last["epoch"])
+                log_text(trainer.loggers, f"confusion/{stage}", table, step=self.last["epoch"])
                 self.text_failed = False
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -58,7 +58,7 @@ class ConfusionMatrix(pl.Callback):
                 names, title = _names(pl_module, counts), f"{stage} samples, best epoch ({epoch})"
                 write_counts(self.folder / f"confusion_matrix_{stage}.csv", counts.tolist(), names)
                 figure = draw(counts.tolist(), names, title)
-                log_figure(trainer.loggers, f"confusion/{stage}", figure, epoch)
+                log_figure(trainer.loggers, f"confusion/{stage}", figure, step=epoch)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         counts = _counts(pl_module, "test")
@@ -70,7 +70,7 @@ class ConfusionMatrix(pl.Callback):
             write_counts(self.folder / "confusion_matrix.csv", table, names)
             epoch = best_of(trainer).get("epoch", 0)  # whose weights these are
             figure = draw(table, names, "test samples, best weights")
-            log_figure(trainer.loggers, "confusion/test", figure, epoch, self.folder / "confusion_matrix.png")
+            log_figure(trainer.loggers, "confusion/test", figure, step=epoch, file=self.folder / "confusion_matrix.png")
 
     def state_dict(self) -> dict:
         return {"last": self.last, "best": self.best}

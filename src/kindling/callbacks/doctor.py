@@ -20,6 +20,7 @@ from kindling.models.capture import in_series, some_rows
 from kindling.training.checkpoint import best_of
 from kindling.training.run import Run
 from kindling.training.stopping import Divergence
+from kindling.training.summary import Summary
 
 log = logging.getLogger("kindling")
 
@@ -69,7 +70,7 @@ def examined(trainer: pl.Trainer, model: Model, history: measurements.History, l
     )
 
 
-class Doctor(pl.Callback):
+class Doctor(pl.Callback, Summary):
     """Examines a `Model` on a `Data`; for any other module it says that it does not."""
 
     takes_chunks = True
@@ -103,9 +104,9 @@ class Doctor(pl.Callback):
     @guarded
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.looks and self.history.looks:
-            self.case = examined(trainer, pl_module, self.history, self.lr)
+            self.case = examined(trainer, pl_module, self.history, lr=self.lr)
 
-    def said(self, run: Run) -> dict[str, list[str]]:
+    def summary(self, run: Run) -> dict[str, list[str]]:
         """Return sentences on a run; none before it has ended."""
         if not self.case:
             return {"advice": []}

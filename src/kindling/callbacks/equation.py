@@ -6,14 +6,16 @@ from torch import Tensor
 
 from kindling.data.base import Data
 from kindling.data.features import feature_names
+from kindling.data.transforms import target_scaling
 from kindling.models.linear import Linear
 from kindling.training.checkpoint import best_of
 from kindling.training.optional import optional
+from kindling.training.summary import Summary
 
 MOST = 20  # terms of an equation, and equations
 
 
-class Equation(pl.Callback):
+class Equation(pl.Callback, Summary):
     """For `Linear` on a table without hidden columns: a line for every output, of the best weights."""
 
     takes_chunks = True
@@ -31,7 +33,7 @@ class Equation(pl.Callback):
             if max(weight.shape) <= MOST:
                 self.lines = equations(weight, bias, data)
 
-    def said(self, run: object) -> dict[str, list[str]]:
+    def summary(self, run: object) -> dict[str, list[str]]:
         """For the result of the run."""
         return {"equation": self.lines} if self.lines else {}
 
@@ -42,10 +44,8 @@ def in_units_of_the_data(weights: dict[str, Tensor], transform: dict) -> tuple[T
     factor, shift = (torch.tensor(transform[name], dtype=torch.float64) for name in ("factor", "shift"))
     weight = weight * factor
     bias = bias - weight @ shift
-    if "target_std" in transform:
-        std, mean = (torch.tensor(transform[name], dtype=torch.float64) for name in ("target_std", "target_shift"))
-        weight, bias = weight * std[:, None], bias * std + mean
-    return weight, bias
+    std, shift = target_scaling(transform)
+    return weight * std[:, None], bias * std + shift
 
 
 def equations(weight: Tensor, bias: Tensor, data: Data) -> list[str]:

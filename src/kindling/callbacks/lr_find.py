@@ -36,6 +36,7 @@ class Range(pl.Callback):
     def __init__(self):
         self.seen: list[tuple[float, float, float]] = []
         self.kept = 0.0
+        self.rate = LOWEST
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx: int) -> None:
         if len(trainer.optimizers) != 1:

@@ -38,6 +38,8 @@ class Schedule(pl.Callback):
         self.build, self.every, self.total, self.monitor = build, every, total, monitor
         self.scheduler: LRScheduler | None = None
         self.saved: dict = {}
+        self.steps = self.left = 0  # of the optimizer: in all, and still to come
+        self.hook = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if len(trainer.optimizers) != 1 or trainer.lr_scheduler_configs:
@@ -74,7 +76,7 @@ class Schedule(pl.Callback):
             raise UserError(f"schedule=plateau watches {self.monitor}, which was not logged: say monitor=...")
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage == "fit" and self.scheduler is not None and self.every == "step":
+        if stage == "fit" and self.hook:
             self.hook.remove()
 
     def state_dict(self) -> dict:

@@ -32,7 +32,7 @@ class Pictures(pl.Callback):
     def __init__(self, folder: str, pictures: str = "final"):
         self.folder, self.pictures = Path(folder), pictures
         self.path: list[list[float]] = []  # of a model of two numbers, these after every epoch, from the start on
-        self.draws = False
+        self.draws = self.follows = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         ours = isinstance(pl_module, Model) and isinstance(trainer.datamodule, Data)
@@ -59,8 +59,8 @@ class Pictures(pl.Callback):
         epoch = trainer.current_epoch + 1
         if self.pictures == "series" and in_series(epoch):
             self._of_layers(trainer, pl_module, epoch)
-            figures = model_figures(pl_module, trainer.datamodule, f"epoch {epoch}", self.path)
-            self._show(trainer, figures, "/series", epoch)
+            figures = model_figures(pl_module, trainer.datamodule, f"epoch {epoch}", way=self.path)
+            self._show(trainer, figures, "/series", epoch=epoch)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         best = best_of(trainer)
@@ -87,8 +87,8 @@ class Pictures(pl.Callback):
         data = trainer.datamodule
         if self.pictures == "final":
             self._of_layers(trainer, model, epoch)
-        figures = model_figures(model, data, f"best epoch ({epoch})", self.path)
-        self._show(trainer, figures, "/best", epoch, self.folder)
+        figures = model_figures(model, data, f"best epoch ({epoch})", way=self.path)
+        self._show(trainer, figures, "/best", epoch=epoch, folder=self.folder)
         if len(data.rows["test"][1]) == 0:
             self._of_rows(trainer, model, without_test(data))
         with optional("graph of the model"):
@@ -100,10 +100,10 @@ class Pictures(pl.Callback):
         data, epoch = trainer.datamodule, best_of(trainer).get("epoch", 0)
         with optional(f"pictures of the {stage} samples"):
             answer = stage_answers(model, data, stage)
-            self._show(trainer, row_figures(data, stage, answer), "", epoch, self.folder)
+            self._show(trainer, row_figures(data, stage, answer), "", epoch=epoch, folder=self.folder)
             if data.examples.task != "regression":
                 for writer in writers(trainer):
-                    tensorboard.write_pr_curves(writer, positives(data, stage, answer), stage, epoch)
+                    tensorboard.write_pr_curves(writer, positives(data, stage, answer), stage, step=epoch)
 
     def _of_layers(self, trainer: pl.Trainer, model: Model, epoch: int) -> None:
         with optional(f"histograms of epoch {epoch}"):
@@ -119,7 +119,7 @@ class Pictures(pl.Callback):
                     figure = draw()
                     if figure is not None:
                         file = folder / f"{name.replace('/', '_')}.png" if folder else None
-                        log_figure(trainer.loggers, f"{name}{kind}", figure, epoch, file)
+                        log_figure(trainer.loggers, f"{name}{kind}", figure, step=epoch, file=file)
 
 
 def writers(trainer: pl.Trainer) -> list:

@@ -30,7 +30,9 @@ class Averaged(pl.Callback):
         self.decay, self.start = decay, start
         self.average = get_swa_multi_avg_fn() if decay is None else get_ema_multi_avg_fn(decay)
         self.others: list[torch.Tensor] = []  # the averages, or, while those are shown, the optimizer's weights
-        self.count, self.shown = 0, False
+        self.current: list[torch.Tensor] = []  # the module's tensors themselves
+        self.first = 0.0  # the epoch with which averaging begins
+        self.count, self.shown, self.hook = 0, False, None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if len(trainer.optimizers) != 1:
@@ -62,7 +64,7 @@ class Averaged(pl.Callback):
             )
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage == "fit" and hasattr(self, "hook"):
+        if stage == "fit" and self.hook:
             self.hook.remove()
 
     def state_dict(self) -> dict:

@@ -15,6 +15,7 @@ from kindling.cli import monitor
 from kindling.cli import validation as knobs
 from kindling.cli.build import refuse_missing_packages
 from kindling.cli.errors import plain_errors, refuse
+from kindling.cli.outcome import error_of
 
 
 class Check(Callback):
@@ -34,8 +35,9 @@ class Check(Callback):
 
     def on_run_end(self, config: DictConfig, job_return: JobReturn, **kwargs) -> None:
         """Exit with code 2 after what the user can mend, and with code 1 after a run that diverged, as a sweep does."""
-        if isinstance(job_return._return_value, UserError):  # Hydra would put a line of its own before it
-            refuse(str(job_return._return_value))
+        error = error_of(job_return)
+        if isinstance(error, UserError):  # Hydra would put a line of its own before it
+            refuse(str(error))
         file = Path(job_return.hydra_cfg.hydra.runtime.output_dir) / "result.json"
         if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("status") == "diverged":
             sys.exit(1)

@@ -7,11 +7,11 @@ from functools import cache
 import yaml
 
 from kindling.cli.names import CONF, is_own
+from kindling.cli.options import OF_A_RUN, OF_A_SWEEP
 
 BUILT = ("data", "model", "callbacks", "logger", "trainer")  # the nodes of the config that train.py builds
 GROUPS = ("data", "model", "optimizer")  # recorded in any case
 MAIN = ("activation", "batch_size", "depth", "epochs", "hidden_sizes", "lr", "seed", "width")  # recorded where read
-NOT_ONE = ("folder", "on_error", "folds", "repeat", "resume", "test", "trust", "verbose")  # how a run is run
 OFF = (None, "none", "auto", "tensorboard")  # choices of a group that are not worth a column
 
 
@@ -42,13 +42,13 @@ def hyperparameters(raw: dict, resolved: dict, choices: dict[str, str], given: s
         given: names of the overrides, also nested ones such as `model.channels`.
     """
     read, usual = read_options(raw), _usual()
-    values = {name: choice for name, choice in choices.items() if _counts(name, choice, read, given)}
+    values = {name: choice for name, choice in choices.items() if _counts(name, choice, read, given=given)}
     nodes = {name: resolved.get(name) or {} for name in ("data", "model")}  # where an option may be given as well
     unread = {"depth", "width"} if nodes["model"].get("hidden_sizes") is not None else {"hidden_sizes"}
     unread |= {"degree"} if nodes["data"].get("features") != "polynomial" else set()
     for name in sorted(name for name in read - unread if not isinstance(resolved.get(name), dict)):
         differs = name in usual and resolved[name] != usual[name] and "${" not in str(usual[name])
-        if name not in NOT_ONE and name in resolved and (name in MAIN or name in given or differs):
+        if name not in (*OF_A_RUN, *OF_A_SWEEP) and name in resolved and (name in MAIN or name in given or differs):
             values[name] = resolved[name]
     model = raw.get("model") or {}
     is_foreign = not is_own(model.get("_target_"))

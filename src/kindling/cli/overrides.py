@@ -21,7 +21,7 @@ log = logging.getLogger("kindling")
 def hyperparameters_of(cfg: DictConfig, overrides: list[str]) -> dict:
     """Return what TensorBoard's HPARAMS tab shows of a run, as plain data."""
     raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
-    return hyperparameters(raw, resolved, choices_of(cfg), set(resume.typed(overrides)))
+    return hyperparameters(raw, resolved, choices_of(cfg), given=set(resume.typed(overrides)))
 
 
 def choices_of(cfg: DictConfig) -> dict[str, str]:
@@ -53,7 +53,7 @@ def command(overrides: list[str]) -> str:
 def say_notes(cfg: DictConfig, overrides: list[str]) -> None:
     """Log a line for every option that was given and does nothing."""
     raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
-    for line in knobs.notes(resume.typed(overrides), resolved, read_options(raw), choices_of(cfg)):
+    for line in knobs.notes(resume.typed(overrides), resolved, read_options(raw), choices=choices_of(cfg)):
         log.info(line)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
-
-RESUMABLE = ("epochs", "trainer", "trust", "verbose", "resume")  # what a resumed run may change
+from kindling.cli.options import RESUMABLE
+from kindling.files import LAST, replacing
 
 
 def expand(words: list[str]) -> list[str]:
@@ -63,8 +63,8 @@ def keep(cfg: DictConfig, overrides: list[str]) -> None:
     """Write down what a run goes on with, for the next time it is resumed; once it has really begun."""
     hydra = Path(cfg.folder) / ".hydra"
     for file, content in ((hydra / "config.yaml", cfg), (hydra / "overrides.yaml", OmegaConf.create(overrides))):
-        OmegaConf.save(content, file.with_suffix(".part"))
-        os.replace(file.with_suffix(".part"), file)
+        with replacing(file) as part:
+            OmegaConf.save(content, part)
 
 
 def _folder(name: str, sweep: bool) -> Path:
@@ -102,7 +102,7 @@ def _run_is_over(folder: Path, overrides: list[str]) -> str:
     status = _status(folder)
     if status == "diverged":
         return "diverged"
-    if not (folder / "checkpoints" / "last.ckpt").is_file():
+    if not (folder / LAST).is_file():
         return "ended before its first checkpoint"
     continues = status != "finished" or "epochs" in typed(overrides)
     return "" if continues else "finished; epochs=... would continue it"

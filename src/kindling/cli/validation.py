@@ -10,6 +10,7 @@ import yaml
 from kindling import UserError
 from kindling.activations import canonical
 from kindling.cli.names import choice_file, groups, is_own, suggest
+from kindling.cli.options import OF_A_RUN, OF_A_SWEEP
 from kindling.files import PACKAGE, find
 
 
@@ -72,8 +73,7 @@ OF_HIDDEN_LAYERS = {
     **dict.fromkeys(("Deep", "WideDeep"), ("activation", "dropout", "batch_norm")),
     "CNN": ("dropout",),
 }
-SWEEP_OPTIONS = {"repeat": "1", "folds": "null", "on_error": "continue", "sweep.name": "null"}  # and their defaults
-READ_BY_TRAIN = {"seed", "resume", "trust", "verbose", "folder", "patience", "test", "on_error"}
+READ_BY_TRAIN = {"seed", "patience", "on_error", *OF_A_RUN}
 
 
 def names_in(file: str, table: str) -> list[str]:
@@ -139,7 +139,7 @@ def refuse_sweep_options(overrides: list[str]) -> None:
     """
     for override in overrides:
         name, _, value = override.lstrip("+").partition("=")
-        if name in SWEEP_OPTIONS and value.lower() != SWEEP_OPTIONS[name]:
+        if name in OF_A_SWEEP and value.lower() != OF_A_SWEEP[name]:
             raise UserError(f"{override} is of a sweep: put -m in front (train.py -m {override} ...), or leave it out.")
 
 

@@ -15,9 +15,9 @@ from omegaconf import OmegaConf
 from kindling import UserError
 from kindling.cli.arguments import parse
 from kindling.cli.build import build
+from kindling.files import write_json
 from kindling.sweeps.leaderboard.jobs import Job, read_jobs
 from kindling.training import load as saved
-from kindling.training.result import write_json
 
 USAGE = "python -m kindling ensemble sweep=<sweep folder> [trust=true]"
 
@@ -79,7 +79,7 @@ def scores(model, answers, y) -> dict[str, float | None]:
         logits = answers.log() if task == "multiclass" else answers.logit()
     y = y.double() if y.is_floating_point() else y
     own, std = model.own_metrics, model.target_std
-    values = scoring.scores(model.task, model.loss, logits, y, target_std=std, own=own)
+    values = scoring.scores(model.task, model.loss, logits, y=y, target_std=std, own=own)
     return {f"test/{name}": float(v) if math.isfinite(v) else None for name, v in values.items()}
 
 
@@ -128,7 +128,7 @@ def _trained(job: Job, loaded: dict, trust: bool) -> tuple:
     from kindling.data.base import Data, model_kwargs
     from kindling.models.base import Model
 
-    cfg, best = saved.config_of(job.folder), saved.best_of(job.folder)
+    cfg, best = saved.config_of(job.folder), saved.best_checkpoint(job.folder)
     node = OmegaConf.to_container(cfg.data, resolve=True)
     key = json.dumps({name: value for name, value in node.items() if name not in ("batch_size", "seed", "chunk")})
     data = loaded[key] = loaded.get(key) or build(cfg.data)

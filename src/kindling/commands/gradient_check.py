@@ -64,10 +64,12 @@ def check(model, x, y, most: int = MOST) -> list[Checked]:
         gradient = torch.zeros_like(p) if gradient is None else gradient  # the loss does not depend on it
         errors, chosen = [], torch.randperm(p.numel(), generator=generator)[:most]
         for place in zip(*(axis.tolist() for axis in torch.unravel_index(chosen, p.shape)), strict=True):
-            f = _along(model, x, y, p, place)
-            errors.append(_error(f, p[place].item(), gradient[place].item(), floor))
+            f = _along(model, x, y, p=p, place=place)
+            errors.append(_error(f, p[place].item(), gradient[place].item(), floor=floor))
         smooth = [error for error in errors if error is not None]
-        done.append(Checked(name, p.numel(), len(errors), len(errors) - len(smooth), max(smooth, default=0.0)))
+        done.append(
+            Checked(name, p.numel(), len(errors), kinks=len(errors) - len(smooth), error=max(smooth, default=0.0))
+        )
     return done
 
 

@@ -5,7 +5,6 @@ It takes the arguments of train.py.
 
 import csv
 import logging
-import os
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -13,6 +12,7 @@ from omegaconf import DictConfig
 
 from kindling.cli import program
 from kindling.cli.overrides import command
+from kindling.files import shown
 
 log = logging.getLogger("kindling")
 
@@ -44,4 +44,4 @@ def find_lr(cfg: DictConfig) -> None:
         log.info(f"lr={rate:g}   1/{TENTH} of that with the least loss")
         log.info(f"command  {command([*words, f'lr={rate:g}'])}")
     if (folder / "lr_find.png").exists():
-        log.info(f"curve    {os.path.relpath(folder / 'lr_find.png')}")
+        log.info(f"curve    {shown(folder / 'lr_find.png')}")

@@ -58,7 +58,7 @@ class Data(pl.LightningDataModule, ABC):
         passes: int = 1,
     ):
         super().__init__()
-        check_shares(val_share, test_share, folds, fold)
+        check_shares(val_share, test_share, folds, fold=fold)
         if not isinstance(passes, int) or passes < 1:
             raise UserError(f"data.passes={passes} cannot be: it must be a whole number from 1.")
         self.batch_size, self.chunk, self.passes = batch_size, chunk, passes
@@ -66,7 +66,10 @@ class Data(pl.LightningDataModule, ABC):
         self.val_share, self.test_share, self.folds, self.fold = val_share, test_share, folds, fold
         self.split_seed, self.seed = split_seed, seed
         self.rows: dict[str, tuple[Tensor, Tensor]] = {}  # stage -> x, y; empty until setup
+        self.transform: dict = {}  # of raw inputs and targets; empty until setup
         self.takes_chunks = False  # set by a model whose training step takes several mini-batches
+
+    examples: Examples  # from setup on
 
     @abstractmethod
     def load(self) -> Examples:
@@ -85,7 +88,7 @@ class Data(pl.LightningDataModule, ABC):
                 "data.val_share or data.test_share."
             )
         x = rows["train"][0]
-        self.transform = column_transform(x, self.scale, self.features, self.degree, examples.columns)
+        self.transform = column_transform(x, self.scale, self.features, degree=self.degree, names=examples.columns)
         if x.is_floating_point():  # images stay bytes in memory and are scaled by the loader
             rows = {stage: (apply_transform(x, self.transform), y) for stage, (x, y) in rows.items()}
         self.rows = self._scale_targets(rows) if examples.task == "regression" else rows
@@ -132,7 +135,7 @@ class Data(pl.LightningDataModule, ABC):
         chunk = self._chunk(self.trainer.lightning_module, batch) if self.takes_chunks else None
         # Lightning over-fits the same first batches every epoch.
         seed = None if self.trainer and self.trainer.overfit_batches else self.seed
-        return self.loader("train", batch, seed, chunk)
+        return self.loader("train", batch, seed, chunk=chunk)
 
     def val_dataloader(self) -> TensorLoader | list:
         return self._evaluation("val")
@@ -150,7 +153,7 @@ class Data(pl.LightningDataModule, ABC):
             found = split_by_shares(order, num_test, round(self.val_share * len(order)))
         else:
             classes = examples.y.flatten() if examples.task in ("binary", "multiclass") else None
-            found = split_by_fold(order, num_test, self.folds, self.fold, classes)
+            found = split_by_fold(order, num_test, self.folds, fold=self.fold, classes=classes)
         rows = {stage: (examples.x[i], examples.y[i]) for stage, i in found.items()}
         return {**rows, "test": examples.test} if examples.test else rows
 
@@ -167,7 +170,9 @@ class Data(pl.LightningDataModule, ABC):
         pixels = None if x.is_floating_point() else Pixels(self.transform, shift)
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         passes = self.passes if stage == "train" and seed is not None else 1
-        return TensorLoader(x, y, batch_size, seed, chunk, pixels, rank, world_size, passes)
+        return TensorLoader(
+            x, y, batch_size, seed=seed, chunk=chunk, pixels=pixels, rank=rank, world_size=world_size, passes=passes
+        )
 
     def _chunk(self, model: pl.LightningModule, batch_size: int) -> int:
         """Mini-batches of about a second on a core: 2,000 steps, 4e6 input values, or 5e9 multiply-adds of weights."""

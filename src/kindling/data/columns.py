@@ -22,7 +22,7 @@ def resolve(given, option: str, header: list[str], path: str) -> list[str]:
         UserError: the header has no such name, several of them, or a column is given twice.
     """
     items = list(given) if isinstance(given, list | tuple) else [given]
-    names = [_resolve_one(item, option, header, path) for item in items]
+    names = [_resolve_one(item, option, header, path=path) for item in items]
     twice = [name for i, name in enumerate(names) if name in names[:i]]
     if twice:
         raise UserError(f"{option} names the column {twice[0]!r} twice: give it once.")

@@ -57,7 +57,7 @@ def read_header(path: str) -> Header:
     separator = stated[1] if stated else _separator(lines[skip:])
     names = [name.strip() for name in _fields(lines[skip:], separator)]
     _check_names(path, names)
-    return Header(file, encoding, separator, skip, names)
+    return Header(file, encoding, separator, skip=skip, names=names)
 
 
 def refuse_no_header(path: str, names: list[str], rows: pd.DataFrame) -> None:

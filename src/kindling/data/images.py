@@ -29,10 +29,10 @@ class ImageArchive(Data):
         self.path, self.shift = path, shift
 
     def load(self) -> Examples:
-        x, x_test = (torch.from_numpy(array)[:, None] for array in _arrays(self.path, "x", 3, "u"))
-        y, y_test = (torch.from_numpy(array).long() for array in _arrays(self.path, "y", 1, "iu"))
+        x, x_test = (torch.from_numpy(array)[:, None] for array in _arrays(self.path, "x", 3, kinds="u"))
+        y, y_test = (torch.from_numpy(array).long() for array in _arrays(self.path, "y", 1, kinds="iu"))
         names = [str(k) for k in range(int(y.max()) + 1)]
-        return Examples(x, y, "multiclass", names, test=(x_test, y_test), shift=self.shift)
+        return Examples(x, y, "multiclass", class_names=names, test=(x_test, y_test), shift=self.shift)
 
 
 class Idx(Data):
@@ -77,7 +77,7 @@ class Idx(Data):
         if not 0 < n <= len(y):
             raise UserError(f"data.num_examples={n} cannot be: {folder} has {len(y)} training rows; null takes all.")
         x, y, test = x[:n, None], y[:n].long(), (x_test[:, None], y_test.long())
-        return Examples(x, y, "multiclass", list(self.class_names), test=test, shift=self.shift)
+        return Examples(x, y, "multiclass", class_names=list(self.class_names), test=test, shift=self.shift)
 
 
 def _arrays(path: str, name: str, dimensions: int, kinds: str) -> list[np.ndarray]:

@@ -111,7 +111,7 @@ def _guess_one(source: CsvFile, frame: pd.DataFrame, target: str) -> tuple[str, 
     numbers = [to_number(texts[kind], source.decimal) for kind in kinds]
     odd = [i for i, number in enumerate(numbers) if number is None]
     if odd:
-        _refuse_odd(source, target, codes, texts, kinds, rows, odd)
+        _refuse_odd(source, target, codes, texts=texts, kinds=kinds, rows=rows, odd=odd)
         if len(kinds) > MOST_CLASSES and len(kinds) > rows.sum() / 2:
             raise UserError(
                 f"{source.path} has {len(kinds)} different texts in the target {target!r}, in {rows.sum()} rows: names "

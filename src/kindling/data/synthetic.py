@@ -43,7 +43,7 @@ class Blobs(Data):
         test = self._draw(centres, self.num_test, generator) if self.num_test else None
         task = "binary" if len(centres) == 2 else "multiclass"
         names = [f"cloud {k}" for k in range(len(centres))]
-        return Examples(x, y, task, names, [f"x{i}" for i in range(centres.shape[1])], test)
+        return Examples(x, y, task, class_names=names, columns=[f"x{i}" for i in range(centres.shape[1])], test=test)
 
     def _draw(self, centres: Tensor, num_examples: int, generator: Generator) -> tuple[Tensor, Tensor]:
         cloud = torch.randint(len(centres), (num_examples,), generator=generator)

@@ -58,9 +58,9 @@ class Table(Data):
     def load(self) -> Examples:
         source = open_csv(self.path, self.missing)
         header = source.header.names
-        dropped = resolve(_listed(self.drop), "data.drop", header, self.path)
+        dropped = resolve(_listed(self.drop), "data.drop", header, path=self.path)
         targets = self._targets(header, dropped)
-        zeros = resolve(_listed(self.zero_is_missing), "data.zero_is_missing", header, self.path)
+        zeros = resolve(_listed(self.zero_is_missing), "data.zero_is_missing", header, path=self.path)
         for option, names in (("data.drop", dropped), ("data.zero_is_missing", zeros)):
             if both := [name for name in names if name in targets]:
                 raise UserError(f"{option} names {both[0]!r}, which is the target: take it out of one of the two.")
@@ -76,23 +76,23 @@ class Table(Data):
         spelled = targets if classes or auto else []
         frame = source.read([*columns, *targets], spelled)
         task = guess(source, frame, targets) if self.task == "auto" else self.task
-        labels = Labels(source, frame, targets[0], task) if task in ("binary", "multiclass") else None
+        labels = Labels(source, frame, targets[0], task=task) if task in ("binary", "multiclass") else None
         names = [] if task == "regression" else self._names(labels.names if labels else targets, targets)
-        x, y = _x(source, frame, columns, zeros), _y(source, frame, targets, labels, task)
+        x, y = _x(source, frame, columns, zeros=zeros), _y(source, frame, targets, labels=labels, task=task)
         if not self.test_path:
-            return Examples(x, y, task, names, columns)
+            return Examples(x, y, task, class_names=names, columns=columns)
         other = open_csv(self.test_path, self.missing)
         for name in [*targets, *columns]:
-            resolve(name, "data.test_path", other.header.names, self.test_path)
+            resolve(name, "data.test_path", other.header.names, path=self.test_path)
         if other.header.separator == source.header.separator:
             other.decimal = source.decimal  # which the test rows alone need not show
         rows = other.read([*columns, *targets], spelled)
-        test = _x(other, rows, columns, zeros), _y(other, rows, targets, labels, task)
-        return Examples(x, y, task, names, columns, test)
+        test = _x(other, rows, columns, zeros=zeros), _y(other, rows, targets, labels=labels, task=task)
+        return Examples(x, y, task, class_names=names, columns=columns, test=test)
 
     def _targets(self, header: list[str], dropped: list[str]) -> list[str]:
         if self.target is not None:
-            targets = resolve(self.target, "data.target", header, self.path)
+            targets = resolve(self.target, "data.target", header, path=self.path)
             if not targets:
                 raise UserError("data.target=[] names no column: name one, or leave it out for the last one.")
             return targets

@@ -32,7 +32,9 @@ def column_transform(
     columns = add_features(x.double(), features, degree).flatten(1)
     empty = columns.isnan().all(0).nonzero().flatten().tolist()
     if empty:
-        raise UserError(f"{_named(names, features, degree, empty)} has no value in any training row: leave it out.")
+        raise UserError(
+            f"{_named(names, features, degree, places=empty)} has no value in any training row: leave it out."
+        )
     fill = columns.nanmean(0)
     columns = torch.where(columns.isnan(), fill, columns)
     if scale == "none":
@@ -40,7 +42,7 @@ def column_transform(
     else:
         shift, factor = minmax(columns, x.dtype) if scale == "minmax" else standard(columns, x.dtype)
     if constant := (factor == 0).nonzero().flatten().tolist():
-        which = _named(names, features, degree, constant)
+        which = _named(names, features, degree, places=constant)
         log.info(f"constant in the training rows, so without effect: {which}")
     kept = {"features": features, "degree": degree}
     return {**kept, "fill": fill.tolist(), "shift": shift.tolist(), "factor": factor.tolist()}
@@ -116,3 +118,9 @@ def rounded_target(y: Tensor) -> Tensor:
     low, high = y.aminmax(dim=0)
     lost = (near - y).abs().amax(0) > DIGITS * (high - low)
     return y if (lost & (high > low)).any() else near
+
+
+def target_scaling(transform: dict) -> tuple[Tensor, Tensor]:
+    """Return the factor and the shift (num_outputs,), float64, that lead from scaled targets to their own unit."""
+    std, shift = transform.get("target_std", [1.0]), transform.get("target_shift", [0.0])
+    return torch.tensor(std, dtype=torch.float64), torch.tensor(shift, dtype=torch.float64)

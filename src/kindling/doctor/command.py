@@ -1,14 +1,13 @@
 """A command's config, and commands that differ from it in a few options."""
 
 import shlex
-from functools import cache
+from contextlib import nullcontext
 
 import yaml
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import create_config_search_path
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -95,7 +94,7 @@ class Command:
 
     def _is_idle(self, word: str) -> bool:
         key, _, value = word.partition("=")
-        lines = knobs.notes({key: value}, self.config, self.read, self.choices)
+        lines = knobs.notes({key: value}, self.config, self.read, choices=self.choices)
         return any(line.startswith(f"note: {key}=") and "no effect" in line for line in lines)
 
     def _built(self) -> dict:
@@ -127,11 +126,8 @@ def _named(model: dict) -> dict:
 
 
 def _composed(overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:
-    cfg = _loader().load_configuration("config", overrides, run_mode=RunMode.RUN)
+    started = GlobalHydra.instance().is_initialized()  # by the run itself, with its own folders of choices
+    with nullcontext() if started else initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides, return_hydra_config=True)
     job = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
     return job, OmegaConf.to_container(cfg.hydra.runtime.choices)
-
-
-@cache
-def _loader() -> ConfigLoaderImpl:
-    return ConfigLoaderImpl(create_config_search_path(str(CONF)))

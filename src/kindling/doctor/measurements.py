@@ -53,9 +53,9 @@ def look(model, x: Tensor, y: Tensor, epoch: int) -> Look:
         epoch,
         [g.square().mean().sqrt().item() for g in gradients.values() if g.dim() > 1],
         sum(g.double().square().sum().item() for g in gradients.values()) ** 0.5,
-        loss,
-        torch.cat(dead).float().mean().item() if dead else None,
-        torch.cat([b.flatten() for b in bounded]).float().mean().item() if bounded else None,
+        loss=loss,
+        dead=torch.cat(dead).float().mean().item() if dead else None,
+        saturated=torch.cat([b.flatten() for b in bounded]).float().mean().item() if bounded else None,
     )
 
 

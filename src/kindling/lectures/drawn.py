@@ -103,7 +103,7 @@ class Playback(Data):
         x, y = log[:, :-1].flatten(1), (log[:, -1] > 0).float()
         slots = [f"day {day} {part}" for day in range(1, DAYS + 1) for part in PARTS]
         columns = [f"week {week} {slot}" for week in range(1, WEEKS) for slot in slots]
-        return Examples(x, y, "multilabel", slots, columns)
+        return Examples(x, y, "multilabel", class_names=slots, columns=columns)
 
     def _draw(self, generator: Generator) -> Tensor:
         n = self.num_examples

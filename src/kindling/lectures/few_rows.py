@@ -8,11 +8,12 @@ from kindling.models.base import Model
 from kindling.models.predict import answers
 from kindling.training.checkpoint import best_of
 from kindling.training.optional import optional
+from kindling.training.summary import Summary
 
 MOST = 8  # rows
 
 
-class FewRows(pl.Callback):
+class FewRows(pl.Callback, Summary):
     """For models and data of ours: a line for every training row, of the best weights; of larger sets the first ones.
 
     An answer is a probability, one for each class, or a value in the target's unit.
@@ -45,7 +46,7 @@ class FewRows(pl.Callback):
             given = "  ".join(f"{name} {value:.4g}" for name, value in zip(columns, row, strict=True))
             self.lines.append(f"{given}  target {_numbers(target, '.4g')}  answer {_numbers(said, '.2f')}")
 
-    def said(self, run: object) -> dict[str, list[str]]:
+    def summary(self, run: object) -> dict[str, list[str]]:
         """For the result of the run."""
         return {"shapes": self.shapes, "answers": self.lines}
 

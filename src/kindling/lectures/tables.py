@@ -30,7 +30,7 @@ class DiabetesLecture(Data):
         y = 1 - frame[self.target].drop(index=LEFT_OUT)
         x = torch.from_numpy(scaled.to_numpy("float32").copy())
         y = torch.from_numpy(y.to_numpy("float32").copy())[:, None]
-        return Examples(x, y, "binary", ["positive", "negative"], list(inputs.columns))
+        return Examples(x, y, "binary", class_names=["positive", "negative"], columns=list(inputs.columns))
 
 
 class WeightedSum(Data):

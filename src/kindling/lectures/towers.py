@@ -50,7 +50,7 @@ class Towers(Model):
             raise UserError(f"model.towers={towers} are {len(towers)} towers for {len(groups)} groups: give as many.")
 
         def hidden(inputs: int, *sizes: int) -> nn.Sequential:
-            return nn.Sequential(*dense_layers([inputs, *sizes, 1], activation, dropout, batch_norm)[:-1])
+            return nn.Sequential(*dense_layers([inputs, *sizes, 1], activation, dropout, batch_norm=batch_norm)[:-1])
 
         self.groups = list(groups)
         self.towers = nn.ModuleList(hidden(n, *sizes) for n, sizes in zip(groups, towers, strict=True))

@@ -65,6 +65,8 @@ class Model(pl.LightningModule, ABC):
                 raise UserError(f"label_smoothing={label_smoothing} is for loss=bce and cross_entropy: leave it out.")
             self.training_loss = partial(self.loss, smoothing=label_smoothing)
         self.outputs: dict[str, tuple[Tensor, Tensor]] = {}
+        self.chunk_refusal: str | None = None  # why a training step takes one mini-batch, from `setup` on
+        self._backward = self.manual_backward
         self._shares_batches = False
         self._kept: dict[str, list] = {"train": [], "val": [], "test": []}
         self._num_scored = 0  # training batches whose metrics are computed
@@ -181,7 +183,7 @@ class Model(pl.LightningModule, ABC):
         if not self._kept[stage]:  # a subclass has its own step for this stage
             return
         logits, y = self.outputs[stage] = tuple(self._gathered(stage))
-        found = scores(self.task, self.loss, logits, y, target_std=self.target_std, own=self.own_metrics)
+        found = scores(self.task, self.loss, logits, y=y, target_std=self.target_std, own=self.own_metrics)
         self.trainer.callback_metrics.update({f"{stage}/{name}": value for name, value in found.items()})
 
     def _refuse_batch_of_one(self) -> None:

@@ -68,7 +68,7 @@ class CNN(Model):
         with torch.no_grad():
             flat = nn.Sequential(*blocks)(torch.zeros(1, *input_shape)).shape[1]
         sizes = [flat, *(hidden_sizes if hidden_sizes is not None else [64]), num_outputs]
-        self.net = nn.Sequential(*blocks, *dense_layers(sizes, activation, dropout, batch_norm))
+        self.net = nn.Sequential(*blocks, *dense_layers(sizes, activation, dropout, batch_norm=batch_norm))
         self.to(memory_format=torch.channels_last)  # the layout that convolutions on a CPU are fast in
 
     def forward(self, x: Tensor) -> Tensor:

@@ -58,5 +58,5 @@ def fit_line(facts: dict, x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
 def scores(facts: dict, loss: str, logits: Tensor, y: Tensor, stage: str) -> dict[str, float | None]:
     """The metrics of a model with these logits, as kindling.models.base.Model computes them; None where not finite."""
     task = TASKS[facts["task"]]
-    values = scoring.scores(task, task.loss(loss), logits.float(), y, target_std=facts["target_std"], own={})
+    values = scoring.scores(task, task.loss(loss), logits.float(), y=y, target_std=facts["target_std"], own={})
     return {f"{stage}/{name}": float(v) if math.isfinite(v) else None for name, v in values.items()}

@@ -14,6 +14,11 @@ def flatten(input_shape: list[int]) -> list[nn.Module]:
     return [nn.Flatten()] if len(input_shape) > 1 else []
 
 
+def layer_sizes(input_shape: list[int], num_outputs: int, hidden_sizes: list[int]) -> list[int]:
+    """Return the number of units of every layer, from the flat inputs to the logits."""
+    return [math.prod(input_shape), *hidden_sizes, num_outputs]
+
+
 def dense_layers(sizes: list[int], activation: str, dropout: float, batch_norm: bool) -> list[nn.Module]:
     """Linear layers from sizes[0] to sizes[-1], after all but the last batch norm, activation and dropout."""
     layers: list[nn.Module] = []
@@ -42,8 +47,10 @@ class Deep(Model):
         **model,
     ):
         super().__init__(**model)
-        sizes = [math.prod(input_shape), *([width] * depth if hidden_sizes is None else hidden_sizes), num_outputs]
-        self.net = nn.Sequential(*flatten(input_shape), *dense_layers(sizes, activation, dropout, batch_norm))
+        sizes = layer_sizes(input_shape, num_outputs, hidden_sizes if hidden_sizes is not None else [width] * depth)
+        self.net = nn.Sequential(
+            *flatten(input_shape), *dense_layers(sizes, activation, dropout, batch_norm=batch_norm)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)  # (N, num_outputs)
@@ -65,9 +72,9 @@ class WideDeep(Model):
         **model,
     ):
         super().__init__(**model)
-        sizes = [math.prod(input_shape), *([width] * depth if hidden_sizes is None else hidden_sizes), num_outputs]
+        sizes = layer_sizes(input_shape, num_outputs, hidden_sizes if hidden_sizes is not None else [width] * depth)
         self.wide = nn.Linear(sizes[0], num_outputs)
-        self.deep = nn.Sequential(*dense_layers(sizes, activation, dropout, batch_norm))
+        self.deep = nn.Sequential(*dense_layers(sizes, activation, dropout, batch_norm=batch_norm))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.flatten(1)

@@ -11,6 +11,7 @@ import torch
 from pytorch_lightning import callbacks
 from pytorch_lightning.plugins.precision import Precision
 from pytorch_lightning.strategies import SingleDeviceStrategy
+from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.optim import Optimizer
 
 from kindling.data.base import Data
@@ -51,16 +52,19 @@ OPTIMIZERS = {
     *(torch.optim.Adagrad, torch.optim.Adadelta, torch.optim.Adamax, torch.optim.ASGD, torch.optim.Rprop),
     *(torch.optim.Adafactor, torch.optim.Muon),
 }
-# Flags of the Trainer that count batches or act on each, with their neutral value.
-COUNTING = {
-    "limit_train_batches": 1.0,
-    "overfit_batches": 0.0,
-    "fast_dev_run": False,
-    "max_steps": -1,
-    "accumulate_grad_batches": 1,
-    "gradient_clip_val": None,
-    "val_check_interval": 1.0,
-}
+
+
+def _counting(trainer: pl.Trainer) -> dict[str, bool]:
+    """Return which flags of the Trainer count batches or act on each."""
+    return {
+        "limit_train_batches": trainer.limit_train_batches != 1.0,
+        "overfit_batches": trainer.overfit_batches != 0.0,
+        "fast_dev_run": trainer.fast_dev_run is not False,
+        "max_steps": trainer.max_steps != -1,
+        "accumulate_grad_batches": trainer.accumulate_grad_batches != 1,
+        "gradient_clip_val": trainer.gradient_clip_val is not None,
+        "val_check_interval": trainer.val_check_interval not in (1.0, None),
+    }
 
 
 def why_single_batches(module: pl.LightningModule, base: type) -> str | None:
@@ -72,9 +76,8 @@ def why_single_batches(module: pl.LightningModule, base: type) -> str | None:
     trainer, data = module.trainer, module.trainer.datamodule
     if not isinstance(data, Data) or data.chunk == "off":
         return "chunk=off"
-    for flag, neutral in COUNTING.items():
-        if getattr(trainer, flag) not in (neutral, None):
-            return f"trainer.{flag} acts on single batches"
+    if flags := [flag for flag, is_set in _counting(trainer).items() if is_set]:
+        return f"trainer.{flags[0]} acts on single batches"
     for kind, own, allowed in ((type(module), base, ALLOWED), (type(data), Data, ALLOWED_DATA)):
         between = kind.__mro__[: kind.__mro__.index(own)]
         for name in (name for cls in between for name in vars(cls) if not name.startswith("_")):
@@ -99,8 +102,8 @@ def backward_of(module: pl.LightningModule) -> Callable[[torch.Tensor], None]:
     """The module's manual_backward, or torch's where it would do no more and cost a small net a fifth of its step."""
     trainer, hooks = module.trainer, ("on_before_backward", "on_after_backward", "backward")
     plain = type(trainer.strategy) is SingleDeviceStrategy and type(trainer.precision_plugin) is Precision
-    listened = any(_overrides(module, hook) for hook in hooks) or any(
-        _overrides(callback, hook) for callback in trainer.callbacks for hook in hooks[:2]
+    listened = any(is_overridden(hook, module, pl.LightningModule) for hook in hooks) or any(
+        is_overridden(hook, callback, pl.Callback) for callback in trainer.callbacks for hook in hooks[:2]
     )
     return torch.Tensor.backward if plain and not listened else module.manual_backward
 
@@ -116,9 +119,3 @@ def zero_grad_of(optimizer: Optimizer) -> Callable[[], None]:
             p.grad = None
 
     return zero_grad
-
-
-def _overrides(thing: pl.LightningModule | pl.Callback, hook: str) -> bool:
-    """Whether its class has more than Lightning's own (empty) hook."""
-    base = pl.Callback if isinstance(thing, pl.Callback) else pl.LightningModule
-    return getattr(type(thing), hook, None) is not getattr(base, hook, None)

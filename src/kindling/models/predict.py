@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kindling.data.transforms import apply_transform
+from kindling.data.transforms import apply_transform, target_scaling
 from kindling.models.capture import for_model
 from kindling.tasks.tasks import TASKS
 
@@ -15,9 +15,10 @@ def answers(model, data, raw: Tensor) -> Tensor:
 
 def of_logits(data, logits: Tensor) -> Tensor:
     task = data.examples.task
-    if task != "regression" or "target_std" not in data.transform:
+    if task != "regression":
         return TASKS[task].probabilities(logits)
-    return logits * torch.tensor(data.transform["target_std"]) + torch.tensor(data.transform["target_shift"])
+    std, shift = target_scaling(data.transform)
+    return (logits * std + shift).float()
 
 
 def logits_of(model, x: Tensor, rows: int = 4096) -> Tensor:

@@ -2,6 +2,7 @@
 
 import torch
 
+from kindling.data.transforms import target_scaling
 from kindling.plots.style import markdown
 
 MOST_COLUMNS = 40
@@ -45,8 +46,7 @@ def _cells(data, y: torch.Tensor) -> str:
         return " |" * len(_classes(data.examples))
     task = data.examples.task
     if task == "regression":
-        std = torch.tensor(data.transform.get("target_std", [1.0]), dtype=torch.float64)
-        shift = torch.tensor(data.transform.get("target_shift", [0.0]), dtype=torch.float64)
+        std, shift = target_scaling(data.transform)
         y = y.double() * std + shift
         return f" {y.mean(0)[0].item():.4g} | {y.std(0, correction=0)[0].item():.4g} |"
     if task == "multilabel":

@@ -27,10 +27,10 @@ def model_figures(model, data, title: str, way: list | None = None, columns: tup
         if data.examples.x.dim() == 2:
             of = surface.plane(data, columns)
             if of is not None:
-                yield "surface", partial(surface.draw_surface, model, data, of, title)
+                yield "surface", partial(surface.draw_surface, model, data, of, title=title)
                 if data.examples.task == "regression":
-                    yield "plane", partial(surface.draw_plane, model, data, of, title)
-                yield "neurons", partial(surface.draw_neurons, model, data, of, title)
+                    yield "plane", partial(surface.draw_plane, model, data, of, title=title)
+                yield "neurons", partial(surface.draw_neurons, model, data, of, title=title)
             if data.examples.x.shape[1] == 1 and data.examples.task in ("regression", "binary"):
                 yield "curve", partial(surface.draw_curve, model, data, title)
         else:
@@ -38,7 +38,7 @@ def model_figures(model, data, title: str, way: list | None = None, columns: tup
             if maps is not None:
                 yield "filters", partial(images.draw_filters, maps, f"first layer's weights, {title}")
         if way and path.two_parameters(model):
-            yield "path", partial(path.draw_path, model, data, way, title)
+            yield "path", partial(path.draw_path, model, data, way, title=title)
 
 
 def stage_answers(model, data, stage: str) -> Tensor:
@@ -57,7 +57,7 @@ def row_figures(data, stage: str, answer: Tensor) -> Drawings:
         if data.examples.task == "regression":
             true = of_logits(data, y)
             names = list(data.examples.class_names) or _targets(true.shape[1])
-            yield f"regression/{stage}", partial(predictions.draw_regression, answer, true, names, title)
+            yield f"regression/{stage}", partial(predictions.draw_regression, answer, true, names, title=title)
             return
         several = data.examples.task == "multiclass"
         sure = answer.max(1) if several else None

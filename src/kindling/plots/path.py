@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
+from kindling.data.transforms import target_scaling
 from kindling.models.capture import for_model
 from kindling.plots.style import COLOURS, figure, plain
 
@@ -44,7 +45,7 @@ def draw_path(model, data, path: list[list[float]], title: str, side: int = 60):
     room = 0.35 * (high - low).clamp(min=0.2 * (high - low).max().item() + 1e-3)
     first, second = (torch.linspace(low[i] - room[i], high[i] + room[i], side) for i in (0, 1))
     points = torch.stack([first.repeat(side), second.repeat_interleave(side)], 1).to(x)
-    losses = losses_at(model, x, y, points).view(side, side).float().clamp(min=1e-12).cpu()
+    losses = losses_at(model, x, y, points=points).view(side, side).float().clamp(min=1e-12).cpu()
     fig = figure(5.4, 4.4)
     axes = fig.add_axes((0.13, 0.11, 0.66, 0.78))
     filled = axes.contourf(first.numpy(), second.numpy(), losses.log10().numpy(), levels=20, cmap="Greys_r")
@@ -66,6 +67,6 @@ def draw_path(model, data, path: list[list[float]], title: str, side: int = 60):
 def _scaled(transform: dict, inputs: bool = True) -> str:
     """Return in brackets what is scaled, "" where nothing is."""
     by = {"inputs": (transform["shift"], transform["factor"])} if inputs else {}
-    by["target"] = (transform.get("target_shift", [0.0]), transform.get("target_std", [1.0]))
+    by["target"] = tuple(part.tolist() for part in reversed(target_scaling(transform)))
     found = [name for name, (shift, factor) in by.items() if set(shift) != {0.0} or set(factor) != {1.0}]
     return f" (scaled {' and '.join(found)})" if found else ""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torchmetrics.functional import classification as functional
 
 from kindling.plots.style import COLOURS, FAINT, figure, plain, scatter_style
 
@@ -18,19 +19,16 @@ class Curve:
 
 
 def roc(scores: Tensor, positive: Tensor) -> Curve:
-    """False positive rate, true positive rate: a point for every distinct score (N,) of rows `positive` (N,) or not."""
-    hits, others = _counts(scores, positive)
-    x = torch.cat([torch.zeros(1), others / others[-1].clamp(min=1)])
-    y = torch.cat([torch.zeros(1), hits / hits[-1].clamp(min=1)])
+    """False positive rate, true positive rate: a point for every distinct score (N,) of samples `positive` or not."""
+    x, y, _ = functional.binary_roc(scores, positive.long())
     return Curve(x, y, torch.trapezoid(y, x).item())
 
 
 def precision_recall(scores: Tensor, positive: Tensor) -> Curve:
     """Recall, precision. The area is the average precision: steps, as straight lines between points would flatter."""
-    hits, others = _counts(scores, positive)
-    recall, precision = hits / hits[-1].clamp(min=1), hits / (hits + others)
-    steps = torch.diff(recall, prepend=torch.zeros(1))
-    return Curve(recall, precision, (steps * precision).sum().item())
+    precision, recall, _ = functional.binary_precision_recall_curve(scores, positive.long())
+    precision, recall = (part.flip(0)[1:] for part in (precision, recall))  # without the made-up point of recall 0
+    return Curve(recall, precision, functional.binary_average_precision(scores, positive.long()).item())
 
 
 def calibration(probability: Tensor, positive: Tensor, bins: int = 10) -> tuple[Tensor, Tensor, Tensor]:
@@ -39,14 +37,6 @@ def calibration(probability: Tensor, positive: Tensor, bins: int = 10) -> tuple[
     n = torch.bincount(place, minlength=bins)
     sums = [torch.bincount(place, weights=value.double(), minlength=bins) for value in (probability, positive)]
     return sums[0][n > 0] / n[n > 0], sums[1][n > 0] / n[n > 0], n[n > 0]
-
-
-def _counts(scores: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
-    """Positive and other rows with at least that score, for every distinct score from high to low."""
-    ranked, order = scores.double().sort(descending=True)
-    hits = positive[order].double().cumsum(0)
-    last = torch.cat([ranked[1:] != ranked[:-1], torch.ones(1, dtype=torch.bool)])
-    return hits[last].float(), (torch.arange(1, len(ranked) + 1)[last] - hits[last]).float()
 
 
 def one_against_rest(probabilities: Tensor, y: Tensor, names: list[str]) -> dict[str, tuple[Tensor, Tensor]]:

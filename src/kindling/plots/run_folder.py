@@ -11,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from kindling import UserError
 from kindling.data.base import Data
+from kindling.files import BEST
 from kindling.models.base import Model
 from kindling.plots.confusion_matrix import draw as draw_counts
 from kindling.plots.figures import model_figures, row_figures, stage_answers, without_test
@@ -40,7 +41,7 @@ def draw(folder: Path, columns: tuple[str, str] | None = None, trust: bool = Fal
         raise UserError(f"{folder / 'result.json'} cannot be read: {error}") from error
     drawn = []
     with SummaryWriter(str(folder)) as writer:
-        for tag, file, draw_figure in _figures(folder, epoch, columns, trust):
+        for tag, file, draw_figure in _figures(folder, epoch, columns, trust=trust):
             with optional(f"picture {tag}"):
                 figure = draw_figure()
                 if figure is not None:
@@ -60,7 +61,7 @@ def _figures(
             stage = path.stem.removeprefix("confusion_matrix").strip("_") or "test"
             title = f"{stage} samples, best epoch ({epoch})"
             yield f"confusion/{stage}", path.with_suffix(".png"), partial(_confusion, path, title)
-    if not (folder / "checkpoints" / "best.ckpt").exists():
+    if not (folder / BEST).exists():
         return
     data, model = _trained(folder, trust)
     if not isinstance(model, Model) or not isinstance(data, Data):
@@ -84,7 +85,7 @@ def _figures(
 def _trained(folder: Path, trust: bool) -> tuple:
     """The run's data, and its model with the best weights."""
     data, model = saved.data_and_model(saved.config_of(folder))
-    model.load_state_dict(saved.load(saved.best_of(folder), trust)["state_dict"])
+    model.load_state_dict(saved.load(saved.best_checkpoint(folder), trust)["state_dict"])
     return data, model
 
 

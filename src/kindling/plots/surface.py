@@ -53,7 +53,9 @@ def plane(data, columns: tuple[str, str] | None = None, side: int = 100) -> Plan
     x = raw.nanmedian(0).values.repeat(side * side, 1)
     x[:, places[0]] = torch.linspace(*ends[:2], side, dtype=x.dtype).repeat(side)
     x[:, places[1]] = torch.linspace(*ends[2:], side, dtype=x.dtype).repeat_interleave(side)
-    return Plane((names[places[0]], names[places[1]]), x.to(data.examples.x.dtype), tuple(ends), side, places)
+    return Plane(
+        (names[places[0]], names[places[1]]), x.to(data.examples.x.dtype), tuple(ends), side=side, places=places
+    )
 
 
 def draw_surface(model, data, of: Plane, title: str):
@@ -69,7 +71,7 @@ def draw_surface(model, data, of: Plane, title: str):
     if data.examples.task == "multiclass":
         colours = torch.tensor([pale(COLOURS[k % len(COLOURS)]) for k in range(answer.shape[1])])
         axes.imshow((answer @ colours).clamp(0, 1).view(of.side, of.side, 3).numpy(), **look)
-        _points(axes, points, y, names)
+        _points(axes, points, y, names=names)
     else:
         value = answer[:, 0].view(of.side, of.side).numpy()
         two = data.examples.task in ("binary", "multilabel")
@@ -79,7 +81,7 @@ def draw_surface(model, data, of: Plane, title: str):
         bar.set_label(f"probability of {names[-1]}" if two else "prediction")
         if two:
             axes.contour(value, levels=[0.5], colors="black", linewidths=1, extent=of.extent)
-            _points(axes, points, y[:, 0].long(), names)
+            _points(axes, points, y[:, 0].long(), names=names)
         else:
             colours = {"c": y[:, 0], "cmap": "viridis", "vmin": image.norm.vmin, "vmax": image.norm.vmax}
             axes.scatter(*points.T, s=12, edgecolors="white", linewidths=0.4, **colours)

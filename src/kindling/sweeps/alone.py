@@ -12,10 +12,11 @@ from hydra.core.utils import JobRuntime, JobStatus, configure_log, run_job, setu
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from kindling.cli.outcome import error_of
 from kindling.cli.overrides import command
+from kindling.files import write_json
 from kindling.sweeps.compose import Job
 from kindling.sweeps.folder import result_of
-from kindling.training.result import write_json
 
 
 @dataclass
@@ -54,7 +55,7 @@ def run_alone(context: Context, order: Order) -> tuple[str, str, str]:
     configure_log(context.master.hydra.hydra_logging, context.master.hydra.verbose)
     if outcome.status is JobStatus.COMPLETED:
         return "failed", "it left no result.json", ""
-    error = outcome._return_value
+    error = error_of(outcome)
     return "failed", f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
 
 

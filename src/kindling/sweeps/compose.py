@@ -57,7 +57,7 @@ class Composer:
         raw = pickle.loads(pickle.dumps(raw))  # as fast as a deep copy gets
         for o in plain:
             _set(raw, o.key_or_group, o.value())
-        return Job(list(overrides), raw, self._resolved(raw, rest, plain), choices)
+        return Job(list(overrides), raw, self._resolved(raw, rest, plain), choices=choices)
 
     def _parse(self, word: str) -> Override:
         if word not in self.parsed:

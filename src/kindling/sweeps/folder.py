@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 from kindling.cli.overrides import changed
+from kindling.files import LAST, shown, write_json
 from kindling.sweeps.compose import Job
 from kindling.training.lock import claim
-from kindling.training.result import write_json
 
 NEW, FINISHED, GOING, AGAIN = "new", "finished", "going", "again"
 
@@ -55,7 +55,7 @@ class SweepFolder:
 
     @property
     def shown(self) -> Path:
-        return self.path.relative_to(Path.cwd()) if self.path.is_relative_to(Path.cwd()) else self.path
+        return shown(self.path)
 
     def summary(self, number: int) -> str:
         """What there is to do of `number` jobs asked for."""
@@ -92,7 +92,7 @@ def _state(folder: Path) -> str:
     status = result_of(folder).get("status")
     if status == "finished":
         return FINISHED
-    can_go_on = status not in ("failed", "diverged") and (folder / "checkpoints" / "last.ckpt").exists()
+    can_go_on = status not in ("failed", "diverged") and (folder / LAST).exists()
     return GOING if can_go_on else AGAIN
 
 

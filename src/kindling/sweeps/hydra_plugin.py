@@ -1,6 +1,5 @@
 """A launcher that trains jobs together, and a sweeper that leaves none behind. Importing this does not take torch."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,6 +8,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
+
+from kindling.files import replacing
 
 
 class TogetherLauncher(Launcher):
@@ -54,8 +55,8 @@ class GridSweeper(BasicSweeper):
         (batch,) = self.split_arguments(parser.parse_overrides(words), None)
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml.part")
-        os.replace(folder / "multirun.yaml.part", folder / "multirun.yaml")
+        with replacing(folder / "multirun.yaml") as part:
+            OmegaConf.save(self.config, part)
         if isinstance(self.launcher, TogetherLauncher):
             return [self.launcher.launch(batch, 0)]
-        return [through(self.launcher, self.hydra_context, self.config, batch)]
+        return [through(self.launcher, self.hydra_context, self.config, batch=batch)]

@@ -54,7 +54,7 @@ def launch(
         log.info(folder.summary(len(jobs)))
         try:
             if any(state != FINISHED for state in folder.states.values()):
-                Sweep(context, folder, unique, workers, most_bytes).run()
+                Sweep(context, folder, unique, workers=workers, most_bytes=most_bytes).run()
                 if figures:
                     with optional("pictures of the best jobs"):
                         figures([job.folder for job in unique if result_of(job.folder)])
@@ -73,7 +73,7 @@ class Sweep:
     def __init__(self, context: Context, folder: SweepFolder, jobs: list[Job], workers: int | None, most_bytes: float):
         self.context, self.folder, self.jobs = context, folder, jobs
         self.workers, self.most_bytes = workers, most_bytes
-        self.done = 0
+        self.done = self.total = 0
         self.stops = context.master.get("on_error") == "stop"
 
     def run(self) -> None:

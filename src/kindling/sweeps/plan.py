@@ -3,9 +3,7 @@
 import hashlib
 import importlib.util
 import json
-import sys
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
@@ -14,13 +12,13 @@ from omegaconf import DictConfig
 from kindling import UserError
 from kindling.cli import validation as knobs
 from kindling.cli.build import refuse_missing_packages
+from kindling.cli.options import OF_A_SWEEP
 from kindling.files import PACKAGE, PROJECT
+from kindling.sweeps.code import code_version
 from kindling.sweeps.compose import Composer, Job, get, paths
 
 # Words about the sweep, not about a job.
-OF_THE_SWEEP = ("repeat", "folds", "on_error", "sweep.name", "resume", "test")
-# Modules that work before or after training: with other code of theirs a job is the same.
-BESIDE = ("doctor", "equation", "evaluate", "leaderboard", "lr_find", "pictures", "rename", "report", "search", "strip")
+OF_THE_SWEEP = (*OF_A_SWEEP, "resume", "test")
 # Parts of the config without influence on the weights or their score.
 APART = ("logger", "sweep", "hydra")
 
@@ -31,11 +29,13 @@ def plan(loader: ConfigLoader, master: DictConfig, batch: Iterable[list[str]]) -
     Raises:
         UserError: a job's values cannot work; no job has been started then.
     """
-    composer, code, files = Composer(loader, master), code_version(), {}
+    composer, files = Composer(loader, master), {}
     jobs = [composer([word for word in words if not is_of_the_sweep(word)]) for words in batch]
     for job in jobs:
         check(job)
-        content = {"what": effective(job.resolved), "code": code, "data": _data_version(job.resolved, files)}
+        what = effective(job.resolved)
+        code = code_version(tuple(sorted({get(what, key) for key in paths(what) if key.endswith("_target_")})))
+        content = {"what": what, "code": code, "data": _data_version(job.resolved, files)}
         job.key = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]
     return jobs
 
@@ -68,16 +68,6 @@ def effective(resolved: dict) -> dict:
     if data.get("features", "polynomial") != "polynomial":
         data["degree"] = None
     return {**nodes, "model": model, "data": data, "callbacks": callbacks, "seed": resolved.get("seed")}
-
-
-def code_version() -> str:
-    """Of the project's Python files and the libraries: a job finished with other code is not finished."""
-    digest = hashlib.sha256("".join(version(name) for name in ("torch", "pytorch-lightning")).encode())
-    package = PACKAGE
-    files = [file for file in package.rglob("*.py") if file.relative_to(package).with_suffix("").parts[0] not in BESIDE]
-    for file in sorted([*files, *Path(sys.argv[0]).resolve().parent.glob("*.py")]):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def _data_version(resolved: dict, known: dict) -> list[str]:

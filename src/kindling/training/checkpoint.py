@@ -10,6 +10,7 @@ import torch
 
 from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, logged_as, split
+from kindling.files import replacing
 from kindling.training.load import NotPlain, load
 from kindling.training.saving import SavesInTime
 from kindling.training.scores import monitored_name
@@ -137,8 +138,8 @@ class BestAndLast(SavesInTime):
             checkpoint = {key: value for key, value in self.written.items() if key not in OF_TRAINING}
             weights = {name: tensor.cpu() for name, tensor in self.best["weights"].items()}
             checkpoint |= {"state_dict": weights, "epoch": self.best["epoch"] - 1, "global_step": self.best["step"]}
-            torch.save(checkpoint, self.dirpath / "best.ckpt.part")
-            os.replace(self.dirpath / "best.ckpt.part", self.best_path)
+            with replacing(self.best_path) as best:
+                torch.save(checkpoint, best)
         self.written = {}
         return part
 

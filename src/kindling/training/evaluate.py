@@ -10,8 +10,9 @@ from omegaconf import DictConfig
 from kindling import UserError
 from kindling.cli.build import build
 from kindling.cli.monitor import split
+from kindling.files import write_json
 from kindling.training import load as saved
-from kindling.training.result import test_metrics, write_json
+from kindling.training.result import test_metrics
 
 log = logging.getLogger("kindling")
 
@@ -27,7 +28,7 @@ def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
     Raises:
         UserError: there is no such run, or it has no weights, no test rows, or a model that cannot be tested.
     """
-    cfg, best = saved.config_of(folder), saved.best_of(folder)
+    cfg, best = saved.config_of(folder), saved.best_checkpoint(folder)
     import torch
 
     from kindling.training.quiet import silence

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from kindling import UserError
 from kindling.cli.build import build
 from kindling.cli.resolvers import register
+from kindling.files import BEST
 
 
 class NotPlain(UserError):
@@ -41,13 +42,13 @@ def config_of(folder: Path) -> DictConfig:
     return cfg
 
 
-def best_of(folder: Path) -> Path:
-    """The checkpoint with its best weights.
+def best_checkpoint(folder: Path) -> Path:
+    """Return the checkpoint with the best weights of a run.
 
     Raises:
         UserError: there is none.
     """
-    best = folder / "checkpoints" / "best.ckpt"
+    best = folder / BEST
     if not best.is_file():
         raise UserError(f"{folder} has no checkpoints/best.ckpt: it ended before its first epoch did. Train it again.")
     return best

@@ -1,7 +1,6 @@
 """What a run records: a row of metrics an epoch, in metrics.csv and in every logger."""
 
 import csv
-import os
 import time
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 from pytorch_lightning.loggers import Logger
 
 from kindling.cli.monitor import split
+from kindling.files import replacing
 from kindling.models.base import Model
 from kindling.training.checkpoint import best_of
 from kindling.training.loggers import Rewinds
@@ -38,7 +38,7 @@ class Records(pl.Callback):
         self.lr: float | None = None  # of the last step, where Lightning moves the rate
         self.loggers: list[Logger] = []
         self.seconds, self.started = 0.0, time.monotonic()
-        self.file = None
+        self.file = self.writer = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.loggers = trainer.loggers if trainer.is_global_zero else []
@@ -110,14 +110,12 @@ class Records(pl.Callback):
 
     def _rewrite(self) -> None:
         """Write the whole file anew, by renaming, and open it to append."""
-        part = self.path.with_suffix(".csv.part")
-        with part.open("w", newline="", encoding="utf-8") as file:
+        if self.file:
+            self.file.close()
+        with replacing(self.path) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(self.rows)
-        if self.file:
-            self.file.close()
-        os.replace(part, self.path)
         self.file = self.path.open("a", newline="", encoding="utf-8")
         self.writer = csv.DictWriter(self.file, self.columns)
 

@@ -21,10 +21,11 @@ class ProgressLine(pl.Callback):
         self.monitor = monitor
         self.terminal = sys.stderr.isatty()
         self.pause = 0.1 if self.terminal else 10.0  # s
+        self.started = self.drawn = time.monotonic()
+        self.line = ""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = self.drawn = time.monotonic()
-        self.line = ""
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
         if not trainer.is_last_batch and time.monotonic() - self.drawn > self.pause:

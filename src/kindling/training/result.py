@@ -1,9 +1,7 @@
 """The parts of result.json and of the table on the console."""
 
 import csv
-import json
 import math
-import os
 import platform
 import subprocess
 from functools import cache
@@ -11,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from kindling.cli.monitor import split
-from kindling.files import PROJECT
+from kindling.files import PROJECT, replacing
 
 
 def result(
@@ -59,7 +57,7 @@ def table(metrics: dict[str, float | None], best_epoch: int) -> str:
     left = max(map(len, [first, *names])) + 2
     lines = [first.ljust(left) + "".join((stage or "logged").rjust(10) for stage in stages)]
     for name in names:
-        values = (_cell(cells[stage, name]).rjust(10) if (stage, name) in cells else " " * 10 for stage in stages)
+        values = (number(cells[stage, name]).rjust(10) if (stage, name) in cells else " " * 10 for stage in stages)
         lines.append(name.ljust(left) + "".join(values).rstrip())
     return "\n".join(lines)
 
@@ -86,27 +84,17 @@ def loss_note(metrics: dict[str, float | None], target_std: list[float] | None) 
     return "loss is the mean squared error of the scaled target (mean 0, standard deviation 1), mse that of the target"
 
 
-def _cell(value: float | None) -> str:
-    if value is None:
+def number(value: float | None) -> str:
+    """Return a metric's value as text, with at least three digits."""
+    if value is None or math.isnan(value):
         return "undefined"
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.3g}"
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Beside its name, then renamed: never half."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
-    os.replace(part, path)
-
-
-def write_json(path: Path, content: dict) -> None:
-    write_whole(path, json.dumps(content, indent=2) + "\n")
-
-
 def write_counts(path: Path, counts: list[list[int]], names: list[str]) -> None:
     """Confusion counts as CSV: rows true, columns predicted."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = [[name, *row] for name, row in zip(names, counts, strict=True)]
+    rows = [[name, *row] for name, row in zip(names, counts, strict=True)]
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["true", *names], *rows])
 
 

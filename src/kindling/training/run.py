@@ -12,18 +12,19 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
-from kindling import UserError
+from kindling import UserError, files
 from kindling.data.base import Data, has_test_samples
-from kindling.files import START
+from kindling.files import BEST, LAST, write_json
 from kindling.models.base import Model
 from kindling.training.checkpoint import BestAndLast
 from kindling.training.load import load
 from kindling.training.lock import claim
-from kindling.training.loggers import log_text
+from kindling.training.loggers import TensorBoard, log_text
 from kindling.training.quiet import silence
-from kindling.training.result import loss_note, named, result, table, test_metrics, write_json
+from kindling.training.result import loss_note, named, result, table, test_metrics
 from kindling.training.scores import NEVER_DEFINED, best_scalars
 from kindling.training.stopping import Divergence
+from kindling.training.summary import Summary
 from kindling.training.trainer import choose_threads
 
 log = logging.getLogger("kindling")
@@ -47,12 +48,12 @@ class Run:
 
     def __init__(self, folder: str, command: str, resume: bool = False, verbose: bool = False, trust: bool = False):
         self.folder, self.command, self.resume = Path(folder), command, resume
-        self.checkpoint = self.folder / "checkpoints" / "last.ckpt" if resume else None
+        self.checkpoint = self.folder / LAST if resume else None
         if resume and not self.checkpoint.is_file():
             raise UserError(
                 f"{folder} has no checkpoints/last.ckpt to resume from: it ended before the first was written."
             )
-        self.best_checkpoint, self.trust = self.folder / "checkpoints" / "best.ckpt", trust
+        self.best_checkpoint, self.trust = self.folder / BEST, trust
         # Records of epochs that the checkpoint does not have are written again.
         state = load(self.checkpoint, trust) if resume else {}
         records = state.get("callbacks", {}).get("Records", {})
@@ -67,7 +68,9 @@ class Run:
         if not self.first:
             log.setLevel(logging.WARNING)
         self.trainer: pl.Trainer | None = None
-        self.threads, self.sentences = torch.get_num_threads(), []
+        self.model = self.data = self.cfg = None  # from `begin` on
+        self.started = time.monotonic()
+        self.threads, self.params, self.sentences = torch.get_num_threads(), None, []
         silence(verbose)
 
     def __enter__(self) -> "Run":
@@ -131,14 +134,15 @@ class Run:
         interrupted = isinstance(error, KeyboardInterrupt) or (
             isinstance(error, SystemExit) and (terminated or self.trainer is not None)
         )
-        diverged, keeper = getattr(self._callback(Divergence), "diverged", None), self._callback(BestAndLast)
+        watch, keeper = self._callback(Divergence), self._callback(BestAndLast)
+        diverged = watch.diverged if watch else None
         undefined = UserError(f"monitor={keeper.undefined} {NEVER_DEFINED}") if keeper and keeper.undefined else None
         error = error or (None if diverged else undefined)
         status = "interrupted" if interrupted else "failed" if error else "diverged" if diverged else "finished"
         if not self.first:
             return
         torch.set_num_threads(self.threads)
-        if self.resume and error and not hasattr(self._callback(BestAndLast), "saved_at"):
+        if self.resume and error and not (keeper and keeper.saved_at):
             log.info(f"{self.folder} was not gone on with and is as it was")  # the result of before stays
             return
         outcome = self._result(status)
@@ -147,8 +151,8 @@ class Run:
         if status == "failed":
             outcome["error"] = f"{type(error).__name__}: {error}"
         for callback in self.trainer.callbacks if self.trainer else ():
-            if hasattr(callback, "said"):  # an extra's: name -> sentences
-                said = callback.said(self)
+            if isinstance(callback, Summary):
+                said = callback.summary(self)
                 outcome |= said
                 self.sentences += [f"{name:8} {line}" for name, lines in said.items() for line in lines]
         write_json(self.folder / "result.json", outcome)
@@ -164,7 +168,16 @@ class Run:
         keeper, tests = self._callback(BestAndLast), self.trainer and self.trainer.state.fn == TrainerFn.TESTING
         tested = test_metrics(self.trainer.callback_metrics) if tests else {}
         watched = (self.best.get("monitor", keeper.monitor), keeper.mode) if keeper else (None, None)
-        return result(status, seconds, epochs, self.best, watched, tested, getattr(self, "params", None), self.command)
+        return result(
+            status,
+            seconds,
+            epochs,
+            best=self.best,
+            watched=watched,
+            tested=tested,
+            params=self.params,
+            command=self.command,
+        )
 
     def _report(self, result: dict, error: BaseException | None) -> None:
         """The end of the HPARAMS session, and the result on the console."""
@@ -174,10 +187,9 @@ class Run:
                 if best:
                     logger.log_metrics(best, result["best_epoch"])
                 logger.finalize("success" if result["status"] == "finished" else "failed")
-                if hasattr(logger, "end_session"):
+                if isinstance(logger, TensorBoard):
                     logger.end_session()
-        # From where the program was started, as hydra.job.chdir=true leaves that folder.
-        shown = self.folder.relative_to(START) if self.folder.is_relative_to(START) else self.folder
+        shown = files.shown(self.folder)
         if result["metrics"]:
             log.info(table(result["metrics"], result["best_epoch"]))
             if isinstance(self.model, Model) and (note := loss_note(result["metrics"], self.model.target_std)):
@@ -186,6 +198,6 @@ class Run:
             log.info(sentence)
         if result["status"] != "finished" and not isinstance(error, UserError):  # that one is printed at the end
             log.info(f"{result['status']}: {result.get('diverged') or result.get('error') or 'the last state is kept'}")
-        if result["status"] == "interrupted" and (self.folder / "checkpoints" / "last.ckpt").exists():
+        if result["status"] == "interrupted" and (self.folder / LAST).exists():
             log.info(f"resume   python train.py resume={shown}")
         log.info(f"folder   {shown}\nagain    {self.command}")

@@ -21,6 +21,7 @@ class SavesInTime(Checkpoint, ABC):
     def __init__(self, every_seconds: float):
         self.every_seconds = every_seconds
         self.signal: int | None = None
+        self.saved_at: float | None = None  # when, by time.monotonic(); None before training
         self.handlers: dict = {}
 
     @abstractmethod

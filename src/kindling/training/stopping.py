@@ -12,7 +12,6 @@ from kindling.data.base import Data
 from kindling.models.base import Model
 from kindling.tasks import losses
 
-KEPT = ("diverged", "first", "losses", "last", "lowest")  # state of Divergence that goes into a checkpoint
 DIVERGED = 100.0  # a choice: far above the jumps of a high learning rate that still comes back
 
 
@@ -122,10 +121,12 @@ class Divergence(pl.Callback):
         self.diverged = self.diverged or far_off(self.last, self.lowest, constant_loss(trainer.datamodule, pl_module))
 
     def state_dict(self) -> dict:
-        return {name: value for name, value in vars(self).items() if name in KEPT}
+        kept = {"diverged": self.diverged, "first": self.first, "losses": self.losses}
+        return {**kept, "last": self.last, "lowest": self.lowest}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        vars(self).update(state_dict)
+        self.diverged, self.first, self.losses = state_dict["diverged"], state_dict["first"], state_dict["losses"]
+        self.last, self.lowest = state_dict["last"], state_dict["lowest"]
 
 
 def _anywhere(trainer: pl.Trainer, found: bool) -> bool:

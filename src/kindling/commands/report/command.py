@@ -5,8 +5,8 @@ from pathlib import Path
 
 from kindling import UserError
 from kindling.cli.arguments import parse
+from kindling.files import write_whole
 from kindling.sweeps.leaderboard.jobs import read_jobs
-from kindling.training.result import write_whole
 
 USAGE = "python -m kindling report run=<run folder or sweep folder>"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kindling.cli.monitor import split
 from kindling.commands.report.page import code, folded, image, lines, page, paragraph, section, table
+from kindling.files import BEST
 from kindling.plots.log import png
 from kindling.sweeps.leaderboard.baselines import scored
 from kindling.sweeps.leaderboard.write import value_of
@@ -53,7 +54,7 @@ def pictures(folder: Path) -> Iterator[str]:
     files = [file for file in sorted(folder.glob("*.png")) if not file.name.startswith("confusion_matrix")]
     for file in files:
         yield image(file, caption(file.stem))
-    if not files and (folder / "checkpoints" / "best.ckpt").exists():
+    if not files and (folder / BEST).exists():
         yield paragraph(DRAW.format(folder))
 
 
@@ -91,7 +92,7 @@ def _results(folder: Path, result: dict) -> Iterator[str]:
 
 def _target_std(folder: Path) -> list[float] | None:
     """Return the standard deviations by which the run divided its targets; None without a checkpoint."""
-    best = folder / "checkpoints" / "best.ckpt"
+    best = folder / BEST
     return saved.load(best).get("hyper_parameters", {}).get("target_std") if best.is_file() else None
 
 

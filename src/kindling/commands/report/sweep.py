@@ -19,7 +19,7 @@ def sweep_page(folder: Path) -> str:
     """
     board = make_board(folder)
     effects, others = folder / "effects.png", board.others
-    rows = [cells(board, rank, row, others) for rank, row in ranked(board)]
+    rows = [cells(board, rank, row, others=others) for rank, row in ranked(board)]
     cut = len(rows) - MOST_ROWS
     return page(
         folder.resolve().name,

@@ -14,10 +14,9 @@ from kindling import UserError
 from kindling.cli.arguments import parse
 from kindling.commands.strip import imports
 from kindling.commands.strip.conf import without_calls
-from kindling.files import PACKAGE
+from kindling.files import CORE, PACKAGE
 
 USAGE = "python -m kindling strip [extra=<its name, or all>]"
-CORE = ("cli", "data", "tasks", "models", "training")
 TESTS = ("{}", "test_{}.py", "test_{}_*.py", "{}_helpers.py")  # of a part, by its name
 TOOLS = ("rename", "strip")  # which `all` leaves there
 

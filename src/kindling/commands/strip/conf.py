@@ -30,8 +30,10 @@ def without_calls(project: Path, modules: list[str], doomed: list[Path]) -> Edit
     gone: list[Path] = []
     while more := [file for file in before if not after[file] and file not in gone]:
         gone += more
-        after = {file: _without_choices(file, text, gone, groups) if text else "" for file, text in after.items()}
-    dead = _dead_options(project, before, after, doomed)
+        after = {
+            file: _without_choices(file, text, gone, groups=groups) if text else "" for file, text in after.items()
+        }
+    dead = _dead_options(project, before, after, doomed=doomed)
     after = {file: _without_options(file, text, dead) if text else "" for file, text in after.items()}
     changed = {file: text for file, text in after.items() if text != before[file]}
     return {file: (text, before[file].count("\n") - text.count("\n")) for file, text in changed.items()}

@@ -165,7 +165,7 @@ def _bytes(variant: Variant) -> float:
     """Of a member, about: weights and their like, a step's activations, what an epoch's metrics are computed from."""
     model, data = variant.model, variant.data
     x = data.rows["train"][0]
-    batch = len(x) if data.batch_size == "full" else data.batch_size
+    batch = data.samples_per_step
     weights = sum(p.numel() for p in model.parameters())
     units = x[0].numel() + sum(p.numel() for p in model.parameters() if p.dim() == 1)
     rows = sum(len(y) for _, y in data.rows.values()) + (data.passes - 1) * len(x)

@@ -46,12 +46,13 @@ class Members(pl.LightningModule):
         self.metrics: dict[str, dict[str, Tensor]] = {}  # stage -> name -> (M,), of the epoch
         self.counts: Tensor | None = None  # confusion counts (M, C, C) of the validation samples, else the training's
         self._kept: dict[str, list] = {"train": [], "val": []}
+        self._backward = self.manual_backward
 
     def setup(self, stage: str) -> None:
         self._backward = backward_of(self)
 
     def configure_optimizers(self) -> Update:
-        return Update(self.stack.rows, self.members, self.parts, self.rates)
+        return Update(self.stack.rows, self.members, self.parts, rates=self.rates)
 
     def training_step(self, batch: list[tuple[Tensor, Tensor]], batch_idx: int) -> dict:
         optimizer, losses = self.optimizers(), []
@@ -95,7 +96,7 @@ class Members(pl.LightningModule):
         logits, y = (torch.cat([part.to(self.device) for part in p], 1) for p in zip(*self._kept[stage], strict=True))
         self._kept[stage] = []
         own, std = self.own_metrics, self.target_std
-        self.metrics[stage] = scores(self.task, self.loss, logits, y, target_std=std, own=own)
+        self.metrics[stage] = scores(self.task, self.loss, logits, y=y, target_std=std, own=own)
         self.counts = self.task.confusion(logits, y)
         # For the line of progress.
         means = {f"{stage}/{name}": values.nanmean() for name, values in self.metrics[stage].items()}

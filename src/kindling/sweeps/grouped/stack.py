@@ -70,7 +70,7 @@ class Stack(nn.Module):
 
     @property
     def stacked_buffers(self) -> list[Tensor]:
-        return [getattr(self, f"buffer_{i}") for i in range(len(self.buffer_names))]
+        return [self.get_buffer(f"buffer_{i}") for i in range(len(self.buffer_names))]
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (M, B, num_outputs) of inputs (M, B, *input_shape)."""

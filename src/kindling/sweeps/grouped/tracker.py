@@ -63,7 +63,7 @@ class Watch(pl.Callback):
         self._keep_best(metrics, alive, pl_module)
         over = trainer.current_epoch + 1 == trainer.max_epochs
         stopping = self._impatient(metrics, alive)
-        stopping = stopping | self._diverged(metrics[TRAIN_LOSS], alive, stopping | over, trainer)
+        stopping = stopping | self._diverged(metrics[TRAIN_LOSS], alive, stopping | over, trainer=trainer)
         self._keep("last", [pl_module.stack.rows, *pl_module.stack.stacked_buffers], stopping | (alive & over))
         self.state["stopped"][stopping] = trainer.current_epoch + 1
         pl_module.rates.after_epoch(self._of_plateau)
@@ -72,11 +72,12 @@ class Watch(pl.Callback):
 
     def state_dict(self) -> dict:
         table = self.table[: len(self.steps)].clone()
-        return {"table": table, **{name: getattr(self, name) for name in ("columns", "steps", "losses", "state")}}
+        kept = {"columns": self.columns, "steps": self.steps, "losses": self.losses, "state": self.state}
+        return {"table": table, **kept}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        for name, value in state_dict.items():
-            setattr(self, name, value)
+        self.table, self.columns, self.steps = state_dict["table"], state_dict["columns"], state_dict["steps"]
+        self.losses, self.state = state_dict["losses"], state_dict["state"]
 
     def _record(self, values: dict[str, Tensor], step: int) -> None:
         self.now, self.columns = values, list(values)

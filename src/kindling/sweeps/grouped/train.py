@@ -1,7 +1,6 @@
 """Trains a group of jobs as one LightningModule, and has their folders written."""
 
 import logging
-import os
 import time
 import warnings
 from pathlib import Path
@@ -13,6 +12,7 @@ from omegaconf import OmegaConf
 from kindling.cli.build import build
 from kindling.data.base import Data
 from kindling.data.loader import TensorLoader
+from kindling.files import replacing
 from kindling.sweeps.compose import Job
 from kindling.sweeps.grouped.grouping import Group, callbacks_of, maker, optimizer_key, patience_of, start_net
 from kindling.sweeps.grouped.loader import MembersLoader
@@ -48,12 +48,12 @@ def train(group: Group, folder: Path) -> None:
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     watched = first.resolved["callbacks"]["checkpoints"]
     mode = mode_of(watched["monitor"], None if watched["mode"] == "auto" else watched["mode"], model)
-    watch = Watch(watched["monitor"], mode, patience_of(first), constant_loss(data, model))
+    watch = Watch(watched["monitor"], mode, patience_of(first), plausible=constant_loss(data, model))
     own = [watch, Keep(checkpoint), *callbacks_of(first, "average", "progress")]
     node = OmegaConf.create({**first.resolved["trainer"], "default_root_dir": str(folder)})
     trainer = build(node, model=model, data=data, callbacks=own, logger=[])
     module, loader, validation = _module(group, data, trainer)
-    before = choose_threads(trainer, module, data, SHORT_TOGETHER)
+    before = choose_threads(trainer, module, data, short=SHORT_TOGETHER)
     trust, resumed = first.resolved["trust"], checkpoint if checkpoint.exists() else None
     if resumed:
         load(checkpoint, trust)  # refuses before Lightning opens it
@@ -67,7 +67,7 @@ def train(group: Group, folder: Path) -> None:
     finally:
         torch.set_num_threads(before)
     seconds = (time.monotonic() - started) / len(group.jobs)
-    write_members(group.jobs, watch, module.stack, data, seconds)
+    write_members(group.jobs, watch, module.stack, data=data, seconds=seconds)
     checkpoint.unlink()
 
 
@@ -79,9 +79,8 @@ class Keep(SavesInTime):
         self.path = path
 
     def save(self, trainer: pl.Trainer) -> None:
-        part = self.path.with_suffix(".part")
-        trainer.save_checkpoint(part)
-        os.replace(part, self.path)
+        with replacing(self.path) as part:
+            trainer.save_checkpoint(part)
 
 
 def _module(group: Group, data: Data, trainer: pl.Trainer) -> tuple[Members, MembersLoader, TensorLoader | None]:
@@ -112,7 +111,7 @@ def _loaders(jobs: list[Job], data: Data, trainer: pl.Trainer) -> tuple[MembersL
     """Of the training rows, in lists of mini-batches of about a second's work; and of the validation rows."""
     data.trainer = trainer
     (x, _), (val, _) = data.rows["train"], data.rows["val"]
-    batch = len(x) if data.batch_size == "full" else data.batch_size
+    batch = data.samples_per_step
     chunk = max(1, min(200, 10_000_000 // (x[0].numel() * batch * len(jobs))))
     seeds = [job.resolved["data"].get("seed", 0) for job in jobs]
     rows = max(1, 50_000_000 // (len(jobs) * max(100, x[0].numel())))
@@ -127,8 +126,8 @@ def _member(job: Job) -> Member:
         job.resolved["seed"],
         optimizer["lr"],
         optimizer.get("weight_decay", 0.0),
-        gradients.get("l1", 0.0),
-        gradients.get("clip"),
+        l1=gradients.get("l1", 0.0),
+        clip=gradients.get("clip"),
     )
 
 

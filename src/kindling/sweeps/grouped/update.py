@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +59,8 @@ class Update(Optimizer):
             decoupled[part.members] = bool(optimizer.defaults.get("decoupled_weight_decay"))
             self.inner.append((part.members, leaf, optimizer))
         self.l2, self.decay = decay * ~decoupled, decay * decoupled
-        self.has = {name: bool((getattr(self, name) > 0).any()) for name in ("l1", "l2", "decay")}
+        penalties = {"l1": self.l1, "l2": self.l2, "decay": self.decay}
+        self.has = {name: bool((values > 0).any()) for name, values in penalties.items()}
         self.has["clip"] = bool(self.clip.isfinite().any())
 
     @torch.no_grad()
@@ -176,7 +178,7 @@ class Rates:
 
 def kind_of(schedule) -> type:
     """The scheduler's class."""
-    return getattr(schedule.build, "func", schedule.build)
+    return schedule.build.func if isinstance(schedule.build, partial) else schedule.build
 
 
 def _scheduler(lr: float, schedule: object | None, steps: int) -> tuple:

@@ -87,7 +87,7 @@ def why_by_model(model: pl.LightningModule, data: pl.LightningDataModule, patien
         return "images are moved at random"
     if any(not p.requires_grad for p in model.parameters()):
         return "some weights are frozen"
-    batch = len(x) if data.batch_size == "full" else data.batch_size
+    batch = data.samples_per_step
     if batch * sum(p.numel() for p in model.parameters()) > SHORT:
         return "a step is so long that it gains nothing by it"
     if any(isinstance(layer, nn.BatchNorm1d) for layer in model.modules()) and 1 in (

@@ -23,11 +23,12 @@ from kindling.cli.monitor import TRAIN_LOSS
 from kindling.cli.overrides import command
 from kindling.cli.resume import typed
 from kindling.data.base import Data
+from kindling.files import write_json
 from kindling.sweeps.compose import Job
 from kindling.sweeps.grouped.events import record, scalar_records
 from kindling.sweeps.grouped.stack import Stack
 from kindling.sweeps.grouped.tracker import Watch
-from kindling.training.result import result, write_counts, write_json
+from kindling.training.result import result, write_counts
 from kindling.training.scores import NEVER_DEFINED, best_scalars
 
 
@@ -58,7 +59,7 @@ def write_members(jobs: list[Job], watch: Watch, stack: Stack, data: Data, secon
     records = Records(watch)
     for m, (job, events) in enumerate(zip(jobs, records.events(), strict=True)):
         if not job.folder.exists():
-            _write(m, job, records, events, stack, data, seconds)
+            _write(m, job, records, events=events, stack=stack, data=data, seconds=seconds)
 
 
 def _write(
@@ -73,15 +74,15 @@ def _write(
     (folder / ".hydra" / "config.yaml").write_text(config, encoding="utf-8")
     (folder / ".hydra" / "overrides.yaml").write_text(_yaml(job.overrides), encoding="utf-8")
     (folder / ".claim").touch()
-    outcome = _outcome(m, job, records, stack, seconds)
+    outcome = _outcome(m, job, records, stack=stack, seconds=seconds)
     _metrics(folder / "metrics.csv", m, records)
-    _checkpoints(folder / "checkpoints", m, records, stack, data)
+    _checkpoints(folder / "checkpoints", m, records, stack=stack, data=data)
     counts = records.watch.state["counts"]
     if counts and outcome["best_epoch"] and job.resolved["callbacks"].get("confusion"):
         names = stack.templates[0][1].hparams["class_names"]
         write_counts(folder / f"confusion_matrix_{records.stage}.csv", counts[0][m].tolist(), names)
     if (job.resolved.get("logger") or {}).get("tensorboard"):
-        _events(folder, job, config, events, outcome, records.stage)
+        _events(folder, job, config, events=events, outcome=outcome, stage=records.stage)
     write_json(folder / "result.json", outcome)
     os.rename(folder, job.folder)
 
@@ -95,8 +96,8 @@ def _outcome(m: int, job: Job, records: Records, stack: Stack, seconds: float) -
     diverged = watch.state["diverged"][m]
     status = "diverged" if diverged else "finished" if best else "failed"
     outcome = result(
-        status, seconds, records.epochs[m], best,
-        (monitor, watch.mode), {}, sum(stack.sizes), command(job.overrides),
+        status, seconds, records.epochs[m], best=best,
+        watched=(monitor, watch.mode), tested={}, params=sum(stack.sizes), command=command(job.overrides),
     )  # fmt: skip
     if diverged:
         return outcome | {"diverged": diverged}
@@ -150,7 +151,7 @@ def _events(folder: Path, job: Job, config: str, events: list[np.ndarray], outco
 
 def hyperparameters_of(job: Job) -> dict:
     """Return what kindling.cli.overrides.hyperparameters_of gives of a single run."""
-    return hyperparameters(job.raw, job.resolved, job.choices, set(typed(job.overrides)))
+    return hyperparameters(job.raw, job.resolved, job.choices, given=set(typed(job.overrides)))
 
 
 @lru_cache(maxsize=64)

@@ -11,11 +11,10 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from kindling.cli.build import build
-from kindling.files import PROJECT
+from kindling.files import PROJECT, write_json
 from kindling.sweeps.leaderboard.board import Board, Row
 from kindling.sweeps.leaderboard.jobs import Job
 from kindling.training.optional import reason
-from kindling.training.result import write_json
 
 MOST_VALUES = 20_000_000  # inputs to fit on; with more a line takes minutes
 
@@ -36,7 +35,7 @@ def add_baselines(board: Board) -> None:
         for name in dict.fromkeys(name for entry in entries for name in entry["baselines"]):
             results = [entry["baselines"][name] for entry in entries if name in entry["baselines"]]
             results = [result for result in results if result.get(board.metric) is not None]
-            board.baselines += [Row(knobs, board.metric, results, [], [], name)] if results else []
+            board.baselines += [Row(knobs, board.metric, results, finished=[], jobs=[], name=name)] if results else []
     if used != known:
         write_json(cache, used)
 
@@ -132,11 +131,11 @@ def _baselines(data, metric: str, loss: str) -> dict:
     named = (
         ("mean", "linear regression") if facts["task"] == "regression" else ("majority class", "logistic regression")
     )
-    found = {named[0]: scores(facts, loss, constant(facts, y).expand(len(rows[1]), -1), rows[1], stage)}
+    found = {named[0]: scores(facts, loss, constant(facts, y).expand(len(rows[1]), -1), y=rows[1], stage=stage)}
     if metric not in found[named[0]]:
         return {"baselines": {}, "note": f"No baselines: {metric} is a metric of the model's own."}
     if x.dim() > 2 or x.numel() > MOST_VALUES:
         why = "the inputs are images" if x.dim() > 2 else f"{x.numel():,} input values would take minutes"
         return {"baselines": found, "note": f"No {named[1]} as a baseline: {why}."}
-    found[named[1]] = scores(facts, loss, fit_line(facts, x, y)(rows[0]), rows[1], stage)
+    found[named[1]] = scores(facts, loss, fit_line(facts, x, y)(rows[0]), y=rows[1], stage=stage)
     return {"baselines": found, "note": ""}

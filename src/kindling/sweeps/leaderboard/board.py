@@ -109,14 +109,20 @@ def rank(folder: Path, jobs: list[Job]) -> Board:
     for values, members in groups.items():
         scored = [(job, score) for job in members if (score := _score(job, metric)) is not None]
         finished, results = [job for job, _ in scored], [{**job.metrics, metric: score} for job, score in scored]
-        rows += [Row(dict(zip(knobs, values, strict=True)), metric, results, finished, members)] if scored else []
+        rows += (
+            [Row(dict(zip(knobs, values, strict=True)), metric, results, finished=finished, jobs=members)]
+            if scored
+            else []
+        )
         unranked += [job for job in members if job not in finished]
     for job in unranked:
         job.reason = job.reason or ("" if job.status != "finished" else f"it has no finite {metric}")
     rows.sort(key=lambda row: row.mean, reverse=mode == "max")
     uses = Counter(value for _, value in {(key, job.knobs.get(key, "")) for job in jobs for key in knobs})
     ambiguous = WORDS_OF_MANY_KNOBS | {value for value, number in uses.items() if number > 1}
-    return Board(folder, jobs, knobs, folded, metric, mode, rows, unranked, ambiguous)
+    return Board(
+        folder, jobs, knobs, folded=folded, metric=metric, mode=mode, rows=rows, unranked=unranked, ambiguous=ambiguous
+    )
 
 
 def _watched(jobs: list[Job]) -> tuple[str, str]:

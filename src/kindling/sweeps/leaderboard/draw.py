@@ -40,7 +40,7 @@ def draw(board: Board) -> Figure:
         axes.set_ylim(low, high)
         axes.tick_params(labelleft=i % columns == 0)
         axes.set_ylabel(plain(board.metric) if i % columns == 0 else "")
-        _panel(axes, effect, {value: _beyond(board, effect.knob, value, limits) for value in effect.scores})
+        _panel(axes, effect, {value: _beyond(board, effect.knob, value, limits=limits) for value in effect.scores})
         _mark_lost(axes, effect, board.mode)
         axes.set_title(_title(effect, noise(board, limits)), fontsize=10)
     if pair:

@@ -54,7 +54,9 @@ def effects(board: Board, limits: tuple[float, float] = (-math.inf, math.inf)) -
         lost = [job.knobs.get(knob, "") for job in board.unranked]
         number = sum(map(len, scores.values()))
         strength = between(list(scores.values())) if 1 < len(scores) <= number / 2 else None
-        found.append(Effect(knob, scores, strength, {value: lost.count(value) for value in values if value in lost}))
+        found.append(
+            Effect(knob, scores, strength, lost={value: lost.count(value) for value in values if value in lost})
+        )
     return sorted(found, key=lambda effect: -1.0 if effect.strength is None else effect.strength, reverse=True)
 
 

@@ -9,6 +9,7 @@ import yaml
 
 from kindling import UserError
 from kindling.cli.resume import typed
+from kindling.files import BEST
 
 # Words that say how the sweep is run, not what is trained.
 NO_KNOBS = ("test", "folder", "resume", "verbose", "sweep.name", "on_error", "repeat", "folds")
@@ -32,7 +33,7 @@ class Job:
 
     @property
     def checkpoint(self) -> Path:
-        return self.folder / "checkpoints" / "best.ckpt"
+        return self.folder / BEST
 
 
 def read_jobs(folder: Path) -> list[Job]:
@@ -67,17 +68,17 @@ def _job(folder: Path, overrides: list[str]) -> Job:
     try:
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Job(folder, knobs, "unfinished", "it has no result.json")
+        return Job(folder, knobs, "unfinished", reason="it has no result.json")
     except ValueError as error:
-        return Job(folder, knobs, "unfinished", f"its result.json cannot be read: {error}")
+        return Job(folder, knobs, "unfinished", reason=f"its result.json cannot be read: {error}")
     reason = result.get("diverged") or result.get("error") or ""
     return Job(
         folder,
         knobs,
         result.get("status", "unfinished"),
-        " ".join(str(reason).split()),
-        result,
-        _is_true(words.get("test")),
+        reason=" ".join(str(reason).split()),
+        result=result,
+        wants_test=_is_true(words.get("test")),
     )
 
 

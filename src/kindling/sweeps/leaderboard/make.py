@@ -4,12 +4,13 @@ import logging
 from pathlib import Path
 
 from kindling.cli.monitor import split
+from kindling.files import write_whole
 from kindling.sweeps.leaderboard.baselines import add_baselines
 from kindling.sweeps.leaderboard.board import Board, rank
 from kindling.sweeps.leaderboard.jobs import Job, read_jobs
-from kindling.sweeps.leaderboard.write import as_csv, as_markdown, as_text, number
+from kindling.sweeps.leaderboard.write import as_csv, as_markdown, as_text
 from kindling.training.optional import optional, reason
-from kindling.training.result import write_whole
+from kindling.training.result import number
 
 log = logging.getLogger("kindling")
 

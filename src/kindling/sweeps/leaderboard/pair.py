@@ -15,10 +15,10 @@ def draw_pair(figure: Figure, axes, board: Board, one: Effect, other: Effect) ->
     """Draw `one` upwards and `other` to the right: a cell for each pair of values, or a dot where they are many."""
     names = f"{plain(one.knob, 24)} and {plain(other.knob, 24)}"
     if scale_of(list(one.scores)) or scale_of(list(other.scores)):
-        image, cut = _dots(axes, board, one, other)
+        image, cut = _dots(axes, board, one, other=other)
         title = f"{names}: a dot for each variant, the best one ringed"
     else:
-        image, cut = _cells(axes, board, one, other)
+        image, cut = _cells(axes, board, one, other=other)
         title = f"{names}: mean over the other options, the best one framed"
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(cut, "neither")
     figure.colorbar(image, ax=axes, extend=extend, pad=0.01).set_label(plain(board.metric))

@@ -2,14 +2,14 @@
 
 import csv
 import io
-import math
 import shutil
-from pathlib import Path
 
 from kindling.cli.monitor import split
+from kindling.files import shown
 from kindling.plots.style import markdown_table
 from kindling.sweeps.leaderboard.board import Board, Row
 from kindling.sweeps.leaderboard.jobs import Job
+from kindling.training.result import number
 
 ON_CONSOLE = 20  # rows
 SAMPLES = {"train": "training", "val": "validation", "test": "test"}
@@ -42,7 +42,9 @@ def as_markdown(board: Board) -> str:
     """The page to read."""
     others = board.others
     parts = [f"# {board.folder.resolve().name}", *sentences(board, "`")]
-    parts.append(markdown_table([header(board, others), *(cells(board, r, row, others) for r, row in ranked(board))]))
+    parts.append(
+        markdown_table([header(board, others), *(cells(board, r, row, others=others) for r, row in ranked(board))])
+    )
     if len(board.rows) > 1:
         parts.append("![what each option does](effects.png)")
     if board.unranked:
@@ -58,7 +60,7 @@ def as_text(board: Board) -> str:
     shown = [*shown[: len(board.rows) - cut], *shown[len(board.rows) :]]
     width = shutil.get_terminal_size((120, 24)).columns
     while True:
-        lines = _aligned([header(board, others), *(cells(board, rank, row, others) for rank, row in shown)])
+        lines = _aligned([header(board, others), *(cells(board, rank, row, others=others) for rank, row in shown)])
         if not others or len(lines[0]) <= width:
             break
         others = others[:-1]
@@ -78,15 +80,9 @@ def sentences(board: Board, quote: str = "") -> list[str]:
     stage = SAMPLES.get(split(board.metric)[0], "")
     of = [f"{board.metric} and the metrics next to it: {stage} samples, best epoch of each job"] * bool(stage)
     job = board.rows[0].best_job(board.mode)
-    command, path = job.result.get("command", ""), shown_path(job.checkpoint)
+    command, path = job.result.get("command", ""), shown(job.checkpoint).as_posix()
     found = [*of, f"winner: {board.label(board.rows[0].knobs)}", f"command: {quote}{command}{quote}"]
     return [*found, f"checkpoint: {quote}{path}{quote}", *board.notes]
-
-
-def shown_path(path: Path) -> str:
-    """Relative to the working folder where it is inside."""
-    path, here = path.absolute(), Path.cwd()
-    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
 
 
 def ranked(board: Board) -> list[tuple[str, Row]]:
@@ -119,12 +115,6 @@ def cells(board: Board, rank: str, row: Row, others: list[str]) -> list[str]:
 def value_of(metrics: dict[str, float | None], name: str) -> str:
     """Return a metric as text, "" where there is none of that name."""
     return number(metrics[name]) if name in metrics else ""
-
-
-def number(value: float | None) -> str:
-    if value is None or math.isnan(value):
-        return "undefined"
-    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.3g}"
 
 
 def _failures(board: Board) -> list[str]:

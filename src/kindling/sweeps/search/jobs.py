@@ -2,17 +2,16 @@
 
 import gc
 import json
-import os
 from pathlib import Path
 
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
+from kindling.files import replacing, write_json
 from kindling.sweeps.folder import result_of
 from kindling.sweeps.grid import through
 from kindling.sweeps.plan import plan
-from kindling.training.result import write_json
 
 
 class Jobs:
@@ -25,8 +24,8 @@ class Jobs:
 
     def begin(self) -> None:
         """Write what was typed, for `resume`."""
-        OmegaConf.save(self.master, self.folder / "multirun.yaml.part")
-        os.replace(self.folder / "multirun.yaml.part", self.folder / "multirun.yaml")
+        with replacing(self.folder / "multirun.yaml") as part:
+            OmegaConf.save(self.master, part)
 
     def __call__(self, batch: list[list[str]]) -> list[tuple[dict, dict]]:
         """Of every job its entry in jobs.json, and its result, empty if it was not run."""
@@ -38,7 +37,7 @@ class Jobs:
         if isinstance(self.launcher, TogetherLauncher):
             self.launcher.launch(batch, 0)
         else:
-            through(self.launcher, self.context, self.master, batch)
+            through(self.launcher, self.context, self.master, batch=batch)
         gc.collect()  # a failed job's traceback holds the sweep's folder, which would stay locked for the next batch
         of_key = {entry["key"]: entry for entry in json.loads(self.listed.read_text(encoding="utf-8"))["jobs"]}
         entries = [of_key[key] for key in keys]

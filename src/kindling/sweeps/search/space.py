@@ -53,10 +53,10 @@ def distribution(o: Override) -> BaseDistribution:
     Raises:
         UserError: it has another meaning, or none.
     """
-    value, tags = o.value(), set(getattr(o.value(), "tags", ()))
+    value, tags = o.value(), set(o.value().tags)
     if o.key_or_group in ("monitor", "mode", *OF_THE_SWEEP):
         raise UserError(f"{o.input_line} cannot be searched: {o.key_or_group} must be the same for all trials.")
-    if tags - {"log"} or (tags and o.is_choice_sweep()) or getattr(value, "shuffle", False):
+    if tags - {"log"} or (tags and o.is_choice_sweep()) or (not o.is_interval_sweep() and value.shuffle):
         raise UserError(
             f"{o.input_line} has no meaning for a search: take interval(a, b), range(a, b, step), int(interval(a, b)), "
             "tag(log, one of these), or a list."
@@ -79,5 +79,5 @@ def _steps(value: RangeSweep, is_log: bool) -> BaseDistribution:
     start, step = Decimal(str(value.start)), Decimal(str(value.step))
     low, high = sorted((start, start + (number - 1) * step))  # range's stop is not one of its values
     if isinstance(value.range(), range):
-        return IntDistribution(int(low), int(high), is_log, int(abs(step)))
-    return FloatDistribution(float(low), float(high), is_log, float(abs(step)))
+        return IntDistribution(int(low), int(high), log=is_log, step=int(abs(step)))
+    return FloatDistribution(float(low), float(high), log=is_log, step=float(abs(step)))

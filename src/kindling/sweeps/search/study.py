@@ -38,11 +38,11 @@ def search(typed: Typed, jobs: Jobs, n_trials: int, batch: int, seed: int | None
             raise UserError(f"hydra.sweeper.{name}={number} cannot be: it must be a whole number from 1.")
     goes_on = True
     with claim(jobs.folder / ".search", new=False):  # held between the batches too
-        study = _study(typed, jobs, seed, sampler)
+        study = _study(typed, jobs, seed, sampler=sampler)
         jobs.begin()
         try:
             while goes_on and (left := n_trials - len(_trained(study))) > 0:
-                goes_on = _batch(study, typed, jobs, min(batch, left))
+                goes_on = _batch(study, typed, jobs, number=min(batch, left))
                 jobs.list_all([entry for trial in _trained(study) for entry in trial.user_attrs[RUN]])
         except KeyboardInterrupt:
             log.info(f"interrupted; to go on: python train.py resume={jobs.folder}")
