@@ -65,14 +65,13 @@ def texts(folder: Path) -> dict[str, str]:
 
 def own_fast_tests(folder: Path) -> subprocess.CompletedProcess:
     """The copy's tests but these ones, and but the notebooks', which may draw a stripped picture."""
-    left_out = ["--ignore=tests/test_project.py", "--ignore=tests/test_notebooks.py"]
+    left_out = ["--ignore=tests/commands/test_project.py", "--ignore=tests/test_notebooks.py"]
     return python(folder, "-m", "pytest", "-q", "-m", "not slow", "-x", "-p", "no:cacheprovider", *left_out)
 
 
 def without_confusion(folder: Path, name: str = NAME) -> None:
-    """Strip it, after the pictures that are drawn by it."""
-    for extra in ("pictures", "confusion"):
-        if list((folder / "src" / name).glob(f"{extra}*")):
+    for extra in ("pictures", "confusion_matrix"):
+        if (folder / f"src/{name}/callbacks/{extra}.py").exists():
             stripped = python(folder, "-m", name, "strip", extra)
             assert stripped.returncode == 0, stripped.stderr
 
@@ -98,8 +97,9 @@ def test_rename_refuses_a_name_that_cannot_be_a_package_s(copy, name, message):
 @needs_rename
 def test_rename_refuses_a_folder_that_is_not_the_project_s(copy):
     (copy / "src" / NAME).rename(copy / "elsewhere")
-    command = f"import sys; sys.path.insert(0, {str(PROJECT / 'src')!r}); sys.argv = ['rename', {NEW!r}]; "
-    refused = python(copy, "-c", command + f"from {NAME}.rename import main; main()")
+    command = [sys.executable, "-m", NAME, "rename", NEW]
+    env = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
+    refused = subprocess.run(command, cwd=copy, env=env, capture_output=True, encoding="utf-8", timeout=60)
     assert (refused.returncode, f"There is no src/{NAME} in" in refused.stderr) == (2, True), refused.stderr
 
 
@@ -113,7 +113,7 @@ def test_a_renamed_project_composes_its_config_and_names_its_old_name_nowhere(co
     notice = (PROJECT / "LICENSE").read_text(encoding="utf-8")
     assert left == ({"LICENSE"} if NAME in notice.lower() else set())  # MIT wants its notice kept
     shown = python(copy, "train.py", "--cfg", "job")
-    assert (shown.returncode, f"{NEW}.models.Deep" in shown.stdout) == (0, True), shown.stderr
+    assert (shown.returncode, f"{NEW}.models.mlp.Deep" in shown.stdout) == (0, True), shown.stderr
 
 
 @needs_rename
@@ -131,47 +131,67 @@ def test_rename_leaves_what_git_ignores_and_what_is_no_text_as_it_is(copy):
 
 
 @needs_strip
-def test_strip_lists_the_extras_and_refuses_everything_else(copy):
+def test_strip_lists_what_is_optional_with_its_lines_and_refuses_everything_else(copy):
     listed = python(copy, "-m", NAME, "strip")
     assert listed.returncode == 0, listed.stderr
-    known = [line.split()[0] for line in listed.stdout.splitlines()]
-    assert {"confusion", "strip"} <= set(known)
+    rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
+    assert all(int(lines.replace(",", "")) > 0 and what for _, lines, what in rows), listed.stdout
+    known = [name for name, *_ in rows]
+    assert {"confusion_matrix", "strip"} <= set(known)
     refused = python(copy, "-m", NAME, "strip", "tasks")
-    assert (refused.returncode, refused.stderr.strip()) == (2, f"tasks is no extra. Extras: {', '.join(known)}.")
-    assert (copy / "src" / NAME / "tasks.py").exists()
+    assert (refused.returncode, refused.stderr.strip()) == (
+        2,
+        f"tasks is nothing optional. Optional parts: {', '.join(known)}.",
+    )
+    assert (copy / "src" / NAME / "tasks").exists()
 
 
 @needs_strip
 @pytest.mark.parametrize(
     ("path", "text", "message"),
     [
-        ("src/{name}/own.py", "from {name} import confusion\n", "src/{name}/own.py imports {name}.confusion"),
-        ("src/{name}/own.py", "import {name}.confusion as c\n", "src/{name}/own.py imports {name}.confusion"),
-        ("conf/more.yaml", "a:\n  _target_: {name}.confusion.text\n", "calls {name}.confusion in several lines"),
+        (
+            "own.py",
+            "from {name}.callbacks import confusion_matrix\n",
+            "own.py imports {name}.callbacks.confusion_matrix",
+        ),
+        (
+            "own.py",
+            "import {name}.callbacks.confusion_matrix as c\n",
+            "own.py imports {name}.callbacks.confusion_matrix",
+        ),
+        (
+            "conf/more.yaml",
+            "a:\n  _target_: {name}.callbacks.confusion_matrix.text\n",
+            "calls {name}.callbacks.confusion_matrix in several lines",
+        ),
     ],
     ids=["import from", "import", "a call of several lines"],
 )
-def test_strip_refuses_an_extra_that_something_needs_and_says_what(copy, path, text, message):
-    shutil.rmtree(copy / "src" / NAME / "pictures", ignore_errors=True)  # needs it too
-    file = copy / path.format(name=NAME)
-    file.write_text(text.format(name=NAME), encoding="utf-8")
+def test_strip_refuses_what_something_needs_and_says_what(copy, path, text, message):
+    for part in ("callbacks/pictures.py", "commands/pictures.py", "plots/run_folder.py"):  # need its figure too
+        (copy / "src" / NAME / part).unlink(missing_ok=True)
+    (copy / path).write_text(text.format(name=NAME), encoding="utf-8")
     before = texts(copy)
-    refused = python(copy, "-m", NAME, "strip", "confusion")
+    refused = python(copy, "-m", NAME, "strip", "confusion_matrix")
     assert (refused.returncode, message.format(name=NAME) in refused.stderr) == (2, True), refused.stderr
     assert texts(copy) == before
 
 
 @needs_strip
 @pytest.mark.slow
-def test_a_stripped_project_trains_without_the_extra(copy):
-    (copy / "tests" / "test_confusion.py").write_text("", encoding="utf-8")
+def test_a_stripped_project_trains_without_the_part_and_its_options(copy):
     (copy / "conf" / "model" / "matrix.yaml").write_text(
-        f"# a call\n_target_: {NAME}.confusion.text\nnames: []\n", encoding="utf-8"
+        f"# a call\n_target_: {NAME}.callbacks.confusion_matrix.text\nnames: []\n", encoding="utf-8"
     )
     without_confusion(copy)
-    for path in (f"src/{NAME}/confusion.py", "tests/test_confusion.py", "conf/model/matrix.yaml"):
-        assert not (copy / path).exists()
-    assert f"{NAME}.confusion" not in (copy / "conf" / "config.yaml").read_text(encoding="utf-8")
+    assert python(copy, "-m", NAME, "strip", "regularization").returncode == 0
+    gone = ["callbacks/confusion_matrix.py", "callbacks/regularization.py"]
+    gone = [f"src/{NAME}/{path}" for path in gone]
+    gone += ["tests/callbacks/test_confusion_matrix.py", "tests/callbacks/test_regularization.py"]
+    assert not [path for path in [*gone, "conf/model/matrix.yaml"] if (copy / path).exists()]
+    config = (copy / "conf" / "config.yaml").read_text(encoding="utf-8")
+    assert not re.search(r"confusion|regularization|^l1:|^clip:|^pictures:", config, re.MULTILINE)
     trained = python(copy, "train.py", "epochs=1", "trainer=cpu")
     assert trained.returncode == 0, trained.stderr
     (result,) = (copy / "runs").glob("*/*/result.json")
@@ -182,12 +202,11 @@ def test_a_stripped_project_trains_without_the_extra(copy):
 @needs_strip
 @needs_search
 def test_strip_refuses_what_a_plugin_imports(copy):
-    shutil.rmtree(copy / "src" / NAME / "search")
-    with (copy / f"src/hydra_plugins/{NAME}_search/__init__.py").open("a", encoding="utf-8") as plugin:
-        plugin.write(f"from {NAME}.sweep.grid import through\n")
+    with (copy / f"src/hydra_plugins/{NAME}_config/__init__.py").open("a", encoding="utf-8") as plugin:
+        plugin.write(f"from {NAME}.sweeps.search.space import distribution\n")
     before = texts(copy)
-    refused = python(copy, "-m", NAME, "strip", "sweep")
-    wanted = f"src/hydra_plugins/{NAME}_search/__init__.py imports {NAME}.sweep: strip or edit that first."
+    refused = python(copy, "-m", NAME, "strip", "search")
+    wanted = f"src/hydra_plugins/{NAME}_config/__init__.py imports {NAME}.sweeps.search: strip or edit that first."
     assert (refused.returncode, refused.stderr.strip()) == (2, wanted)
     assert texts(copy) == before
 
@@ -195,21 +214,20 @@ def test_strip_refuses_what_a_plugin_imports(copy):
 @pytest.mark.slow
 @needs_strip
 @needs_search
-@pytest.mark.parametrize("extras", [["search"], ["search", "sweep"]], ids=" ".join)
+@pytest.mark.parametrize("extras", [["search"], ["leaderboard", "search", "sweeps"]], ids=" ".join)
 def test_an_extra_goes_with_its_plugin_its_tests_and_what_chooses_it(copy, extras):
     own = copy / "conf/experiment/own.yaml"  # with nothing else among its defaults, and no settings of the search
     own.write_text("# @package _global_\ndefaults:\n  - override /hydra/sweeper: optuna\n\nlr: 0.5\n", encoding="utf-8")
     for extra in extras:
-        stripped = python(copy, "-m", NAME, "strip", extra)
-        assert stripped.returncode == 0, stripped.stderr
+        strip_with_what_needs_it(copy, extra)
     assert "lr: 0.5" in python(copy, "train.py", "experiment=own", "--cfg", "job").stdout
-    names = "|".join(rf"{NAME}[._]{extra}\b|tests/(test_)?{extra}_?\w*\.py" for extra in extras)
+    names = "|".join(rf"{NAME}[._]{extra}\b|sweeps[./]{extra}\b|tests/sweeps/test_{extra}" for extra in extras)
     code = {path: text for path, text in texts(copy).items() if path.startswith(("conf", "src"))}
     assert not [path for path in texts(copy) if re.search(names, path)]
     assert not [path for path, text in code.items() if re.search(names, text)]
     assert not (copy / "src/kindling/lectures/conf/experiment/lectures/random_search.yaml").exists()
     chosen = python(copy, "train.py", "--cfg", "hydra", "--package", "hydra.sweeper").stdout
-    assert ("BasicSweeper" if "sweep" in extras else "GridSweeper") in chosen
+    assert ("BasicSweeper" if "sweeps" in extras else "GridSweeper") in chosen
     for words in (["seed=3"], ["-m", "seed=0,1"]):
         trained = python(copy, "train.py", *words, "epochs=1", "trainer=cpu")
         assert trained.returncode == 0, trained.stderr
@@ -227,12 +245,7 @@ def test_a_renamed_and_stripped_project_passes_its_own_tests(copy):
     assert tested.returncode == 0, tested.stdout[-3000:] + tested.stderr
 
 
-SUBSET = [
-    "tests/test_files.py",
-    "tests/test_playback.py",
-    "tests/test_lecture_mnist.py",
-    "tests/test_conf.py::test_two_loggers_at_once",
-]
+SUBSET = ["tests/cli/test_files.py", "tests/cli/test_conf.py::test_two_loggers_at_once", "tests/models/test_models.py"]
 
 
 def assert_sound(folder: Path, *tests: str) -> None:
@@ -247,9 +260,12 @@ def assert_sound(folder: Path, *tests: str) -> None:
 def strip_with_what_needs_it(folder: Path, extra: str) -> None:
     """Strip an extra; before it those that the refusals name."""
     while (done := python(folder, "-m", NAME, "strip", extra)).returncode == 2:
-        needed = re.search(rf"(?:src/{NAME}/|src/hydra_plugins/{NAME}_)(\w+)", done.stderr)
+        needed = re.match(r"src/\w+/(\S+?)(?:/command|/__init__)?(?:\.py)? imports", done.stderr)
         assert needed, done.stderr
-        strip_with_what_needs_it(folder, needed[1])
+        importer = folder / "src" / NAME / needed[1]
+        parts = [(name, path.with_suffix("")) for name, paths in extras(folder).items() for path in paths]
+        inside = [name for name, path in parts if path in (importer, *importer.parents)]
+        strip_with_what_needs_it(folder, inside[0])
     assert done.returncode == 0, done.stderr
 
 
@@ -278,5 +294,5 @@ def test_a_renamed_project_is_sound_and_can_be_renamed_again(copy):
     assert python(copy, "-m", NAME, "rename", NEW).returncode == 0
     for words in (["check", "-q", "--fix", "--exit-zero"], ["format", "-q"]):  # as `make rename` does
         assert python(copy, "-m", "ruff", *words).returncode == 0
-    again = "tests/test_project.py::test_a_renamed_project_composes_its_config_and_names_its_old_name_nowhere"
-    assert_sound(copy, again, "tests/test_cli.py", "tests/test_arguments.py", "tests/test_entry.py")
+    again = "tests/commands/test_project.py::test_a_renamed_project_composes_its_config_and_names_its_old_name_nowhere"
+    assert_sound(copy, again, "tests/cli/test_cli.py", "tests/cli/test_arguments.py", "tests/cli/test_entry.py")

@@ -2,7 +2,7 @@
 
 The core is what cli/, data/, tasks/, models/ and training/ hold. A callback, a command, and each of the other folders
 is optional, and so is a folder in sweeps/. What has the same name belongs together, e.g. callbacks/doctor.py and
-doctor/, and so do its tests.
+doctor/; and so do its tests, what only it has used, and the options that nothing reads any more.
 """
 
 import ast
@@ -27,7 +27,7 @@ def extras(project: Path) -> dict[str, list[Path]]:
     if not package.is_dir():
         raise UserError(f"There is no src/{PACKAGE.name} in {project}: go to the project's folder first.")
     top = [path for path in package.iterdir() if path.is_dir() and path.name not in (*CORE, "callbacks", "commands")]
-    inner = [path for name in ("callbacks", "commands", "plots", "sweeps") for path in (package / name).glob("*")]
+    inner = [path for name in ("callbacks", "commands", "sweeps") for path in (package / name).glob("*")]
     named = {path.stem for path in inner if path.parent.name in ("callbacks", "commands") or path.is_dir()}
     found: dict[str, list[Path]] = {}
     for path in sorted([*top, *(path for path in inner if path.stem in named)]):
@@ -89,7 +89,8 @@ def listing(project: Path) -> str:
         files = [file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])]
         size = sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files)
         first = min(paths, key=lambda path: (path.is_dir(), path.parent.name != "commands"))
-        about = first / "__init__.py" if first.is_dir() else first
+        inner = "command.py" if (first / "command.py").exists() else "__init__.py"
+        about = first / inner if first.is_dir() else first
         doc = ast.get_docstring(ast.parse(about.read_text(encoding="utf-8"))) or ""
         lines.append(f"{name:17} {size:5,}  {doc.partition(chr(10))[0]}")
     return "\n".join(lines)
