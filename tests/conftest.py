@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -15,7 +16,9 @@ from forked import Forked
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from kindling.cli import resume, validation
 from kindling.cli.build import build
+from kindling.cli.hyperparameters import read_options
 from kindling.data.synthetic import Blobs
 from kindling.files import PACKAGE
 from kindling.models.mlp import Deep
@@ -24,8 +27,15 @@ from kindling.training.checkpoint import BestAndLast
 torch.set_num_threads(1)  # small nets; two threads on busy cores wait for each other (kindling/device.py)
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT))
+
+
+def needs(part: str):
+    """Skip without an optional part of the package, e.g. "callbacks/pictures.py"."""
+    return pytest.mark.skipif(not (PACKAGE / part).exists(), reason=f"{part} is stripped")
+
+
 # Words of every run in this process: pictures have tests of their own, and may be gone.
-PLAIN = ["pictures=none"] if (PROJECT / "src" / PACKAGE.name / "plots").exists() else []
+PLAIN = ["pictures=none"] if (PACKAGE / "callbacks" / "pictures.py").exists() else []
 FLOAT = 1e-6  # how far float32 weights may lie apart after a few epochs
 
 
@@ -55,6 +65,13 @@ def made(*overrides):
     data = build(compose_config(*overrides).data)
     data.setup()
     return data
+
+
+def notes(*words):
+    """The lines on options of these words that do nothing."""
+    cfg, typed = compose_config(*words, "folder=here"), resume.typed(list(words))
+    raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
+    return validation.notes(typed, resolved, read_options(raw), choices=typed)
 
 
 def plain_loop(*overrides, optimizer, loss=None, before_step=None, after_step=None, after_epoch=None):
@@ -190,3 +207,31 @@ def stock(run, tmp_path):
         )
 
     return train
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """The project without what git ignores."""
+    command = ["git", "ls-files", "-co", "--exclude-standard"]
+    listed = (
+        subprocess.run(command, cwd=PROJECT, capture_output=True, encoding="utf-8") if shutil.which("git") else None
+    )
+    target = tmp_path / "copy"
+    if listed is None or listed.returncode != 0:
+        ignore = shutil.ignore_patterns(".git", ".venv", "runs", "build", "__pycache__", "*.egg-info", ".*_cache")
+        return Path(shutil.copytree(PROJECT, target, ignore=ignore))
+    for name in filter(lambda name: (PROJECT / name).is_file(), listed.stdout.splitlines()):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(PROJECT / name, target / name)
+    return target
+
+
+def python(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    """The finished process of `python <words>` in the copy, with the copy's package and not the installed one."""
+    site = folder.parent / "site" / "sitecustomize.py"
+    site.parent.mkdir(exist_ok=True)
+    site.write_text(f"import sys\nsys.path[:] = [path for path in sys.path if path != {str(PROJECT / 'src')!r}]\n")
+    paths = os.pathsep.join([str(site.parent), str(folder / "src")])
+    env = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, *words]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=900)

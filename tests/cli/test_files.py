@@ -1,6 +1,7 @@
 """Where a relative path counts from."""
 
 import pytest
+from conftest import PLAIN
 
 from kindling import UserError, files
 from kindling.files import find
@@ -23,5 +24,5 @@ def test_a_path_counts_from_the_working_folder_the_starting_folder_and_the_proje
 def test_a_run_that_changes_its_working_folder_still_finds_the_file(shell, table):
     words = [word.replace(str(table[1][10:]), "tiny.csv") for word in table]
     assert "data.path=tiny.csv" in words
-    done = shell("train.py", *words, "epochs=1", "pictures=none", "hydra.job.chdir=true")
+    done = shell("train.py", *words, "epochs=1", *PLAIN, "hydra.job.chdir=true")
     assert done.returncode == 0, done.stderr

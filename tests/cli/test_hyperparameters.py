@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from conftest import compose_config
+from conftest import PLAIN, compose_config
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -66,7 +66,7 @@ def test_what_the_model_does_not_read_is_left_out():
 
 
 def test_a_run_records_the_main_options_and_their_values(shell, tmp_path):
-    shell("train.py", "pictures=none", "data=blobs", "lr=0.25", "epochs=1", "hydra.run.dir=run", check=True)
+    shell("train.py", *PLAIN, "data=blobs", "lr=0.25", "epochs=1", "hydra.run.dir=run", check=True)
     found = logged(tmp_path / "run")
     assert found.keys() - {"pictures"} == USUAL
     assert (found["lr"], found["optimizer"], found["width"]) == (0.25, "adam", 32)

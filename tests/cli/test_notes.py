@@ -19,15 +19,6 @@ def test_a_model_is_named_by_its_class_and_by_its_choice_where_that_differs(kind
     assert named(kind, choices) == said
 
 
-def test_loss_times_the_variance_of_the_targets_is_mse_and_the_run_says_so(run, caplog):
-    with caplog.at_level("INFO", "kindling"):
-        metrics = run("data=dates", "model=linear", "epochs=1")["metrics"]
-    std = (metrics["test/mse"] / metrics["test/loss"]) ** 0.5
-    note = loss_note(metrics, [std])
-    assert note.startswith("loss is the mean squared error of the scaled target")
-    assert note in caplog.text
-
-
 @pytest.mark.parametrize(
     ("metrics", "std"),
     [

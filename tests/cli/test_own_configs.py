@@ -4,8 +4,9 @@ import json
 import shlex
 
 import pytest
+from conftest import PLAIN
 
-SHORT = ["data=blobs", "epochs=1", "pictures=none"]
+SHORT = ["data=blobs", "epochs=1", *PLAIN]
 
 
 @pytest.fixture

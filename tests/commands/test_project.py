@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
+from conftest import PROJECT, python
 
 # As it is today: these tests go on working in a renamed project, and in one from which an extra is gone.
 NAME = next((PROJECT / "src").glob("*/__init__.py")).parent.name
@@ -27,30 +27,6 @@ try:
     from kindling.commands.strip.command import extras
 except ModuleNotFoundError:
     extras = None
-
-
-@pytest.fixture
-def copy(tmp_path) -> Path:
-    """The project without what git ignores."""
-    command = ["git", "ls-files", "-co", "--exclude-standard"]
-    listed = (
-        subprocess.run(command, cwd=PROJECT, capture_output=True, encoding="utf-8") if shutil.which("git") else None
-    )
-    target = tmp_path / "copy"
-    if listed is None or listed.returncode != 0:
-        ignore = shutil.ignore_patterns(".git", ".venv", "runs", "build", "__pycache__", "*.egg-info", ".*_cache")
-        return Path(shutil.copytree(PROJECT, target, ignore=ignore))
-    for name in filter(lambda name: (PROJECT / name).is_file(), listed.stdout.splitlines()):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(PROJECT / name, target / name)
-    return target
-
-
-def python(folder: Path, *words: str) -> subprocess.CompletedProcess:
-    """The finished process of `python <words>` in the copy, with the copy's package."""
-    env = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, *words]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=900)
 
 
 def texts(folder: Path) -> dict[str, str]:

@@ -47,17 +47,6 @@ def test_the_transform_in_a_checkpoint_scales_raw_rows():
     torch.testing.assert_close(x, data.rows["test"][0])
 
 
-def test_the_lecture_table_has_its_759_rows_and_share():
-    data = made("data=diabetes_lecture")
-    x, y = data.rows["train"]
-    assert (tuple(x.shape), round(y.mean().item(), 4)) == ((759, 8), 0.6535)
-    assert (x.abs().max() <= 1, len(data.rows["val"][1]), len(data.rows["test"][1])) == (True, 0, 0)
-    # The first row of the lecture's file.
-    first = [-0.294118, 0.487437, 0.180328, -0.292929, 0.0, 0.00149028, -0.53117, -0.0333333]
-    nearest = (x - torch.tensor(first)).abs().sum(1).min()
-    assert nearest < 1e-4
-
-
 @pytest.mark.parametrize("name", BAYES)
 def test_label_noise_leaves_the_stated_bayes_rate(name):
     table = pd.read_csv(PROJECT / f"data/{name}_test.csv")
@@ -168,65 +157,3 @@ def test_a_table_serves_every_task(tmp_path):
         "multilabel": (1, (30, 1), [3]),
         "regression": (2, (30, 2), [2]),
     }
-
-
-def test_points_lie_on_their_formula():
-    x, y = made("data=line", "scale=none", "data.scale_target=none").rows["test"]
-    assert ((y - 0.9 * x - 0.2).abs().max().item(), len(x)) == (pytest.approx(0.05, abs=1e-3), 1000)
-    x, y = made("data=polynomial", "features=none", "scale=none", "data.scale_target=none").rows["train"]
-    torch.testing.assert_close(y, x + 2 * x**2 + 3 * x**3 + 4 * x**4)
-    x, y = made("data=linear9", "scale=none", "data.scale_target=none").rows["train"]
-    torch.testing.assert_close(y, x @ torch.arange(9.0)[:, None] + 9)
-
-
-def test_dates_have_their_formula_and_relative_noise():
-    x, y = made("data=dates", "scale=none", "data.scale_target=none", "data.noise=0.15").rows["test"]
-    factor = y / (0.8 * x[:, :1] + 0.003 * x[:, 1:] + 2)
-    assert (factor.mean().item(), factor.std().item()) == (pytest.approx(1, abs=0.02), pytest.approx(0.15, abs=0.01))
-    assert (x.amin(0).tolist()[0], x.amax(0).tolist()[0], (x % 1 == 0).all()) == (0.0, 25.0, True)
-
-
-def test_a_regression_s_targets_are_scaled_and_its_metrics_are_in_their_own_unit(run, tmp_path):
-    result = run("data=dates", "model=linear", "epochs=2")
-    data = made("data=dates")
-    y = data.rows["train"][1]
-    assert (y.mean().item(), y.std(correction=0).item()) == (pytest.approx(0, abs=1e-5), pytest.approx(1, abs=1e-5))
-    saved = torch.load(tmp_path / "run/checkpoints/best.ckpt", weights_only=True)
-    weights, state = saved["state_dict"], saved["Dates"]
-    raw_x, raw_y = made("data=dates", "scale=none", "data.scale_target=none").rows["test"]
-    z = apply_transform(raw_x, state) @ weights["net.0.weight"].T + weights["net.0.bias"]
-    preds = z * torch.tensor(state["target_std"]) + torch.tensor(state["target_shift"])
-    assert result["metrics"]["test/mse"] == pytest.approx((preds - raw_y).square().mean().item(), rel=1e-4)
-    assert result["metrics"]["test/mae"] == pytest.approx((preds - raw_y).abs().mean().item(), rel=1e-4)
-
-
-def test_the_slip_of_the_sums_is_in_the_test_targets_alone():
-    slip, mended = made("data=sum4"), made("data=sum4", "data.slip=false")
-    (x, y), (x_test, y_test) = (slip.examples.x, slip.examples.y), slip.examples.test
-    torch.testing.assert_close(y[:, 0], x[:, 1] + 2 * x[:, 2] + 3 * x[:, 3])
-    torch.testing.assert_close(y_test[:, 0], x_test[:, 1] + 2 * x_test[:, 2] ** 2 + 3 * x_test[:, 3] ** 3)
-    torch.testing.assert_close(mended.examples.test[1][:, 0], x_test @ torch.arange(4.0))
-
-
-def test_credit_is_separated_by_its_line_in_any_unit():
-    plain, other = made("data=credit").examples, made("data=credit", "data.unit=100").examples
-    assert torch.equal(plain.y[:, 0] == 1, 2 * plain.x[:, 0] - plain.x[:, 1] > 30_000)
-    assert torch.equal(plain.y, other.y)
-    torch.testing.assert_close(plain.x, other.x * 100)
-
-
-def test_one_pass_of_the_perceptron_is_the_notes_rule(run, tmp_path):
-    """On plain amounts: w += eta y x and b += 1e5 eta y at each mistake, eta = 1e-5."""
-    pytest.importorskip("kindling.callbacks.weight_init")  # the weights start at zero
-    run("experiment=lectures/perceptron_pass")
-    data = made("experiment=lectures/perceptron_pass", "data.unit=1.0")
-    data.trainer = None
-    loader = TensorLoader(*data.rows["train"], batch_size=1, seed=0)
-    w, b, eta = torch.zeros(2, dtype=torch.float64), 0.0, 1e-5
-    for x, y in loader:
-        s = 2 * y.item() - 1
-        if s * (x[0].double() @ w + b) <= 0:
-            w, b = w + eta * s * x[0].double(), b + 1e5 * eta * s
-    found = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["state_dict"]
-    torch.testing.assert_close(found["net.0.weight"][0].double() / 1e5**0.5, w, rtol=1e-4, atol=1e-6)
-    assert found["net.0.bias"].item() == pytest.approx(b)

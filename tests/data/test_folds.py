@@ -46,7 +46,14 @@ def in_order(parts):
     return sorted(torch.cat([x.double(), y.double().reshape(len(x), -1)], 1).tolist())
 
 
-@pytest.mark.parametrize("words", ["data=diabetes data.zero_is_missing=[]", "data=blobs", "data=line"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "data=diabetes data.zero_is_missing=[]",
+        "data=blobs",
+        "data=diabetes data.task=regression data.class_names=null data.zero_is_missing=[]",
+    ],
+)
 def test_every_row_but_the_test_rows_is_validated_on_once(words):
     words = [*words.split(), *PLAIN]
     whole = made(*words)

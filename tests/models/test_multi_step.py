@@ -11,32 +11,6 @@ from pytorch_lightning.callbacks import Callback
 from kindling.cli.names import choices
 from kindling.data.loader import TensorLoader
 
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_lecture_run_equals_a_plain_loop_in_every_epoch(run, tmp_path, seed):
-    run("experiment=lectures/diabetes", f"seed={seed}")
-    losses = [float(row["train/loss"]) for row in rows_of(tmp_path / "run")]
-
-    data, model = built("experiment=lectures/diabetes", f"seed={seed}")
-    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    x, y = data.rows["train"]
-    layers = torch.nn.Sequential(
-        torch.nn.Linear(8, 6), torch.nn.Sigmoid(), torch.nn.Linear(6, 4), torch.nn.Sigmoid(), torch.nn.Linear(4, 1)
-    )
-    layers.load_state_dict(dict(zip(layers.state_dict(), start.values(), strict=True)))
-    optimizer, plain = torch.optim.SGD(layers.parameters(), lr=0.1), []
-    for _ in range(100):
-        loss = torch.nn.functional.binary_cross_entropy(layers(x).sigmoid(), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        plain.append(loss.item())
-
-    assert losses == pytest.approx(plain, abs=1e-5)
-    assert 0.6440 < losses[-1] < 0.6475
-    assert all((tensor != start[name]).any() for name, tensor in weights_of(tmp_path / "run").items())
-
-
 OPTIMIZERS = {
     "sgd": partial(torch.optim.SGD, lr=0.1),
     "momentum": partial(torch.optim.SGD, lr=0.02, momentum=0.9),

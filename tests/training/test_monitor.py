@@ -5,7 +5,7 @@ import logging
 
 import pytest
 import torch
-from conftest import rows_of
+from conftest import PLAIN, rows_of
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from kindling import UserError
@@ -227,7 +227,7 @@ def test_a_direction_against_the_metric_s_own_is_said(run, caplog):
 
 
 def test_a_callback_s_own_value_needs_its_own_direction(shell):
-    words = ["train.py", "data=blobs", "epochs=1", "pictures=none", "callbacks.checkpoints.monitor=val/accuracy"]
+    words = ["train.py", "data=blobs", "epochs=1", *PLAIN, "callbacks.checkpoints.monitor=val/accuracy"]
     refused = shell(*words)
     assert (refused.returncode, "say monitor=val/accuracy, which all" in refused.stderr) == (2, True), refused.stderr
     shell(*words, "callbacks.checkpoints.mode=max", check=True)

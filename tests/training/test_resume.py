@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import PROJECT, rows_of
+from conftest import PLAIN, PROJECT, rows_of
 
 from kindling import UserError
 from kindling.cli import resume
@@ -208,7 +208,7 @@ def test_last_of_runs_that_cannot_be_resumed_says_why(runs):
 
 @pytest.mark.slow
 def test_a_run_that_works_in_its_own_folder_is_resumed_and_swept_alike(shell, tmp_path):
-    there, plain = "hydra.job.chdir=true", ["data=blobs", "trainer=cpu", "pictures=none", "logger=[csv,tensorboard]"]
+    there, plain = "hydra.job.chdir=true", ["data=blobs", "trainer=cpu", *PLAIN, "logger=[csv,tensorboard]"]
     first = shell("train.py", *plain, "epochs=1", there, check=True)
     (folder,) = (tmp_path / "runs").glob("blobs-deep/*")
     assert f"folder   {folder.relative_to(tmp_path)}" in first.stdout

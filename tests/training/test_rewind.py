@@ -12,7 +12,7 @@ from collections import Counter
 
 import pytest
 import pytorch_lightning as pl
-from conftest import compose_config, rows_of
+from conftest import PLAIN, compose_config, rows_of
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -58,7 +58,7 @@ def resume_here(folder, *overrides):
     import train
 
     (folder / ".hydra").mkdir(exist_ok=True)
-    cfg = compose_config("pictures=none", "trainer=cpu", *overrides, f"folder={folder}")
+    cfg = compose_config(*PLAIN, "trainer=cpu", *overrides, f"folder={folder}")
     OmegaConf.save(cfg, folder / ".hydra/config.yaml")
     OmegaConf.save(OmegaConf.create(list(overrides)), folder / ".hydra/overrides.yaml")
     OmegaConf.save(OmegaConf.create({"hydra": {"runtime": {"choices": {}}}}), folder / ".hydra/hydra.yaml")

@@ -110,23 +110,6 @@ def test_the_last_checkpoint_is_the_last_epoch(finished):
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 4 * 20
 
 
-def test_without_validation_rows_best_is_last_and_no_test_score_is_made_up(run, tmp_path):
-    result = run("experiment=lectures/diabetes", "epochs=3")
-    assert (result["best_epoch"], result["score"]) == (3, result["metrics"]["train/loss"])
-    assert {name.split("/")[0] for name in result["metrics"]} == {"train"}
-    weights = [
-        torch.load(tmp_path / f"run/checkpoints/{n}.ckpt", weights_only=True)["state_dict"] for n in ("best", "last")
-    ]
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
-
-
-def test_early_stopping_stops_and_is_refused_without_validation_rows(run):
-    result = run("data=diabetes", "patience=3", "lr=0.05", "epochs=60", folder="a")
-    assert result["epochs"] == result["best_epoch"] + 3
-    with pytest.raises(ValueError, match="patience=3 watches val/loss, and this data has no validation rows"):
-        run("experiment=lectures/diabetes", "patience=3", folder="b")
-
-
 def test_a_maximum_can_be_monitored(run, tmp_path):
     result = run("data=diabetes", "monitor=val/accuracy", "epochs=8")  # the metric's name says that more is better
     rows = list(csv.DictReader((tmp_path / "run/metrics.csv").open()))

@@ -1,5 +1,6 @@
 """The names of options and choices: what other tools call them, and which known one is nearest to a mistyped one."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -99,7 +100,9 @@ def own_name(name: str, siblings: Iterable[str] = ()) -> str | None:
     name = name.lower().replace("-", "_")
     meant = OWN_NAME.get(name, name)
     same = [sibling for sibling in siblings if OWN_NAME.get(sibling, sibling) == meant]
-    return same[0] if same else OWN_NAME.get(name)
+    own = OWN_NAME.get(name, "")
+    is_there = re.split(r"[.=]", own)[0] in {*options(), "hydra"}  # its part of the package may be gone
+    return same[0] if same else own if is_there else None
 
 
 def suggest(name: str, known: Iterable[str], meant: str | None = None) -> str:

@@ -72,13 +72,23 @@ def _class_margin(logits: Tensor, y: Tensor) -> Tensor:
 
 # task -> name -> loss; the first is the one of loss=auto. A loss of your own needs no more than a line here.
 LOSSES: dict[str, dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
-    "binary": {"bce": bce, "mse": probability_mse, "hinge": hinge, "perceptron": perceptron},
+    "binary": {
+        "bce": bce,
+        "mse": probability_mse,
+        "hinge": hinge,
+        "perceptron": perceptron,
+    },
     "multiclass": {
         "cross_entropy": cross_entropy,
         "mse": class_mse,
         "hinge": class_hinge,
         "perceptron": class_perceptron,
     },
-    "multilabel": {"bce": bce, "mse": probability_mse, "hinge": hinge, "perceptron": perceptron},
+    "multilabel": {
+        "bce": bce,
+        "mse": probability_mse,
+        "hinge": hinge,
+        "perceptron": perceptron,
+    },
     "regression": {"mse": mse},
 }

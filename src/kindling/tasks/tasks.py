@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kindling import UserError
 from kindling.tasks import losses, metrics
@@ -53,7 +53,7 @@ class Task(ABC):
         """
         known = losses.LOSSES[self.name]
         if callable(name):
-            return name
+            return name.__call__ if isinstance(name, nn.Module) else name  # a module in a model would be its layer
         if name != "auto" and name not in known:
             raise UserError(f"loss={name} does not fit task={self.name}: choose {', '.join(known)}.")
         return next(iter(known.values())) if name == "auto" else known[name]

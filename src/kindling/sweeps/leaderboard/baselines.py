@@ -114,7 +114,8 @@ def scored(folder: Path, metric: str) -> dict:
         if not isinstance(data, Data):
             return {"baselines": {}, "note": f"No baselines: {type(data).__name__} is no kindling.data.base.Data."}
         data.setup()
-        return _baselines(data, metric, (cfg.get("model") or {}).get("loss", "auto"))
+        loss = (cfg.get("model") or {}).get("loss", "auto")
+        return _baselines(data, metric, loss=build(loss) if OmegaConf.is_dict(loss) else loss)
     except Exception as error:  # of the user's data, whatever it is: the ranking does not need it
         return {"baselines": {}, "note": f"No baselines: {reason(error)}"}
 

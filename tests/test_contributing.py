@@ -1,0 +1,52 @@
+"""What CONTRIBUTING says about adding something works as it stands there, alone and in a sweep."""
+
+import json
+import re
+import shlex
+
+import pytest
+from conftest import PROJECT, needs, python
+
+TEXT = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## How to add")[2].partition("\n## ")[0]
+PARTS = {part.partition("**")[0]: part for part in re.split(r"^\*\*(?=An? )", TEXT, flags=re.MULTILINE)[1:]}
+COMMANDS = {name: re.findall(r"^    (python train\.py .*)", part, re.MULTILINE) for name, part in PARTS.items()}
+
+
+def write(project, path: str, where: str, text: str) -> None:
+    """Write a block of CONTRIBUTING to the file that its first line names, at the place that it names."""
+    file = project / path
+    if not where:
+        assert not file.exists(), path
+        file.write_text(text, encoding="utf-8")
+        return
+    how, _, name = where.partition(" ")
+    old = file.read_text(encoding="utf-8")
+    table = re.search(rf"^((?:#.*\n)*)( *{re.escape(name)}.*\n)", old, re.MULTILINE)
+    place = table.start() if how == "before" else table.end()
+    file.write_text(old[:place] + text + "\n\n" * (how == "before") + old[place:], encoding="utf-8")
+
+
+def test_it_says_how_to_add_what_projects_add():
+    assert {"A model", "A data set", "A loss", "A metric", "An initialisation", "A callback"} <= PARTS.keys()
+    assert sum(map(len, COMMANDS.values())) == 9
+
+
+@pytest.mark.slow
+@needs("sweeps")
+@needs("callbacks/weight_init.py")
+@pytest.mark.parametrize("part", [name for name, commands in COMMANDS.items() if commands])
+def test_an_addition_trains_alone_and_in_a_sweep(copy, part):
+    for path, where, text in re.findall(r"```\w+\n# ([\w./]+)(?:, ([^\n]*))?\n(.*?)```", PARTS[part], re.DOTALL):
+        write(copy, path, where, text)
+    for command in COMMANDS[part]:
+        words = [*shlex.split(command)[2:], "epochs=2", "pictures=none", "trainer=cpu"]
+        alone = python(copy, "train.py", *words, "hydra.run.dir=alone")
+        assert alone.returncode == 0, alone.stderr[-3000:]
+        sweep = python(copy, "train.py", "-m", *words, "seed=0,1", "hydra.sweep.dir=sweep")
+        assert sweep.returncode == 0, sweep.stdout[-3000:] + sweep.stderr[-3000:]
+        results = [json.loads(file.read_text(encoding="utf-8")) for file in copy.glob("[as]*/**/result.json")]
+        assert [result["status"] for result in results] == ["finished"] * 3
+        same = [result["score"] for result in results if "seed=1" not in result["command"]]
+        assert same[0] == pytest.approx(same[1], rel=1e-4)
+        for folder in ("alone", "sweep"):
+            python(copy, "-c", f"import shutil; shutil.rmtree({folder!r})")
