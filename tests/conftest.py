@@ -16,7 +16,8 @@ from forked import Forked
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from kindling.cli import resume, validation
+from kindling.cli import overrides as given
+from kindling.cli import validation
 from kindling.cli.build import build
 from kindling.cli.hyperparameters import read_options
 from kindling.data.synthetic import Blobs
@@ -69,7 +70,7 @@ def made(*overrides):
 
 def notes(*words):
     """The lines on options of these words that do nothing."""
-    cfg, typed = compose_config(*words, "folder=here"), resume.typed(list(words))
+    cfg, typed = compose_config(*words, "folder=here"), given.typed(list(words))
     raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
     return validation.notes(typed, resolved, read_options(raw), choices=typed)
 
@@ -230,7 +231,8 @@ def python(folder: Path, *words: str) -> subprocess.CompletedProcess:
     """The finished process of `python <words>` in the copy, with the copy's package and not the installed one."""
     site = folder.parent / "site" / "sitecustomize.py"
     site.parent.mkdir(exist_ok=True)
-    site.write_text(f"import sys\nsys.path[:] = [path for path in sys.path if path != {str(PROJECT / 'src')!r}]\n")
+    code = f"import sys\nsys.path[:] = [path for path in sys.path if path != {str(PROJECT / 'src')!r}]\n"
+    site.write_text(code, encoding="utf-8")
     paths = os.pathsep.join([str(site.parent), str(folder / "src")])
     env = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, *words]

@@ -9,7 +9,7 @@ from statistics import fmean, median
 
 import yaml
 
-from kindling.cli.names import choice_file
+from kindling.cli.conf import choice_file
 from kindling.files import write_whole
 
 PROJECT = Path(__file__).parents[2]

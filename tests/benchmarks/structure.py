@@ -38,7 +38,7 @@ def stripped() -> int:
     listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, check=True, capture_output=True, encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name)
-        for path in listed.stdout.splitlines():
+        for path in filter(lambda path: (PROJECT / path).is_file(), listed.stdout.splitlines()):
             (copy / path).parent.mkdir(parents=True, exist_ok=True)
             (copy / path).write_bytes((PROJECT / path).read_bytes())
         code = f"import sys; sys.path.insert(0, {str(copy / 'src')!r}); from kindling.commands.strip import command; "

@@ -8,7 +8,7 @@ import torch
 from conftest import rows_of
 
 from kindling import UserError
-from kindling.cli.names import choices
+from kindling.cli.conf import choices
 from kindling.data.synthetic import Blobs
 from kindling.models.base import Model
 from kindling.models.mlp import Deep

@@ -7,7 +7,7 @@ from conftest import compose_config
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from kindling import UserError
-from kindling.cli import arguments, names
+from kindling.cli import arguments, conf, names
 from kindling.cli.check import plain_errors
 from kindling.cli.grammar import for_shell, grammar, quoted, several
 
@@ -160,7 +160,7 @@ def test_a_choice_that_is_not_there_gets_a_sentence(override, message, capsys, m
 
 
 def test_every_other_name_leads_to_an_option_and_is_none_itself():
-    known = names.options()
+    known = conf.options()
     assert not set(names.OWN_NAME) & known - {"data", "model"}
     meant = {names.own_name(name) for name in names.OWN_NAME} - {None}  # None: of a part that is stripped
     assert {own.partition("=")[0].partition(".")[0] for own in meant} <= {*known, "hydra"}

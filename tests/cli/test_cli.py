@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from kindling import UserError
-from kindling.cli import names
+from kindling.cli import conf as conf_folders
 from kindling.cli import validation as knobs
 from kindling.cli.check import Check
 
@@ -211,7 +211,7 @@ def conf(tmp_path, monkeypatch):
         file = tmp_path / f"{name}.yaml"
         file.parent.mkdir(exist_ok=True)
         file.write_text(f"# @package {package}\nlr: {0.003 if 'adam' in name else 5}\n", encoding="utf-8")
-    monkeypatch.setattr(names, "FOLDERS", [tmp_path])
+    monkeypatch.setattr(conf_folders, "FOLDERS", [tmp_path])
 
 
 @pytest.mark.usefixtures("conf")

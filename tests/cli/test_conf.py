@@ -5,7 +5,7 @@ import torch
 from conftest import PROJECT, compose_config
 
 from kindling.cli.build import build
-from kindling.cli.names import choice_file, choices
+from kindling.cli.conf import choice_file, choices
 
 
 @pytest.mark.slow

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kindling.training.result import loss_note, named
+from kindling.training.result import loss_note
+from kindling.training.run import named
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ sys.path.insert(0, str(PROJECT / "tests" / "benchmarks"))
 import lectures
 import lectures_page as page
 
-from kindling.cli.names import choice_file, choices
+from kindling.cli.conf import choice_file, choices
 
 ROWS, NUMBERS = page.rows(), page.by_run(page.read())
 NOT_MEASURED = ["lectures/mnist_course_cnn"]  # its epoch takes an hour

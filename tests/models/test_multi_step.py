@@ -8,7 +8,7 @@ import torch
 from conftest import FLOAT, assert_weights, built, plain_loop, rows_of, weights_of
 from pytorch_lightning.callbacks import Callback
 
-from kindling.cli.names import choices
+from kindling.cli.conf import choices
 from kindling.data.loader import TensorLoader
 
 OPTIMIZERS = {

@@ -15,7 +15,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 
 from kindling import UserError
-from kindling.cli.resume import typed
+from kindling.cli.overrides import typed
 from kindling.sweeps.search.hydra_plugin import OptunaSweeper
 from kindling.training import lock as claim
 

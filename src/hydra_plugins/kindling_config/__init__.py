@@ -3,8 +3,8 @@
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from kindling.cli.names import FOLDERS
-from kindling.cli.resolvers import register
+from kindling.cli.conf import FOLDERS
+from kindling.cli.overrides import register
 
 register()  # when Hydra loads its plugins, which it does in every process
 

@@ -18,8 +18,8 @@ from kindling.doctor.rules import advice
 from kindling.models.base import Model
 from kindling.models.capture import in_series, some_rows
 from kindling.training.checkpoint import best_of
+from kindling.training.divergence import Divergence
 from kindling.training.run import Run
-from kindling.training.stopping import Divergence
 from kindling.training.summary import Summary
 
 log = logging.getLogger("kindling")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from kindling import UserError
-from kindling.cli import names
+from kindling.cli import conf, names
 from kindling.cli.grammar import for_shell, readable
 
 VALUE_FLAGS = ("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
@@ -45,7 +45,7 @@ def _check(argument: str, following: list[str]) -> None:
         raise UserError("One of the arguments is empty, as of a shell variable that is not set: leave it out.")
     if argument.startswith("-"):
         raise UserError(_flag(argument, following))
-    if argument.startswith("~") and key[1:] in names.options() and key[1:] not in LEAVABLE:
+    if argument.startswith("~") and key[1:] in conf.options() and key[1:] not in LEAVABLE:
         raise UserError(f"{argument}: a run needs {key[1:]}. For its default leave {argument} out.")
     if not equals and not argument.startswith("~"):
         raise UserError(_bare(argument, following))
@@ -88,7 +88,7 @@ def _bare(argument: str, following: list[str], number: bool = False) -> str:
     if colon and (key := _known(name)):
         write = for_shell(_pair(key, value.strip() or first or "..."))
         return f"{argument} is not understood: options are written with =, here  {write}"
-    found = [group for group in names.groups() if argument in names.choices(group)]
+    found = [group for group in conf.groups() if argument in conf.choices(group)]
     if found and not number:
         return f"{argument} has no name. Did you mean  {found[0]}={argument}?"
     key = _known(argument) or (argument if first and argument.isidentifier() else None)
@@ -108,7 +108,7 @@ def _pair(key: str, value: str) -> str:
 
 def _known(name: str) -> str | None:
     name = name.lower().replace("-", "_")
-    return name if name in names.options() else names.own_name(name)
+    return name if name in conf.options() else names.own_name(name)
 
 
 def _has_name(argument: str) -> bool:

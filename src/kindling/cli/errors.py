@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kindling import UserError
-from kindling.cli import names
+from kindling.cli import conf, names
 from kindling.cli.arguments import LEAVABLE
 from kindling.cli.grammar import grammar, several
 
@@ -59,7 +59,7 @@ def _missing_choice(error: MissingConfigException) -> str:
         return f'{group}={choice} needs another package: pip install -e ".[{PACKAGES[choice]}]"'
     if group == "data" and re.search(r"\.\w+$", choice):
         return f"data={choice} is unknown: for a table of your own write  data=csv data.path={choice}"
-    known = {*names.choices(group), *(name for name in error.options or [] if name[0] != "_")}
+    known = {*conf.choices(group), *(name for name in error.options or [] if name[0] != "_")}
     own = " For a table of your own write data=csv data.path=..." if group == "data" else ""
     return f"{group}={choice} is unknown.{names.suggest_choice(choice, known)}{own}"
 
@@ -85,11 +85,11 @@ def _unknown(error: CompactHydraException) -> str:
 def _no_choice() -> str:
     """Return the sentence for a group that is given null, a number, true or false."""
     pairs = [argument.partition("=") for argument in sys.argv[1:]]
-    pairs = [(key.lstrip("+"), value) for key, _, value in pairs if key.lstrip("+") in names.groups()]
+    pairs = [(key.lstrip("+"), value) for key, _, value in pairs if key.lstrip("+") in conf.groups()]
     group, value = next((pair for pair in pairs if _is_no_name(pair[1])), pairs[0])
     if value.lower() == "null" and group in LEAVABLE:
         return f"{group}=null: a group takes a choice. To leave it out write ~{group}"
-    return f"{group}={value} is unknown.{names.suggest_choice(value, names.choices(group))}"
+    return f"{group}={value} is unknown.{names.suggest_choice(value, conf.choices(group))}"
 
 
 def _is_no_name(value: str) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 
-from kindling.cli.names import CONF, choice_file, choices, groups
+from kindling.cli.conf import CONF, choice_file, choices, groups
 
 HELP = """Train one variant:   python train.py [group=choice ...] [knob=value ...]
 Sweep over several:  python train.py -m activation=relu,tanh depth=1,2,4

@@ -6,8 +6,7 @@ from functools import cache
 
 import yaml
 
-from kindling.cli.names import CONF, is_own
-from kindling.cli.options import OF_A_RUN, OF_A_SWEEP
+from kindling.cli.conf import CONF, OF_A_RUN, OF_A_SWEEP, is_own
 
 BUILT = ("data", "model", "callbacks", "logger", "trainer")  # the nodes of the config that train.py builds
 GROUPS = ("data", "model", "optimizer")  # recorded in any case

@@ -8,9 +8,9 @@ from omegaconf import DictConfig
 
 from kindling import UserError
 from kindling.cli import arguments, resume
+from kindling.cli.conf import CONF
 from kindling.cli.errors import plain_errors
 from kindling.cli.help import help_text
-from kindling.cli.names import CONF
 
 
 def start(main: Callable[[], None]) -> None:

@@ -2,14 +2,14 @@
 
 import json
 import os
-import re
 import sys
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
-from kindling.cli.options import RESUMABLE
+from kindling.cli.conf import RESUMABLE
+from kindling.cli.overrides import search_path, typed
 from kindling.files import LAST, replacing
 
 
@@ -125,22 +125,3 @@ def _words_of_sweep(folder: Path, now: list[str]) -> list[str]:
     overrides = OmegaConf.load(folder / "multirun.yaml").hydra.overrides
     again = {"hydra.mode", "hydra.sweep.dir", *typed(now)}
     return [*overrides.task, *(word for word in overrides.hydra if not typed([word]).keys() & again), *now]
-
-
-def search_path(hydra: DictConfig) -> list[str]:
-    """Return the override that gives Hydra the further folders of configs that it was given, if there were any.
-
-    Args:
-        hydra: the node of that name in Hydra's own config.
-    """
-    sources = hydra.runtime.get("config_sources") or ()
-    given = [source for source in sources if "command-line" in source.provider]
-    found = [f"{source.schema}://{source.path}" for source in given]
-    plain = [path if re.fullmatch(r"[\w:/.-]+", path) else f"'{path}'" for path in found]
-    return [f"hydra.searchpath=[{','.join(plain)}]"] if plain else []
-
-
-def typed(overrides: list[str]) -> dict[str, str]:
-    """What stands on the command line, key -> value."""
-    pairs = (word.lstrip("+~").split("=", 1) for word in overrides)
-    return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}

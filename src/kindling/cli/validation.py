@@ -9,8 +9,8 @@ import yaml
 
 from kindling import UserError
 from kindling.activations import canonical
-from kindling.cli.names import choice_file, groups, is_own, suggest
-from kindling.cli.options import OF_A_RUN, OF_A_SWEEP
+from kindling.cli.conf import OF_A_RUN, OF_A_SWEEP, choice_file, groups, is_own
+from kindling.cli.names import suggest
 from kindling.files import PACKAGE, find
 
 

@@ -14,8 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 from kindling import UserError
 from kindling.activations import canonical
 from kindling.cli import validation as knobs
+from kindling.cli.conf import CONF, choice_file
 from kindling.cli.hyperparameters import BUILT, read_options
-from kindling.cli.names import CONF, choice_file
 
 NODES = ("data", "model", "optimizer")  # where an option arrives
 CALLBACKS = ("gradients", "init", "last_step")

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from kindling import UserError
 from kindling.cli import validation as knobs
 from kindling.cli.build import refuse_missing_packages
-from kindling.cli.options import OF_A_SWEEP
+from kindling.cli.conf import OF_A_SWEEP
 from kindling.files import PACKAGE, PROJECT
 from kindling.sweeps.code import code_version
 from kindling.sweeps.compose import Composer, Job, get, paths

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
 from kindling.cli.build import build
-from kindling.cli.resolvers import register
+from kindling.cli.overrides import register
 from kindling.files import BEST
 
 

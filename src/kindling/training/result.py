@@ -62,12 +62,6 @@ def table(metrics: dict[str, float | None], best_epoch: int) -> str:
     return "\n".join(lines)
 
 
-def named(kind: str, choices: set[str | None]) -> str:
-    """Return a model's class, with the choices in conf/model/ that led to it where they are called something else."""
-    others = sorted(choice for choice in choices if choice and choice.replace("_", "").lower() != kind.lower())
-    return f"{kind} (model={' and '.join(others)})" if others else kind
-
-
 def loss_note(metrics: dict[str, float | None], target_std: list[float] | None) -> str:
     """Return why a regression's loss is not its mse; "" where they are the same, or the loss is not the scaled mse.
 

@@ -7,8 +7,8 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torchmetrics import Metric
 
 from kindling import UserError
+from kindling.cli.conf import is_own
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, direction_for, logged_as, split
-from kindling.cli.names import is_own
 from kindling.models.base import Model
 
 log = logging.getLogger("kindling")

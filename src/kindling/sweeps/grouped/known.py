@@ -14,7 +14,13 @@ from kindling.files import PACKAGE
 
 FILE = Path(__file__).with_name("known.json")
 REPEATED = (
-    *("training/checkpoint.py", "training/metrics_csv.py", "training/run.py", "training/stopping.py"),
+    *(
+        "training/checkpoint.py",
+        "training/metrics_csv.py",
+        "training/run.py",
+        "training/divergence.py",
+        "training/stopping.py",
+    ),
     *("callbacks/confusion_matrix.py", "callbacks/regularization.py", "callbacks/lr_schedule.py"),
     *("data/base.py", "data/loader.py", "models/base.py", "models/multi_step.py", "models/linear.py", "models/mlp.py"),
     "models/activation_modules.py",

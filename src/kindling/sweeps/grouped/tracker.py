@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS
-from kindling.training.stopping import DIVERGED, far_off
+from kindling.training.divergence import DIVERGED, far_off
 
 
 class Watch(pl.Callback):
@@ -19,7 +19,7 @@ class Watch(pl.Callback):
     Args:
         monitor, mode: as of kindling.training.checkpoint.BestAndLast.
         patience: as of kindling.training.stopping.Patience, or None.
-        plausible: the loss of the best constant predictor, as of kindling.training.stopping.Divergence.
+        plausible: the loss of the best constant predictor, as of kindling.training.divergence.Divergence.
     """
 
     def __init__(self, monitor: str, mode: str, patience: int | None, plausible: float):

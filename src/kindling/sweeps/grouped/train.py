@@ -21,11 +21,11 @@ from kindling.sweeps.grouped.stack import Stack, weights_of
 from kindling.sweeps.grouped.tracker import Watch
 from kindling.sweeps.grouped.update import Member, Part, Rates
 from kindling.sweeps.grouped.write import write_members
+from kindling.training.divergence import constant_loss
 from kindling.training.load import load
 from kindling.training.quiet import silence
 from kindling.training.saving import SavesInTime
 from kindling.training.scores import mode_of
-from kindling.training.stopping import constant_loss
 from kindling.training.trainer import choose_threads
 
 log = logging.getLogger("kindling")

@@ -17,7 +17,7 @@ from kindling.training.trainer import SHORT
 
 # Callbacks that are repeated for members; by name, so that an extra may be gone.
 NEEDED = (
-    "kindling.training.stopping.Divergence",
+    "kindling.training.divergence.Divergence",
     "kindling.training.metrics_csv.Records",
     "kindling.training.checkpoint.BestAndLast",
 )

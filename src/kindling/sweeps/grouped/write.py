@@ -20,8 +20,7 @@ from torch.utils.tensorboard.summary import hparams, text
 
 from kindling.cli.hyperparameters import hyperparameters
 from kindling.cli.monitor import TRAIN_LOSS
-from kindling.cli.overrides import command
-from kindling.cli.resume import typed
+from kindling.cli.overrides import command, typed
 from kindling.data.base import Data
 from kindling.files import write_json
 from kindling.sweeps.compose import Job

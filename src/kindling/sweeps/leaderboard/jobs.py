@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from kindling import UserError
-from kindling.cli.resume import typed
+from kindling.cli.overrides import typed
 from kindling.files import BEST
 
 # Words that say how the sweep is run, not what is trained.
