@@ -55,7 +55,9 @@ def entered() -> dict[Path, int]:
 
     def note(frame, event, _) -> None:
         file = frame.f_code.co_filename
-        is_function = frame.f_code.co_flags & 2  # its own local names, unlike a module's or a class's body
+        is_function = (
+            frame.f_code.co_flags & 2 and frame.f_code.co_name[0] != "<"
+        )  # no module, class body, comprehension
         if event == "call" and is_function and file.startswith((str(PROJECT / "src"), str(PROJECT / "train.py"))):
             found.add(Path(file))
 

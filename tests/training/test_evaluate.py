@@ -1,6 +1,7 @@
 """`python -m kindling evaluate`: the numbers of a run's own test, afterwards."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -87,3 +88,13 @@ def test_the_command_line_shows_the_table(finished, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"{own['test/accuracy']:.4f}" in done.stdout
+
+
+def test_a_folder_of_another_version_is_refused_with_a_sentence(finished):
+    folder = finished("data=blobs", "epochs=1")
+    config = folder / ".hydra" / "config.yaml"
+    text = config.read_text(encoding="utf-8")
+    old = evaluate.__module__.partition(".")[0] + ".models.Deep"
+    config.write_text(re.sub(r"\w+\.models\.mlp\.Deep", old, text), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"another version of this project: it calls {old}, .* Train it again"):
+        evaluate(folder)

@@ -6,6 +6,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 from hydra.errors import InstantiationException
@@ -13,7 +14,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
+from kindling.cli.conf import is_own
 from kindling.cli.names import suggest
+from kindling.files import PACKAGE
 
 # Classes of Lightning that need a package which is not installed with it.
 OPTIONAL = {
@@ -63,6 +66,21 @@ def refuse_missing_packages(config: dict) -> None:
         for module in needed:
             if importlib.util.find_spec(module) is None:
                 raise _lacking(target, module)
+
+
+def refuse_older(config: dict, folder: Path) -> None:
+    """Refuse a run folder whose config calls what the package does not have, without importing any of it.
+
+    Args:
+        config: plain data, mappings and lists in each other.
+    """
+    for call in filter(lambda call: is_own(call["_target_"]), _calls(config)):
+        module = call["_target_"].rpartition(".")[0]
+        if not (PACKAGE.parent / module.replace(".", "/")).with_suffix(".py").is_file():
+            raise UserError(
+                f"{folder} is of another version of this project: it calls {call['_target_']}, which is not there. "
+                "Train it again (its command is in result.json), or open it with the version that trained it."
+            )
 
 
 def _calls(node) -> Iterator[dict]:

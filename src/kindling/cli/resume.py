@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
+from kindling.cli.build import refuse_older
 from kindling.cli.conf import RESUMABLE
 from kindling.cli.overrides import search_path, typed
 from kindling.files import LAST, replacing
@@ -52,6 +53,7 @@ def resumed(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[str
             )
     hydra = Path(cfg.folder) / ".hydra"
     old, new = OmegaConf.load(hydra / "config.yaml"), OmegaConf.to_container(cfg, resolve=False)
+    refuse_older(OmegaConf.to_container(old, resolve=False), Path(cfg.folder))
     path = search_path(OmegaConf.load(hydra / "hydra.yaml").hydra)
     for key in {key.split(".")[0] for key in words}:
         old[key] = new[key]

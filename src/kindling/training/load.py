@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
-from kindling.cli.build import build
+from kindling.cli.build import build, refuse_older
 from kindling.cli.overrides import register
 from kindling.files import BEST
 
@@ -38,6 +38,7 @@ def config_of(folder: Path) -> DictConfig:
         raise UserError(f"run={folder} is no run folder (it has no .hydra/config.yaml): give one, e.g. runs/.../...")
     register()  # what the config is written with
     cfg = OmegaConf.load(file)
+    refuse_older(OmegaConf.to_container(cfg, resolve=False), folder)
     cfg.folder = str(folder)  # there it says ${hydra:runtime.output_dir}
     return cfg
 
