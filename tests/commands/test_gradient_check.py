@@ -144,7 +144,7 @@ def test_the_command_line_gives_the_verdict_and_leaves_nothing(tmp_path):
 @pytest.mark.slow
 def test_the_command_line_ends_with_1_at_a_wrong_gradient(tmp_path):
     (tmp_path / "own.py").write_text(
-        "import torch\nfrom kindling.models import Linear\n\n\n"
+        "import torch\nfrom kindling.models.linear import Linear\n\n\n"
         "class Half(torch.autograd.Function):\n"
         "    forward = staticmethod(lambda ctx, x: x.clone())\n"
         "    backward = staticmethod(lambda ctx, gradient: gradient / 2)\n\n\n"

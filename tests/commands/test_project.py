@@ -236,12 +236,15 @@ def assert_sound(folder: Path, *tests: str) -> None:
 def strip_with_what_needs_it(folder: Path, extra: str) -> None:
     """Strip an extra; before it those that the refusals name."""
     while (done := python(folder, "-m", NAME, "strip", extra)).returncode == 2:
-        needed = re.match(r"src/\w+/(\S+?)(?:/command|/__init__)?(?:\.py)? imports", done.stderr)
+        needed = re.match(r"(src/\S+) imports", done.stderr)
         assert needed, done.stderr
-        importer = folder / "src" / NAME / needed[1]
-        parts = [(name, path.with_suffix("")) for name, paths in extras(folder).items() for path in paths]
+        importer = folder / needed[1]
+        parts = [(name, path) for name, paths in extras(folder).items() for path in paths]
+        parts += [(name, folder / f"src/hydra_plugins/{NAME}_{name}") for name in extras(folder)]
         inside = [name for name, path in parts if path in (importer, *importer.parents)]
         strip_with_what_needs_it(folder, inside[0])
+        if extra not in extras(folder):  # it was inside of that
+            return
     assert done.returncode == 0, done.stderr
 
 

@@ -124,11 +124,11 @@ def undisturbed(tmp_path_factory):
     ("place", "n"),
     [
         ("launch.plan", 1),  # nothing is there yet
-        ("group.train", 1),  # the list of jobs is there
-        ("group:Keep.save", 3),  # in the middle of training
-        ("write._write", 1),  # trained, nothing is written
-        ("write._write", 4),  # half of the folders are written
-        ("write.write_json", 2),  # in the middle of a folder
+        ("grouped.train.train", 1),  # the list of jobs is there
+        ("grouped.train:Keep.save", 3),  # in the middle of training
+        ("grouped.write._write", 1),  # trained, nothing is written
+        ("grouped.write._write", 4),  # half of the folders are written
+        ("grouped.write.write_json", 2),  # in the middle of a folder
         ("launch._returned", 1),  # before the leaderboard
     ],
 )
@@ -151,7 +151,7 @@ def test_a_sweep_stopped_by_a_signal_says_how_to_go_on(undisturbed, tmp_path):
     words, expected = undisturbed
     script = tmp_path / "stopped.py"
     script.write_text(KILLED.replace("signal.SIGKILL", "signal.SIGTERM"))
-    command = [sys.executable, str(script), "group:Keep.save", "3", str(PROJECT / "train.py"), *words]
+    command = [sys.executable, str(script), "grouped.train:Keep.save", "3", str(PROJECT / "train.py"), *words]
     stopped = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert stopped.returncode == 130, stopped.stderr
     assert "interrupted; to go on: python train.py resume=runs/sweeps/s" in stopped.stdout

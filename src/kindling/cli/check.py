@@ -15,7 +15,6 @@ from kindling.cli import monitor
 from kindling.cli import validation as knobs
 from kindling.cli.build import refuse_missing_packages
 from kindling.cli.errors import plain_errors, refuse
-from kindling.cli.outcome import error_of
 
 
 class Check(Callback):
@@ -35,8 +34,8 @@ class Check(Callback):
 
     def on_run_end(self, config: DictConfig, job_return: JobReturn, **kwargs) -> None:
         """Exit with code 2 after what the user can mend, and with code 1 after a run that diverged, as a sweep does."""
-        error = error_of(job_return)
-        if isinstance(error, UserError):  # Hydra would put a line of its own before it
+        error = job_return._return_value  # the public property prints a line of Hydra's before it raises
+        if isinstance(error, UserError):
             refuse(str(error))
         file = Path(job_return.hydra_cfg.hydra.runtime.output_dir) / "result.json"
         if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("status") == "diverged":

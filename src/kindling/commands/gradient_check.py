@@ -8,6 +8,7 @@ the central difference (f(x + h) - f(x - h)) / 2h. Exit code 1 where they differ
 import logging
 import math
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -147,4 +148,5 @@ def check_gradients(cfg: DictConfig) -> None:
 
 
 def main(words: list[str]) -> None:
-    program.run(check_gradients, words)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Hydra wants one; nothing is kept
+        program.run(check_gradients, words, folder)

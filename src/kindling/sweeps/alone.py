@@ -12,7 +12,6 @@ from hydra.core.utils import JobRuntime, JobStatus, configure_log, run_job, setu
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from kindling.cli.outcome import error_of
 from kindling.cli.overrides import command
 from kindling.files import write_json
 from kindling.sweeps.compose import Job
@@ -55,7 +54,7 @@ def run_alone(context: Context, order: Order) -> tuple[str, str, str]:
     configure_log(context.master.hydra.hydra_logging, context.master.hydra.verbose)
     if outcome.status is JobStatus.COMPLETED:
         return "failed", "it left no result.json", ""
-    error = error_of(outcome)
+    error = outcome._return_value
     return "failed", f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
 
 

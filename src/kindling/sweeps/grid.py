@@ -10,7 +10,6 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from kindling import UserError
-from kindling.cli.outcome import error_of
 from kindling.sweeps.alone import write_if_none
 from kindling.sweeps.folder import FINISHED, SweepFolder, result_of
 from kindling.sweeps.plan import plan
@@ -59,7 +58,7 @@ def through(launcher: Launcher, context: HydraContext, master: DictConfig, batch
     configure_log(master.hydra.hydra_logging, master.hydra.verbose)
     for job, outcome in zip(todo, returned, strict=True):
         if outcome.status is JobStatus.FAILED and not result_of(job.folder):
-            error = error_of(outcome)
+            error = outcome._return_value
             write_if_none(job, "failed", f"{type(error).__name__}: {error}", trace="")
         if result_of(job.folder).get("status") == "failed":
             log.info(f"FAILED  {job.name}: {result_of(job.folder)['error']}")

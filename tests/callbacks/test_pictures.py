@@ -15,8 +15,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from kindling import UserError
 from kindling.activations import ACTIVATIONS
-from kindling.lectures.towers import Towers
 from kindling.models import capture as layers
+from kindling.models.base import Model
 from kindling.models.capture import in_series
 from kindling.plots import activations, images, path, predictions, surface
 from kindling.plots.figures import model_figures
@@ -251,8 +251,8 @@ def test_the_command_line_draws_a_run_and_the_activations(finished, tmp_path):
     assert "run/surface.png" in drawn.stdout
     assert call("activations").stdout.strip() == "activations.png"
     assert (tmp_path / "activations.png").stat().st_size > 20_000
-    refused = call("run")
-    assert (refused.returncode, refused.stderr.partition(", wanted")[0]) == (2, "run was typed")
+    refused = call("folder=run")
+    assert (refused.returncode, refused.stderr.partition(", wanted")[0]) == (2, "folder=run was typed")
     assert "is no run folder" in call("run=nowhere").stderr
 
 
@@ -273,11 +273,19 @@ def test_pictures_are_drawn_of_a_model_in_another_precision(run, tmp_path, capsy
 
 
 def test_the_graph_of_a_model_whose_forward_reads_a_value_of_its_own_is_drawn(tmp_path):
-    model = Towers([5], 1, task="binary", groups=[2, 3], towers=[[4], [4]], joined=3, heads=[2])
+    class Halves(Model):
+        def __init__(self, parts, **model):
+            super().__init__(**model)
+            self.parts, self.layers = parts, torch.nn.ModuleList(torch.nn.Linear(n, 1) for n in parts)
+
+        def forward(self, x):
+            return sum(layer(part) for layer, part in zip(self.layers, x.split(self.parts, 1), strict=True))
+
+    model = Halves([2, 3], task="binary")
     with SummaryWriter(str(tmp_path)) as writer:
         write_graph(writer, model, torch.randn(2, 5))
     names = {node.name for node in EventAccumulator(str(tmp_path)).Reload().Graph().node}
-    assert any(name.startswith("Towers/") for name in names)
+    assert any(name.startswith("Halves/") for name in names)
 
 
 def test_a_map_that_differs_by_rounding_alone_is_flat():
