@@ -1,14 +1,11 @@
 """Pictures of odd tables are drawn, one that fails is one line, and those of the same weights are at the same step."""
 
-import json
-
 import pytest
 from conftest import built
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kindling.files import PACKAGE
 from kindling.plots import path
-from kindling.sweeps.best_pictures import best, draw_best
 
 
 @pytest.mark.parametrize("place", [
@@ -59,25 +56,6 @@ def test_pictures_of_one_set_of_weights_are_at_one_step(run, tmp_path):
     curves = {event.step for tag in events.Tags()["tensors"] if tag[:3] == "pr/" for event in events.Tensors(tag)}
     assert images == curves == {result["best_epoch"]}
     assert result["best_epoch"] < 6
-
-
-@pytest.mark.parametrize(
-    ("mode", "monitor", "order"),
-    [("max", "val/x", "bca"), ("min", "val/x", "acb"), ("auto", "val/accuracy", "bca"), ("auto", "val/loss", "acb")],
-)
-def test_the_best_jobs_are_those_with_the_best_defined_score(tmp_path, mode, monitor, order):
-    for name, score in {"a": 0.1, "b": 0.3, "c": 0.2, "d": None, "e": float("nan")}.items():
-        result = {"status": "finished", "mode": mode, "monitor": monitor, "score": score}
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "result.json").write_text(json.dumps(result))
-    assert "".join(folder.name for folder in best([tmp_path / name for name in "abcde"])) == order
-
-
-def test_the_best_jobs_of_an_unknown_direction_are_not_guessed(tmp_path, caplog):
-    result = {"status": "finished", "mode": "auto", "monitor": "val/x", "score": 0.1}
-    (tmp_path / "result.json").write_text(json.dumps(result))
-    draw_best([tmp_path])
-    assert "pictures of the best jobs: left out, ValueError: whether val/x is better when higher is not" in caplog.text
 
 
 def test_the_axes_of_the_way_say_what_is_scaled():
