@@ -5,7 +5,7 @@ import re
 import shlex
 
 import pytest
-from conftest import PROJECT, needs, python
+from conftest import PLAIN, PROJECT, needs, python
 
 TEXT = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## How to add")[2].partition("\n## ")[0]
 PARTS = {part.partition("**")[0]: part for part in re.split(r"^\*\*(?=An? )", TEXT, flags=re.MULTILINE)[1:]}
@@ -39,7 +39,7 @@ def test_an_addition_trains_alone_and_in_a_sweep(copy, part):
     for path, where, text in re.findall(r"```\w+\n# ([\w./]+)(?:, ([^\n]*))?\n(.*?)```", PARTS[part], re.DOTALL):
         write(copy, path, where, text)
     for command in COMMANDS[part]:
-        words = [*shlex.split(command)[2:], "epochs=2", "pictures=none", "trainer=cpu"]
+        words = [*shlex.split(command)[2:], "epochs=2", "trainer=cpu", *PLAIN]
         alone = python(copy, "train.py", *words, "hydra.run.dir=alone")
         assert alone.returncode == 0, alone.stderr[-3000:]
         sweep = python(copy, "train.py", "-m", *words, "seed=0,1", "hydra.sweep.dir=sweep")

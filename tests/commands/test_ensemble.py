@@ -17,7 +17,7 @@ from kindling.cli.build import build
 from kindling.commands.ensemble import ensemble, scores, table
 from kindling.models.linear import Linear
 
-trained_together = pytest.importorskip("sweep_helpers", reason="sweep is stripped").trained_together
+trained_together = pytest.importorskip("sweeps.sweep_helpers", reason="sweep is stripped").trained_together
 LAYERS = ("0.weight", "0.bias", "2.weight", "2.bias")
 
 

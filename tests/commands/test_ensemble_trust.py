@@ -5,7 +5,7 @@ from trust_helpers import SMALL, poison, refuses
 
 from kindling.commands.ensemble import ensemble
 
-trained_together = pytest.importorskip("sweep_helpers", reason="sweep is stripped").trained_together
+trained_together = pytest.importorskip("sweeps.sweep_helpers", reason="sweep is stripped").trained_together
 
 
 def test_ensemble_does_not_run_what_a_jobs_checkpoint_holds(tmp_path):

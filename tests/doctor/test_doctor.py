@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import built
+from conftest import PLAIN, built
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression
 
@@ -123,7 +123,7 @@ def test_a_run_of_step_size_0_is_told_that_and_nothing_else(run):
 
 
 def test_the_command_line_s_run_of_step_size_0_is_told_that_too(shell):
-    done = shell("train.py", "data=diabetes", "model=linear", "lr=0", "epochs=2", "pictures=none", check=True)
+    done = shell("train.py", "data=diabetes", "model=linear", "lr=0", "epochs=2", *PLAIN, check=True)
     assert "advice   The step size lr is 0, so nothing was learnt. Try: python train.py" in done.stdout
 
 

@@ -3,6 +3,7 @@
 import shlex
 
 import pytest
+from conftest import PLAIN
 
 STEEP = ["data=polynomial", "data.coefficients=[0,100,200]", "optimizer=sgd", "lr=1e-5", "epochs=20"]
 # rule -> an ill run and its sentence
@@ -44,7 +45,7 @@ def cured(run, ill, sentence):
     """Return the result of what the sentence suggests."""
     (told,) = [line for line in ill["advice"] if sentence in line]
     words = shlex.split(told.split(" Try: ")[1])[2:]
-    return run(*(word for word in words if word not in ("trainer=cpu", "pictures=none")), folder="cured")
+    return run(*(word for word in words if word not in ("trainer=cpu", *PLAIN)), folder="cured")
 
 
 @pytest.mark.slow
@@ -76,7 +77,7 @@ def test_folds_of_few_samples_are_trained_every_one(shell, tmp_path):
     """No score can be better: the suggestion says how far scores of splits lie apart."""
     rows = [f"{i % 7},{i % 5},{i % 3},{i % 2}" for i in range(24)]
     (tmp_path / "few.csv").write_text("\n".join(["a,b,c,label", *rows]) + "\n")
-    table = ["data=csv", "data.path=few.csv", "data.target=label", "epochs=2", "pictures=none", "trainer=cpu"]
+    table = ["data=csv", "data.path=few.csv", "data.target=label", "epochs=2", *PLAIN, "trainer=cpu"]
     told = shell("train.py", *table).stdout.partition("one split says little.")[2]
     words = shlex.split(told.partition("Try: ")[2].splitlines()[0])[2:]
     done = shell("train.py", *words)

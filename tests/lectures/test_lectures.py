@@ -6,7 +6,7 @@ import random
 import sys
 
 import pytest
-from conftest import PROJECT
+from conftest import PLAIN, PROJECT
 
 sys.path.insert(0, str(PROJECT / "tests" / "benchmarks"))
 import lectures
@@ -110,7 +110,7 @@ WINNERS = {
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "winner", "last"), [(name, *ends) for name, ends in WINNERS.items()])
 def test_what_a_lecture_teaches_wins_its_ranking(shell, tmp_path, name, winner, last):
-    done = shell("train.py", f"experiment=lectures/{name}", "pictures=none", f"hydra.sweep.dir={tmp_path / 'sweep'}")
+    done = shell("train.py", f"experiment=lectures/{name}", *PLAIN, f"hydra.sweep.dir={tmp_path / 'sweep'}")
     lines = done.stdout.splitlines()
     assert any(line.startswith(f"winner: {winner}") for line in lines), done.stdout + done.stderr
     ranked = [line.split() for line in lines if line[:1].isdigit() and line.split()[0].isdigit()]

@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from conftest import PLAIN
 
-WORDS = ["data=mine", "epochs=1", "pictures=none", "seed=0,1,2,3", "sweep.name=s"]
+WORDS = ["data=mine", "epochs=1", *PLAIN, "seed=0,1,2,3", "sweep.name=s"]
 
 
 @pytest.fixture
