@@ -72,7 +72,7 @@ rename: env  ## give the project your name: make rename NAME=myproject
 	$(RUN) -m ruff check -q --fix --exit-zero
 	$(RUN) -m ruff format -q
 
-strip: env  ## delete an extra: make strip EXTRA=confusion, or all (without EXTRA: list them)
+strip: env  ## delete an optional part: make strip EXTRA=lectures, or all (without EXTRA: list them)
 	$(RUN) -m kindling strip $(EXTRA)
 
 bench: env  ## training time beside a raw PyTorch loop

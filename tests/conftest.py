@@ -25,7 +25,7 @@ from kindling.files import PACKAGE
 from kindling.models.mlp import Deep
 from kindling.training.checkpoint import BestAndLast
 
-torch.set_num_threads(1)  # small nets; two threads on busy cores wait for each other (kindling/device.py)
+torch.set_num_threads(1)  # small nets; two threads on busy cores wait for each other (training/trainer.py)
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT))
 

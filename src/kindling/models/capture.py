@@ -1,4 +1,4 @@
-"""What goes on in a model's layers at a moment of training, for the extras that look: gradients and outputs."""
+"""Capture the gradients and the outputs of a model's layers at a moment of training."""
 
 from typing import NamedTuple
 

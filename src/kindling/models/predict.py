@@ -1,4 +1,4 @@
-"""What a model answers to raw rows, for the extras that show it."""
+"""Predictions from raw inputs: probabilities, or values in the target's own unit."""
 
 import torch
 from torch import Tensor

@@ -15,7 +15,7 @@ from kindling.sweeps.grouped.stack import layers_of
 from kindling.sweeps.grouped.update import LINEAR
 from kindling.training.trainer import SHORT
 
-# Callbacks that are repeated for members; by name, so that an extra may be gone.
+# Callbacks that are repeated for members; by name, so that one may be stripped.
 NEEDED = (
     "kindling.training.divergence.Divergence",
     "kindling.training.metrics_csv.Records",
