@@ -12,7 +12,7 @@ from kindling.callbacks.confusion_matrix import ConfusionMatrix
 from kindling.cli.build import build
 from kindling.models.mlp import Deep
 from kindling.plots.confusion_matrix import draw, markdown, text
-from kindling.plots.log import png
+from kindling.plots.save import png
 
 COUNTS, NAMES = [[50, 7], [8, 12]], ["negative", "positive"]
 

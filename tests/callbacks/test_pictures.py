@@ -18,7 +18,8 @@ from kindling.activations import ACTIVATIONS
 from kindling.models import capture as layers
 from kindling.models.base import Model
 from kindling.models.capture import in_series
-from kindling.plots import activations, images, path, predictions, surface
+from kindling.plots import activations, images, predictions, surface
+from kindling.plots import loss_path as path
 from kindling.plots.figures import model_figures
 from kindling.plots.run_folder import draw
 from kindling.plots.tensorboard import write_graph

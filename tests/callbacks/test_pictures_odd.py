@@ -5,19 +5,19 @@ from conftest import built
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kindling.files import PACKAGE
-from kindling.plots import path
+from kindling.plots import loss_path as path
 
 
 @pytest.mark.parametrize("place", [
     *("plots.tensorboard.write_histograms", "plots.tensorboard.write_graph", "plots.tensorboard.write_pr_curves"),
-    *("plots.data_card.data_card", "plots.path.draw_path", "callbacks.pictures.stage_answers"),
+    *("plots.data_card.data_card", "plots.loss_path.draw_path", "callbacks.pictures.stage_answers"),
 ])  # fmt: skip
 def test_each_kind_of_picture_may_fail_on_its_own(run, monkeypatch, caplog, place):
     def broken(*_, **__):
         raise ValueError("no colours")
 
     monkeypatch.setattr(f"{PACKAGE.name}.{place}", broken)
-    words = ["data=line", "model=linear"] if "path" in place else ["data=blobs", "model=linear"]
+    words = ["data=line", "model=linear"] if "loss_path" in place else ["data=blobs", "model=linear"]
     assert "test/loss" in run(*words, "epochs=1", "pictures=final")["metrics"]
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert line.endswith("left out, ValueError: no colours")

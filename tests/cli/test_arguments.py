@@ -7,8 +7,9 @@ from conftest import compose_config
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from kindling import UserError
-from kindling.cli import arguments, conf, names
-from kindling.cli.check import plain_errors
+from kindling.cli import arguments, conf
+from kindling.cli import suggestions as names
+from kindling.cli.before_run import plain_errors
 from kindling.cli.grammar import for_shell, grammar, quoted, several
 
 

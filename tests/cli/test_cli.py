@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from kindling import UserError
 from kindling.cli import conf as conf_folders
 from kindling.cli import validation as knobs
-from kindling.cli.check import Check
+from kindling.cli.before_run import Check
 
 TOGETHER = PROJECT / "conf/hydra/launcher/together.yaml"
 # Runs train.py's command line, then says whether torch was imported, whatever SystemExit came.

@@ -11,8 +11,8 @@ import torch
 from conftest import built, compose_config
 
 from kindling.callbacks.lr_find import HIGHEST, KEPT, LOWEST, STEPS, find, suggestion
-from kindling.plots.log import png
 from kindling.plots.lr_find import draw_range
+from kindling.plots.save import png
 
 
 def found(tmp_path, *words):

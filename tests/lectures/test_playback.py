@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from kindling import UserError
-from kindling.lectures.drawn import DAYS, PARTS, SLOTS, WEEKS, Playback
+from kindling.lectures.simulated import DAYS, PARTS, SLOTS, WEEKS, Playback
 
 
 def days(log):

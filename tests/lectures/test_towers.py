@@ -6,7 +6,7 @@ from conftest import compose_config
 
 from kindling import UserError
 from kindling.cli.build import build
-from kindling.lectures.drawn import TwoInputs
+from kindling.lectures.simulated import TwoInputs
 from kindling.lectures.towers import Towers
 
 

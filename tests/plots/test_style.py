@@ -6,9 +6,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from kindling import UserError
-from kindling.plots.log import png
+from kindling.plots.save import png
 from kindling.plots.style import markdown_table, plain
-from kindling.training.optional import optional
+from kindling.training.tolerate import optional
 
 NAMES = ["under $10", "$10_$20", r"a\$b$", "{a^b}", r"$\frac{", "_hidden", "ä|b"]
 

@@ -9,8 +9,8 @@ from kindling.data.features import feature_names
 from kindling.data.transforms import target_scaling
 from kindling.models.linear import Linear
 from kindling.training.checkpoint import best_of
-from kindling.training.optional import optional
 from kindling.training.summary import Summary
+from kindling.training.tolerate import optional
 
 MOST = 20  # terms of an equation, and equations
 

@@ -9,12 +9,13 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from kindling.data.base import Data
 from kindling.models.base import Model
 from kindling.models.capture import in_series, some_rows
-from kindling.plots import data_card, path, tensorboard
+from kindling.plots import data_card, tensorboard
+from kindling.plots import loss_path as path
 from kindling.plots.figures import Drawings, model_figures, positives, row_figures, stage_answers, without_test
-from kindling.plots.log import log_figure
+from kindling.plots.save import log_figure
 from kindling.training.checkpoint import best_of
 from kindling.training.loggers import log_text
-from kindling.training.optional import optional
+from kindling.training.tolerate import optional
 
 log = logging.getLogger("kindling")
 

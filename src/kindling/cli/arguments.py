@@ -5,7 +5,8 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from kindling import UserError
-from kindling.cli import conf, names
+from kindling.cli import conf
+from kindling.cli import suggestions as names
 from kindling.cli.grammar import for_shell, readable
 
 VALUE_FLAGS = ("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
 from kindling.cli.conf import is_own
-from kindling.cli.names import suggest
+from kindling.cli.suggestions import suggest
 from kindling.files import PACKAGE
 
 # Classes of Lightning that need a package which is not installed with it.

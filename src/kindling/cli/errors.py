@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kindling import UserError
-from kindling.cli import conf, names
+from kindling.cli import conf
+from kindling.cli import suggestions as names
 from kindling.cli.arguments import LEAVABLE
 from kindling.cli.grammar import grammar, several
 

@@ -10,7 +10,7 @@ import yaml
 from kindling import UserError
 from kindling.activations import canonical
 from kindling.cli.conf import OF_A_RUN, OF_A_SWEEP, choice_file, groups, is_own
-from kindling.cli.names import suggest
+from kindling.cli.suggestions import suggest
 from kindling.files import PACKAGE, find
 
 

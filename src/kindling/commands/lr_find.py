@@ -27,9 +27,9 @@ def main(words: list[str]) -> None:
 
 def find_lr(cfg: DictConfig) -> None:
     from kindling.callbacks.lr_find import TENTH, find, suggestion
-    from kindling.plots.log import png
     from kindling.plots.lr_find import draw_range
-    from kindling.training.optional import optional
+    from kindling.plots.save import png
+    from kindling.training.tolerate import optional
 
     seen = find(cfg)
     folder, rate = Path(cfg.folder), suggestion(seen)

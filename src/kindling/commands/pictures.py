@@ -28,7 +28,7 @@ def _run(given: dict[str, str]) -> list[Path]:
 
 def _activations(file: Path) -> Path:
     from kindling.plots.activations import draw_activations
-    from kindling.plots.log import png
+    from kindling.plots.save import png
     from kindling.plots.style import style
 
     with style():

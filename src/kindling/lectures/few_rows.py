@@ -7,8 +7,8 @@ from kindling.data.base import Data
 from kindling.models.base import Model
 from kindling.models.predict import answers
 from kindling.training.checkpoint import best_of
-from kindling.training.optional import optional
 from kindling.training.summary import Summary
+from kindling.training.tolerate import optional
 
 MOST = 8  # rows
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from kindling.models.predict import logits_of, of_logits
-from kindling.plots import images, path, predictions, surface
+from kindling.plots import images, predictions, surface
+from kindling.plots import loss_path as path
 from kindling.plots.style import style
 
 Drawings = Iterator[tuple[str, Callable]]

@@ -15,10 +15,10 @@ from kindling.files import BEST
 from kindling.models.base import Model
 from kindling.plots.confusion_matrix import draw as draw_counts
 from kindling.plots.figures import model_figures, row_figures, stage_answers, without_test
-from kindling.plots.log import picture, png
+from kindling.plots.save import picture, png
 from kindling.plots.style import style
 from kindling.training import load as saved
-from kindling.training.optional import optional
+from kindling.training.tolerate import optional
 
 COUNTS = "confusion_matrix*.csv"
 

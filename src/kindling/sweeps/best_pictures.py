@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kindling.cli.monitor import direction
 from kindling.training import load as saved
-from kindling.training.optional import optional
+from kindling.training.tolerate import optional
 
 
 def draw_best(folders: list[Path], jobs: int = 3) -> None:

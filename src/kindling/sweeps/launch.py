@@ -18,7 +18,7 @@ from kindling.sweeps.alone import Context, Order, run_alone, run_in_worker, writ
 from kindling.sweeps.compose import Job
 from kindling.sweeps.folder import FINISHED, NEW, SweepFolder, result_of
 from kindling.sweeps.plan import plan
-from kindling.training.optional import optional
+from kindling.training.tolerate import optional
 
 log = logging.getLogger("kindling")
 

@@ -14,7 +14,7 @@ from kindling.cli import validation as knobs
 from kindling.cli.build import refuse_missing_packages
 from kindling.cli.conf import OF_A_SWEEP
 from kindling.files import PACKAGE, PROJECT
-from kindling.sweeps.code import code_version
+from kindling.sweeps.code_version import code_version
 from kindling.sweeps.compose import Composer, Job, get, paths
 
 # Words about the sweep, not about a job.

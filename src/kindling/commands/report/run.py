@@ -7,12 +7,12 @@ from pathlib import Path
 from kindling.cli.monitor import split
 from kindling.commands.report.page import code, folded, image, lines, page, paragraph, section, table
 from kindling.files import BEST
-from kindling.plots.log import png
+from kindling.plots.save import png
 from kindling.sweeps.leaderboard.baselines import scored
 from kindling.sweeps.leaderboard.write import value_of
 from kindling.training import load as saved
-from kindling.training.optional import optional
 from kindling.training.result import loss_note
+from kindling.training.tolerate import optional
 
 STAGES = ("train", "val", "test")
 CAPTIONS = {  # of files whose name starts so

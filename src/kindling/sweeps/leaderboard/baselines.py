@@ -14,7 +14,7 @@ from kindling.cli.build import build
 from kindling.files import PROJECT, write_json
 from kindling.sweeps.leaderboard.board import Board, Row
 from kindling.sweeps.leaderboard.jobs import Job
-from kindling.training.optional import reason
+from kindling.training.tolerate import reason
 
 MOST_VALUES = 20_000_000  # inputs to fit on; with more a line takes minutes
 

@@ -1,10 +1,4 @@
-"""The ranking of a sweep. `python -m kindling leaderboard <sweep folder>` makes it again.
-
-jobs.py reads the jobs, board.py folds seeds and ranks, baselines.py says what simple models reach, noise.py whether the
-lead means something, effects.py, draw.py, ticks.py and pair.py what each option does, write.py makes the files, make.py
-does it all.
-Importing this package takes neither torch nor pandas nor matplotlib.
-"""
+"""Ranks the jobs after every multirun. Importing this takes neither torch nor pandas nor matplotlib."""
 
 import logging
 import sys

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from kindling.plots.style import COLOURS, plain
 from kindling.sweeps.leaderboard.board import Board
 from kindling.sweeps.leaderboard.effects import Effect, effects, held, noise, robust_limits
-from kindling.sweeps.leaderboard.pair import draw_pair
+from kindling.sweeps.leaderboard.pair_plot import draw_pair
 from kindling.sweeps.leaderboard.significance import repetitions
 from kindling.sweeps.leaderboard.ticks import MOST_TICKS, place, scale_of
 

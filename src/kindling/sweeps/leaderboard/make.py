@@ -9,8 +9,8 @@ from kindling.sweeps.leaderboard.baselines import add_baselines
 from kindling.sweeps.leaderboard.board import Board, rank
 from kindling.sweeps.leaderboard.jobs import Job, read_jobs
 from kindling.sweeps.leaderboard.write import as_csv, as_markdown, as_text
-from kindling.training.optional import optional, reason
 from kindling.training.result import number
+from kindling.training.tolerate import optional, reason
 
 log = logging.getLogger("kindling")
 
