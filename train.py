@@ -11,7 +11,7 @@ try:
 
     from kindling.cli import program, resume
     from kindling.cli.build import build
-    from kindling.cli.overrides import command, hyperparameters_of, say_notes, wants_test
+    from kindling.cli.overrides import command, given, hyperparameters_of, say_notes, wants_test
 except ModuleNotFoundError as error:
     print(
         f"{error.name} is not installed for {sys.executable}.\n"
@@ -39,8 +39,8 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
         pl.seed_everything(cfg.seed, verbose=False)
         data = build(cfg.data)
         model = build(cfg.model, **model_kwargs(data))
-        given = None if cfg.mode == "auto" or OmegaConf.is_interpolation(cfg, "mode") else cfg.mode
-        cfg.mode = mode_of(cfg.monitor, given, model)
+        mode = None if cfg.mode == "auto" or OmegaConf.is_interpolation(cfg, "mode") else cfg.mode
+        cfg.mode = mode_of(cfg.monitor, mode, model)
         callbacks = [callback for node in cfg.callbacks.values() if node and (callback := build(node))]
         nodes = (cfg.get("logger") or {}).values()
         loggers = [build(node, mark=run.mark(node._target_)) for node in nodes]
@@ -57,7 +57,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(cfg: DictConfig) -> float | None:
-    return train(cfg, list(hydra.core.hydra_config.HydraConfig.get().overrides.task))
+    return train(cfg, given())
 
 
 if __name__ == "__main__":

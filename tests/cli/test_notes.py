@@ -3,7 +3,7 @@
 import pytest
 
 from kindling.training.result import loss_note
-from kindling.training.run import named
+from kindling.training.summary import named
 
 
 @pytest.mark.parametrize(

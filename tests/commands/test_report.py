@@ -126,7 +126,7 @@ def test_the_page_of_a_sweep_has_the_leaderboard_effects_and_the_winner_s_pictur
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "wanted is: python -m kindling report run="),
+        ((), "wanted is: python -m kindling report [run="),
         (("run=nowhere",), "nowhere is no folder"),
         (("run=empty",), "empty has no jobs"),
         (("run=killed",), "killed has no result.json: the run is not over, or was killed (resume=killed)"),

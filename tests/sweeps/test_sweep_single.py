@@ -177,6 +177,6 @@ def test_every_activation_is_trained_together_or_said_to_be_random():
 
 
 def test_no_torch_is_imported_by_hydra_s_plugins():
-    modules = "hydra_plugins.kindling_sweep, kindling.sweeps.grid, kindling.sweeps.plan"
+    modules = "hydra_plugins.kindling_sweeps, kindling.sweeps.grid, kindling.sweeps.plan"
     code = f"import {modules}, sys; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

@@ -143,7 +143,10 @@ def _check_arguments(call: dict, offers: dict) -> None:
         return
     needed = [name for name in named if parameters[name].default is inspect.Parameter.empty]
     if lacking := [name for name in needed if name not in (*given, *offers)]:
-        raise UserError(f"{target} needs a value for {', '.join(lacking)}: add it below its _target_.")
+        raise UserError(
+            f"{target} needs a value for {', '.join(lacking)}: add it below its _target_, or "
+            "_partial_: true to pass the function itself."
+        )
 
 
 def _explained(cause: BaseException, call: dict) -> UserError | None:

@@ -1,5 +1,6 @@
 """The folders of choices: what the groups, their choices and the options are."""
 
+import ast
 from pathlib import Path
 
 import yaml
@@ -42,3 +43,15 @@ def options() -> set[str]:
 def is_own(target: object) -> bool:
     """Return whether a `_target_` is in this package."""
     return str(target).startswith(f"{PACKAGE.name}.")
+
+
+def names_in(file: str, table: str) -> list[str]:
+    """Return the keys of a table of names in one of the package's files, of inner tables too, without importing it.
+
+    Losses and initialisations are written in modules that import torch, and a wrong name is refused before that.
+    """
+    tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
+    tables = [node for node in ast.walk(tree) if isinstance(node, ast.Assign | ast.AnnAssign) and node.value]
+    wanted = [node.value for node in tables if table in ast.unparse(node).partition("=")[0]]
+    inner = [key for found in wanted for node in ast.walk(found) if isinstance(node, ast.Dict) for key in node.keys]
+    return list(dict.fromkeys(key.value for key in inner if isinstance(key, ast.Constant)))

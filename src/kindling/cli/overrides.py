@@ -19,6 +19,11 @@ from kindling.cli.monitor import direction
 log = logging.getLogger("kindling")
 
 
+def given() -> list[str]:
+    """Return the overrides of this job as they were given, interpolations too."""
+    return OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+
+
 def hyperparameters_of(cfg: DictConfig, overrides: list[str]) -> dict:
     """Return what TensorBoard's HPARAMS tab shows of a run, as plain data."""
     raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))

@@ -1,6 +1,5 @@
 """Checks of what was typed, before torch is imported: values of the everyday knobs, and knobs that nothing reads."""
 
-import ast
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -9,9 +8,9 @@ import yaml
 
 from kindling import UserError
 from kindling.activations import canonical
-from kindling.cli.conf import OF_A_RUN, OF_A_SWEEP, choice_file, groups, is_own
+from kindling.cli.conf import OF_A_RUN, OF_A_SWEEP, choice_file, groups, is_own, names_in
 from kindling.cli.suggestions import suggest
-from kindling.files import PACKAGE, find
+from kindling.files import find
 
 
 def _number(value) -> bool:
@@ -74,18 +73,6 @@ OF_HIDDEN_LAYERS = {
     "CNN": ("dropout",),
 }
 READ_BY_TRAIN = {"seed", "patience", "on_error", *OF_A_RUN}
-
-
-def names_in(file: str, table: str) -> list[str]:
-    """Return the keys of a table of names in one of the package's files, of inner tables too, without importing it.
-
-    Losses and initialisations are written in modules that import torch, and a wrong name is refused before that.
-    """
-    tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
-    tables = [node for node in ast.walk(tree) if isinstance(node, ast.Assign | ast.AnnAssign) and node.value]
-    wanted = [node.value for node in tables if table in ast.unparse(node).partition("=")[0]]
-    inner = [key for found in wanted for node in ast.walk(found) if isinstance(node, ast.Dict) for key in node.keys]
-    return list(dict.fromkeys(key.value for key in inner if isinstance(key, ast.Constant)))
 
 
 def check(knobs: dict) -> None:

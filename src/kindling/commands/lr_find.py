@@ -7,11 +7,10 @@ import csv
 import logging
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from kindling.cli import program
-from kindling.cli.overrides import command
+from kindling.cli.overrides import command, given
 from kindling.files import shown
 
 log = logging.getLogger("kindling")
@@ -37,7 +36,7 @@ def find_lr(cfg: DictConfig) -> None:
         csv.writer(file).writerows([["lr", "loss", "smoothed"], *seen])
     with optional("curve of the loss"):
         (folder / "lr_find.png").write_bytes(png(draw_range(seen, rate)))
-    words = [word for word in HydraConfig.get().overrides.task if word.partition("=")[0] != "lr"]
+    words = [word for word in given() if word.partition("=")[0] != "lr"]
     if rate is None:
         log.info("The loss did not fall at any learning rate: look at the data, the model or the optimizer.")
     else:

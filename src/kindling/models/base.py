@@ -17,6 +17,7 @@ from kindling import UserError
 from kindling.data.base import Data
 from kindling.data.loader import TensorLoader
 from kindling.models.multi_step import backward_of, why_single_batches, zero_grad_of
+from kindling.models.refusals import refuse_batch_of_one, refuse_true_precision
 from kindling.tasks.scoring import Metric, check_own, scores
 from kindling.tasks.tasks import TASKS, Loss
 
@@ -84,8 +85,8 @@ class Model(pl.LightningModule, ABC):
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
-            self._refuse_batch_of_one()
-            self._refuse_true_precision()
+            refuse_batch_of_one(self)
+            refuse_true_precision(self.trainer)
             self.chunk_refusal = why_single_batches(self, Model)
             self.automatic_optimization = self.chunk_refusal is not None
             if isinstance(self.trainer.datamodule, Data):
@@ -129,9 +130,10 @@ class Model(pl.LightningModule, ABC):
             self._score("train")
         self._kept["train"], self._num_scored = [], 0
 
-    def on_validation_epoch_end(self) -> None:
-        self._score("val")
-        self._kept["val"] = []
+    def on_validation_batch_end(self, outputs, batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        if batch_idx + 1 == self.trainer.num_val_batches[dataloader_idx]:
+            self._score("val")
+            self._kept["val"] = []
 
     def on_test_epoch_end(self) -> None:
         self._score("test")
@@ -159,15 +161,6 @@ class Model(pl.LightningModule, ABC):
         loss = self.training_loss(logits, y) if len(y) else logits.sum()
         return loss * self.trainer.train_dataloader.weight(batch_idx, len(y))
 
-    def _refuse_true_precision(self) -> None:
-        data, precision = self.trainer.datamodule, self.trainer.precision
-        images = isinstance(data, Data) and not data.rows["train"][0].is_floating_point()
-        if images and precision.endswith("-true") and precision != "32-true":
-            raise UserError(
-                f"precision={precision} is not for images, which come as 32-bit numbers: take 32-true, 16-mixed or "
-                "bf16-mixed."
-            )
-
     def _gathered(self, stage: str) -> list[Tensor]:
         """Logits and targets of the epoch's rows so far, of all processes."""
         first = self._kept[stage][0]  # of a resumed epoch from a checkpoint, so on the CPU
@@ -186,21 +179,3 @@ class Model(pl.LightningModule, ABC):
         logits, y = self.outputs[stage] = tuple(self._gathered(stage))
         found = scores(self.task, self.loss, logits, y=y, target_std=self.target_std, own=self.own_metrics)
         self.trainer.callback_metrics.update({f"{stage}/{name}": value for name, value in found.items()})
-
-    def _refuse_batch_of_one(self) -> None:
-        data = self.trainer.datamodule
-        if not isinstance(data, Data) or not any(isinstance(m, torch.nn.BatchNorm1d) for m in self.modules()):
-            return
-        num_samples, processes = data.number_of("train"), self.trainer.world_size
-        least = smallest_batch(num_samples * data.passes, data.samples_per_step)
-        if least // processes < 2:
-            shared = f" shared among {processes} processes" if processes > 1 else ""
-            raise UserError(
-                f"batch_norm=true needs two samples in every batch, and batch_size={data.batch_size} leaves a batch of "
-                f"{least}{shared} ({num_samples * data.passes} samples an epoch): choose another batch_size."
-            )
-
-
-def smallest_batch(num_samples: int, batch_size: int) -> int:
-    """Return the number of samples in an epoch's smallest mini-batch."""
-    return min(num_samples, num_samples % batch_size or batch_size)

@@ -24,7 +24,7 @@ from kindling.training.loggers import TensorBoard, log_text
 from kindling.training.quiet import silence
 from kindling.training.result import loss_note, result, table, test_metrics
 from kindling.training.scores import NEVER_DEFINED, best_scalars
-from kindling.training.summary import Summary
+from kindling.training.summary import Summary, named
 from kindling.training.trainer import choose_threads
 
 log = logging.getLogger("kindling")
@@ -201,9 +201,3 @@ class Run:
         if result["status"] == "interrupted" and (self.folder / LAST).exists():
             log.info(f"resume   python train.py resume={shown}")
         log.info(f"folder   {shown}\nagain    {self.command}")
-
-
-def named(kind: str, choices: set[str | None]) -> str:
-    """Return a model's class, with the choices in conf/model/ that led to it where they are called something else."""
-    others = sorted(choice for choice in choices if choice and choice.replace("_", "").lower() != kind.lower())
-    return f"{kind} (model={' and '.join(others)})" if others else kind

@@ -1,4 +1,4 @@
-"""What a callback adds to the result of a run."""
+"""What is said of a run: by its callbacks at its end, and of its model."""
 
 from __future__ import annotations
 
@@ -15,3 +15,9 @@ class Summary(ABC):
     @abstractmethod
     def summary(self, run: Run) -> dict[str, list[str]]:
         """Return name -> sentences; called once, when the run has ended, however it did."""
+
+
+def named(kind: str, choices: set[str | None]) -> str:
+    """Return a model's class, with the choices in conf/model/ that led to it where they are called something else."""
+    others = sorted(choice for choice in choices if choice and choice.replace("_", "").lower() != kind.lower())
+    return f"{kind} (model={' and '.join(others)})" if others else kind

@@ -1,4 +1,4 @@
-"""Write one HTML file of a run or a sweep, to send to others."""
+"""Write report.html, one file to send to others, into the folder of a run or a sweep."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from kindling.cli.arguments import parse
 from kindling.files import write_whole
 from kindling.sweeps.leaderboard.jobs import read_jobs
 
-USAGE = "python -m kindling report run=<run folder or sweep folder>"
+USAGE = "python -m kindling report [run=<run folder>] [sweep=<sweep folder>]"
 
 
 def write_report(folder: Path) -> Path:
@@ -37,4 +37,7 @@ def write_report(folder: Path) -> Path:
 
 
 def main(words: list[str]) -> None:
-    print(write_report(Path(parse(words, USAGE)["run"])))
+    given = parse(words, USAGE)
+    if len(given) != 1:
+        raise UserError(f"{' '.join(words) or 'nothing'} was typed, wanted is: {USAGE}")
+    print(write_report(Path(*given.values())))

@@ -19,7 +19,7 @@ from kindling.sweeps.compose import Job
 from kindling.sweeps.grouped.stack import skeleton
 from kindling.sweeps.grouped.why_single import why_by_config, why_by_model
 from kindling.sweeps.plan import effective
-from kindling.training.run import named
+from kindling.training.summary import named
 
 MOST = 1_000  # members; the time per member falls no further
 # What a member may have for itself, by its place in the config; and what a variant may.

@@ -171,7 +171,7 @@ def _why_random(model: Model, x: torch.Tensor) -> str | None:
     state = torch.get_rng_state()
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     with torch.no_grad():
-        model(_floats(x[:2]))
+        model(x[:2].float())
     for name, buffer in model.named_buffers():
         buffer.copy_(buffers[name])
     drawn = not torch.equal(state, torch.get_rng_state())
@@ -181,7 +181,7 @@ def _why_random(model: Model, x: torch.Tensor) -> str | None:
 
 def _why_vmap(model: Model, x: torch.Tensor) -> str | None:
     """Whether torch.func.vmap computes two copies as one by one."""
-    x = _floats(x[:8])
+    x = x[:8].float()
     named = [dict(model.named_parameters()), dict(model.named_buffers())]
     twice = [{k: torch.stack([v.detach(), v.detach()]) for k, v in n.items()} for n in named]
     training = model.training
@@ -197,7 +197,3 @@ def _why_vmap(model: Model, x: torch.Tensor) -> str | None:
     finally:
         model.train(training)
     return None if same or not math.isfinite(float(alone.abs().sum())) else "torch.func.vmap computes it differently"
-
-
-def _floats(x: torch.Tensor) -> torch.Tensor:
-    return x if x.is_floating_point() else x.float()
