@@ -17,6 +17,7 @@ def own(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["hydra.searchpath=['file://{}']", "--config-dir={}"])
 def test_the_command_of_a_run_can_be_typed_as_it_is(shell, tmp_path, own, form):
     words = [form.format(own), *SHORT, "model=mine"]

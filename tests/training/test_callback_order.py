@@ -35,9 +35,13 @@ class Sees(pl.Callback):
     def __init__(self):
         self.ends: list[dict] = []
         self.validations: list[float] = []
+        self.validated: list[float] = []
 
     def on_validation_start(self, trainer, pl_module):
         self.validations.append(float(trainer.callback_metrics["train/loss"]))
+
+    def on_validation_epoch_end(self, trainer, pl_module):
+        self.validated.append(float(trainer.callback_metrics["val/loss"]))
 
     def on_train_epoch_end(self, trainer, pl_module):
         self.ends.append({name: float(value) for name, value in trainer.callback_metrics.items()})
@@ -58,6 +62,7 @@ def test_callbacks_of_lightning_find_the_epoch_s_metrics(tmp_path, chunk):
     trainer.fit(model, datamodule=data)
     rows = rows_of(tmp_path)
     assert len(sees.ends) == len(rows)
+    assert sees.validated == [float(row["val/loss"]) for row in rows]
     for end, row, at_validation in zip(sees.ends, rows, sees.validations, strict=True):
         assert end.keys() == row.keys() - {"epoch", "step", "lr"}
         assert [float(row[name]) for name in end] == list(end.values())

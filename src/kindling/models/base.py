@@ -132,8 +132,11 @@ class Model(pl.LightningModule, ABC):
 
     def on_validation_batch_end(self, outputs, batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         if batch_idx + 1 == self.trainer.num_val_batches[dataloader_idx]:
-            self._score("val")
-            self._kept["val"] = []
+            self.on_validation_epoch_end()
+
+    def on_validation_epoch_end(self) -> None:  # where the number of batches was not known before
+        self._score("val")
+        self._kept["val"] = []
 
     def on_test_epoch_end(self) -> None:
         self._score("test")

@@ -50,9 +50,7 @@ class Run:
         self.folder, self.command, self.resume = Path(folder), command, resume
         self.checkpoint = self.folder / LAST if resume else None
         if resume and not self.checkpoint.is_file():
-            raise UserError(
-                f"{folder} has no checkpoints/last.ckpt to resume from: it ended before the first was written."
-            )
+            raise UserError(f"{folder} has no {LAST} to resume from: it ended before the first was written.")
         self.best_checkpoint, self.trust = self.folder / BEST, trust
         # Records of epochs that the checkpoint does not have are written again.
         state = load(self.checkpoint, trust) if resume else {}
@@ -87,9 +85,8 @@ class Run:
             )
         self.params = sum(p.numel() for p in model.parameters() if p.requires_grad)
         self.threads = choose_threads(trainer, model, data)
-        of = type(data).__name__
-        if isinstance(data, Data):
-            of = "  ".join(f"{data.number_of(stage):,} {stage}" for stage in data.rows) + " rows"
+        counts = [f"{data.number_of(stage):,} {stage}" for stage in data.rows] if isinstance(data, Data) else []
+        of = "  ".join(counts) + " rows" if counts else type(data).__name__
         name = named(type(model).__name__, {options.get("model")})
         log.info(f"{of}  {name} with {self.params:,} parameters  on {trainer.strategy.root_device}")
         if self.in_epoch and not isinstance(model, Model):
@@ -134,8 +131,8 @@ class Run:
         interrupted = isinstance(error, KeyboardInterrupt) or (
             isinstance(error, SystemExit) and (terminated or self.trainer is not None)
         )
-        watch, keeper = self._callback(Divergence), self._callback(BestAndLast)
-        diverged = watch.diverged if watch else None
+        keeper = self._callback(BestAndLast)
+        diverged = (watch := self._callback(Divergence)) and watch.diverged
         undefined = UserError(f"monitor={keeper.undefined} {NEVER_DEFINED}") if keeper and keeper.undefined else None
         error = error or (None if diverged else undefined)
         status = "interrupted" if interrupted else "failed" if error else "diverged" if diverged else "finished"
