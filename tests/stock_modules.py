@@ -37,6 +37,15 @@ class Logs(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), self.hparams.rate)
 
 
+class Sometimes(Logs):
+    """Logs a value in every other epoch, and one in each, at an epoch's end."""
+
+    def on_train_epoch_end(self):
+        self.log("val/mine", float(self.current_epoch))
+        if self.current_epoch % 2 == 0:
+            self.log("train/extra", float(self.current_epoch))
+
+
 class Torchmetrics(Logs):
     """Has a metric whose name says nothing, and one whose class says that lower is better."""
 

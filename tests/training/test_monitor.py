@@ -231,3 +231,12 @@ def test_a_callback_s_own_value_needs_its_own_direction(shell):
     refused = shell(*words)
     assert (refused.returncode, "say monitor=val/accuracy, which all" in refused.stderr) == (2, True), refused.stderr
     shell(*words, "callbacks.checkpoints.mode=max", check=True)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_row_has_what_was_logged_in_its_epoch_and_nothing_of_an_earlier_one(stock, tmp_path, every):
+    stock("Sometimes", "epochs=4", f"+trainer.check_val_every_n_epoch={every}")
+    rows = rows_of(tmp_path / "run")
+    assert [row["train/extra"] for row in rows] == ["0.0", "", "2.0", ""]
+    assert [float(row["val/mine"]) for row in rows] == [0, 1, 2, 3]
+    assert [bool(row["val_loss"]) for row in rows] == [every == 1, True, every == 1, True]

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import pytorch_lightning as pl
 import torch
+from omegaconf import DictConfig
 
 from kindling.cli.overrides import choices_of
 from kindling.data.base import Data
@@ -19,7 +20,6 @@ from kindling.models.base import Model
 from kindling.models.capture import in_series, some_rows
 from kindling.training.checkpoint import best_of
 from kindling.training.divergence import Divergence
-from kindling.training.run import Run
 from kindling.training.summary import Summary
 
 log = logging.getLogger("kindling")
@@ -106,12 +106,12 @@ class Doctor(pl.Callback, Summary):
         if self.looks and self.history.looks:
             self.case = examined(trainer, pl_module, self.history, lr=self.lr)
 
-    def summary(self, run: Run) -> dict[str, list[str]]:
+    def summary(self, command: str, cfg: DictConfig | None) -> dict[str, list[str]]:
         """Return sentences on a run; none before it has ended."""
         if not self.case:
             return {"advice": []}
         try:
-            self.case.command = Command(run.command, run.cfg, choices_of(run.cfg))
+            self.case.command = Command(command, cfg, choices_of(cfg))
             return {"advice": advice(self.case)}
         except Exception as error:  # a result without advice is worth more than none
             _warn(error)

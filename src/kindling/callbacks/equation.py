@@ -33,7 +33,7 @@ class Equation(pl.Callback, Summary):
             if max(weight.shape) <= MOST:
                 self.lines = equations(weight, bias, data)
 
-    def summary(self, run: object) -> dict[str, list[str]]:
+    def summary(self, command: str, cfg: object) -> dict[str, list[str]]:
         """For the result of the run."""
         return {"equation": self.lines} if self.lines else {}
 

@@ -46,7 +46,7 @@ class FewRows(pl.Callback, Summary):
             given = "  ".join(f"{name} {value:.4g}" for name, value in zip(columns, row, strict=True))
             self.lines.append(f"{given}  target {_numbers(target, '.4g')}  answer {_numbers(said, '.2f')}")
 
-    def summary(self, run: object) -> dict[str, list[str]]:
+    def summary(self, command: str, cfg: object) -> dict[str, list[str]]:
         """For the result of the run."""
         return {"shapes": self.shapes, "answers": self.lines}
 

@@ -8,12 +8,10 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 
-from kindling.cli.monitor import split
 from kindling.files import replacing
 from kindling.models.base import Model
 from kindling.training.checkpoint import best_of
 from kindling.training.loggers import Rewinds
-from kindling.training.scores import validated
 
 
 class Records(pl.Callback):
@@ -33,7 +31,7 @@ class Records(pl.Callback):
         self.columns: list[str] = []
         self.rows: list[dict] = []
         self.ended: dict | None = None  # the epoch that is not written yet
-        self.validated = False
+        self.seen: dict = {}  # callback_metrics as they were at the last row
         self.writes_lr: bool | None = None  # unless the module logs it
         self.lr: float | None = None  # of the last step, where Lightning moves the rate
         self.loggers: list[Logger] = []
@@ -52,7 +50,6 @@ class Records(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         lr = trainer.optimizers[0].param_groups[0]["lr"] if self.lr is None and trainer.optimizers else self.lr
         self.ended = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "lr": lr}
-        self.validated = validated(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._write(trainer, pl_module)
@@ -65,9 +62,10 @@ class Records(pl.Callback):
         ended, self.ended = self.ended, None
         if not ended:
             return
-        metrics, logged_by_module = plain(trainer.callback_metrics), trainer.logged_metrics
-        if not self.validated:  # a module's values of an earlier epoch are still there
-            metrics = {name: value for name, value in metrics.items() if split(name)[0] != "val"}
+        now, logged_by_module = dict(trainer.callback_metrics), trainer.logged_metrics
+        # What was not logged in this epoch is still there, as the same object.
+        metrics = plain({name: value for name, value in now.items() if value is not self.seen.get(name)})
+        self.seen = now
         if self.writes_lr is None:
             self.writes_lr = bool(trainer.optimizers) and "lr" not in metrics
         lr = {"lr": ended["lr"]} if self.writes_lr else {}

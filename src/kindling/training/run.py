@@ -149,7 +149,7 @@ class Run:
             outcome["error"] = f"{type(error).__name__}: {error}"
         for callback in self.trainer.callbacks if self.trainer else ():
             if isinstance(callback, Summary):
-                said = callback.summary(self)
+                said = callback.summary(self.command, self.cfg)
                 outcome |= said
                 self.sentences += [f"{name:8} {line}" for name, lines in said.items() for line in lines]
         write_json(self.folder / "result.json", outcome)

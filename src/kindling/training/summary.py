@@ -1,20 +1,21 @@
 """What is said of a run: by its callbacks at its end, and of its model."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from kindling.training.run import Run
+from omegaconf import DictConfig
 
 
 class Summary(ABC):
     """A callback with sentences for result.json and for the console, at the end of a run."""
 
     @abstractmethod
-    def summary(self, run: Run) -> dict[str, list[str]]:
-        """Return name -> sentences; called once, when the run has ended, however it did."""
+    def summary(self, command: str, cfg: DictConfig | None) -> dict[str, list[str]]:
+        """Return name -> sentences; called once, when the run has ended, however it did.
+
+        Args:
+            command: the shortest that reproduces the run.
+            cfg: its config; None where it ended before anything was built.
+        """
 
 
 def named(kind: str, choices: set[str | None]) -> str:

@@ -50,7 +50,8 @@ def strip(project: Path, extra: str) -> list[str]:
     doomed = code.with_orphans([path for path in (*known[extra], plugin) if path.exists()])
     if needed := code.needed(doomed):
         raise UserError("{} imports {}: strip or edit that first.".format(*needed))
-    doomed = _outermost([*doomed, *_tests(project, doomed)])
+    measured = [*project.glob(f"notebooks/{extra}.*"), *project.glob(f"tests/benchmarks/{extra}*.py")]
+    doomed = _outermost([*doomed, *_tests(project, doomed), *measured])
     edits = without_calls(project, code.modules(doomed), doomed)
     done = [f"deleted {path.relative_to(project).as_posix()}" for path in doomed]
     for path in doomed:
