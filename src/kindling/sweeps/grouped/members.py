@@ -97,7 +97,8 @@ class Members(pl.LightningModule):
         self._kept[stage] = []
         own, std = self.own_metrics, self.target_std
         self.metrics[stage] = scores(self.task, self.loss, logits, y=y, target_std=std, own=own)
-        self.counts = self.task.confusion(logits, y)
+        if stage == "val" or not any(self.trainer.num_val_batches):
+            self.counts = self.task.confusion(logits, y)
         # For the line of progress.
         means = {f"{stage}/{name}": values.nanmean() for name, values in self.metrics[stage].items()}
         self.trainer.callback_metrics.update(means)
