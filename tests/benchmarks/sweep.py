@@ -34,6 +34,7 @@ import overhead
 import pandas as pd
 import torch._dynamo  # the first optimizer of a process imports it
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import kindling
@@ -131,6 +132,7 @@ def child(way: str, words: list[str]) -> None:
     """Imports everything, then runs the command; the last line it prints is what was measured."""
     sys.argv, steps = [str(overhead.PROJECT / "train.py"), *words], []
     overhead.EPOCHS = next(int(word.partition("=")[2]) for word in words if word.startswith("epochs="))
+    Plugins.instance()  # loads Hydra's own modules anew, so before anything imports a class of theirs
     for module in pkgutil.walk_packages(kindling.__path__, "kindling."):
         with contextlib.suppress(ModuleNotFoundError):  # of an extra whose library is not installed
             importlib.import_module(module.name)

@@ -146,6 +146,8 @@ def test_the_names_of_other_tools_get_ours(override, meant, capsys):
         ("model=mlp", "model=mlp is unknown. Did you mean deep?"),
         ("optimizer=Adam", "optimizer=Adam is unknown. Did you mean adam?"),
         ("debug=true", "debug=true is unknown. Known: fast"),
+        ("callbacks.x=3", "To add it, write +callbacks.x=..."),
+        ("trainer.check_val_every_n_epoch=2", "To add it, write +trainer.check_val_every_n_epoch=..."),
         ("logger=null", "To leave it out write ~logger"),
         ("data.target=price (EUR)", "write  \"data.target='price (EUR)'\""),
         ("activation=relu,tanh", "put -m in front"),

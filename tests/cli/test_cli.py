@@ -86,6 +86,7 @@ def test_cfg_job_prints_the_config_without_torch(watched):
         (["seed=-1"], "seed must be a whole number from 0"),
         (["precision=bf17"], "precision must be null or one of 16, bf16"),
         (["loss=hing"], "loss=hing is unknown. Did you mean hinge?"),
+        (["loss=torch.nn.HuberLoss"], "write 'loss={_target_: torch.nn.HuberLoss}'"),
         pytest.param(
             ["init=xavir"], "init=xavir is unknown. Did you mean xavier?", marks=needs("callbacks/weight_init.py")
         ),

@@ -1,6 +1,7 @@
 """The folders of choices: what the groups, their choices and the options are."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -35,9 +36,11 @@ def choice_file(group: str, choice: str | None) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def options() -> set[str]:
+@cache
+def options() -> frozenset[str]:
     """Return the names that stand at the top of the config, those of groups included."""
-    return {*yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8")), *groups()} - {"defaults", "hydra"}
+    top = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
+    return frozenset({*top, *groups()} - {"defaults", "hydra"})
 
 
 def is_own(target: object) -> bool:
@@ -46,12 +49,14 @@ def is_own(target: object) -> bool:
 
 
 def names_in(file: str, table: str) -> list[str]:
-    """Return the keys of a table of names in one of the package's files, of inner tables too, without importing it.
+    """Return the names in a table in one of the package's files, or in the tables in that, without importing it.
 
     Losses and initialisations are written in modules that import torch, and a wrong name is refused before that.
     """
     tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
     tables = [node for node in ast.walk(tree) if isinstance(node, ast.Assign | ast.AnnAssign) and node.value]
     wanted = [node.value for node in tables if table in ast.unparse(node).partition("=")[0]]
-    inner = [key for found in wanted for node in ast.walk(found) if isinstance(node, ast.Dict) for key in node.keys]
-    return list(dict.fromkeys(key.value for key in inner if isinstance(key, ast.Constant)))
+    dicts = [node for found in wanted for node in ast.walk(found) if isinstance(node, ast.Dict)]
+    pairs = [pair for node in dicts for pair in zip(node.keys, node.values, strict=True)]
+    names = [k.value for k, value in pairs if isinstance(k, ast.Constant) and not isinstance(value, ast.Dict)]
+    return list(dict.fromkeys(names))

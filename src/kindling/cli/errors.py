@@ -76,7 +76,9 @@ def _unknown(error: CompactHydraException) -> str:
         meant = names.own_name(str(cause.key), siblings) or next(iter(inside), None)
         full = str(cause.full_key or cause.key)
         meant = None if meant == full else meant  # which another choice of the group has
-        return f"{full} is unknown.{names.suggest(str(cause.key), siblings, meant)}"
+        hint = names.suggest(str(cause.key), siblings, meant)
+        add = f" To add it, write +{full}=..." * ("." in full and "Did you mean" not in hint)
+        return f"{full} is unknown.{hint}{add}"
     override = re.search(r"(?:argument|parameters?) '(.*)'", str(error))
     if override and ("Ambiguous value" in str(error) or "multirun" in str(error)):
         return several(override[1])

@@ -99,7 +99,8 @@ def check(knobs: dict) -> None:
         if isinstance(value, str) and value not in others and not value.endswith(".json"):
             known = [*others, *names_in(file, table)]
             if value not in known:
-                raise UserError(f"{name}={value} is unknown.{suggest(value, known)}")
+                call = f" For a class or function of your own write '{name}={{_target_: {value}}}'." * ("." in value)
+                raise UserError(f"{name}={value} is unknown.{suggest(value, known)}{call}")
 
 
 def check_files(config: dict) -> None:

@@ -1,9 +1,8 @@
 """Which code a job's result depends on, by what imports what."""
 
-import ast
 import hashlib
+import re
 import sys
-from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from kindling.files import PACKAGE
 
 LIBRARIES = ("torch", "pytorch-lightning")
+IMPORT = re.compile(rf"^ *from ({PACKAGE.name}(?:\.\w+)*) import (\([^)]*\)|[^\n(]*)", re.MULTILINE)
 FOLLOWED = ("data", "tasks", "models", "training")  # what cli makes of the command line is in the job's config
 
 
@@ -46,15 +46,13 @@ def _reached(starts: list[Path]) -> set[Path]:
 
 @cache
 def _imports(file: Path) -> list[Path]:
-    """Return the package's files that a file imports, within its functions too."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    return [found for name in _names(tree) if (found := _file_of(name))]
+    """Return the package's files that a file imports, within its functions too.
 
-
-def _names(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    By pattern, because parsing the files of a job takes 0.1 s; what a docstring imports counts as well.
+    """
+    imports = IMPORT.findall(file.read_text(encoding="utf-8"))
+    names = (f"{module}.{name}" for module, several in imports for name in re.findall(r"\w+", several))
+    return [found for name in names if (found := _file_of(name))]
 
 
 def _file_of(name: str) -> Path | None:

@@ -18,7 +18,7 @@ from kindling.files import CORE, PACKAGE
 
 USAGE = "python -m kindling strip [extra=<its name, or all>]"
 TESTS = ("{}", "test_{}.py", "test_{}_*.py", "{}_helpers.py")  # of a part, by its name
-TOOLS = ("rename", "strip")  # which `all` leaves there
+KEPT = ("rename",)  # which `all` leaves there; strip itself goes last
 
 
 def extras(project: Path) -> dict[str, list[Path]]:
@@ -52,7 +52,7 @@ def strip(project: Path, extra: str) -> list[str]:
         raise UserError("{} imports {}: strip or edit that first.".format(*needed))
     measured = [*project.glob(f"notebooks/{extra}.*"), *project.glob(f"tests/benchmarks/{extra}*.py")]
     doomed = _outermost([*doomed, *_tests(project, doomed), *measured])
-    edits = without_calls(project, code.modules(doomed), doomed)
+    edits = without_calls(project, code.modules(doomed), doomed) | _without_target(project / "Makefile", extra)
     done = [f"deleted {path.relative_to(project).as_posix()}" for path in doomed]
     for path in doomed:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -63,13 +63,28 @@ def strip(project: Path, extra: str) -> list[str]:
     return done
 
 
+def _without_target(makefile: Path, command: str) -> dict[Path, tuple[str, int]]:
+    """Return the Makefile without the target that runs a command, in the form of `without_calls`."""
+    if not makefile.exists():
+        return {}
+    text = makefile.read_text(encoding="utf-8")
+    target = re.search(
+        rf"^(\w+):.*\n(?:\t.*\n)*\t.* -m {PACKAGE.name} {command}\b.*\n(?:\t.*\n)*\n?", text, re.MULTILINE
+    )
+    if not target:
+        return {}
+    left = re.sub(rf"^(\.PHONY:.*) {target[1]}\b", r"\1", text.replace(target[0], ""), flags=re.MULTILINE)
+    return {makefile: (left, target[0].count("\n"))}
+
+
 def strip_all(project: Path) -> list[str]:
-    """Delete every optional part but TOOLS, those first that nothing imports; return what was deleted, in words.
+    """Delete every optional part but KEPT, those first that nothing imports; return what was deleted, in words.
 
     Raises:
         UserError: something that is not optional needs one; the others are gone then.
     """
-    done, left = [], [extra for extra in extras(project) if extra not in TOOLS]
+    tool = Path(__file__).parent.name
+    done, left = [], [extra for extra in extras(project) if extra not in (*KEPT, tool)]
     while left:
         refused = {}
         for extra in left:
@@ -80,7 +95,7 @@ def strip_all(project: Path) -> list[str]:
         if len(refused) == len(left):
             raise next(iter(refused.values()))
         left = list(refused)
-    return done
+    return done + strip(project, tool)
 
 
 def listing(project: Path) -> str:
@@ -97,12 +112,15 @@ def listing(project: Path) -> str:
     return "\n".join(lines)
 
 
-def mentions(project: Path, modules: list[str]) -> list[str]:
-    """Return the files for people to look at: those that still name the part's modules."""
+def mentions(project: Path, modules: list[str], parts: list[str]) -> list[str]:
+    """Return the files for people to look at: those that still name the modules, folders or commands of these parts."""
     places = [project.glob("*.md"), *((project / name).rglob("*.*") for name in ("src", "tests", "notebooks"))]
-    found = [file for place in places for file in place if file.suffix in (".py", ".md", ".ipynb")]
-    named = re.compile(rf"\b({'|'.join(map(re.escape, modules))})\b")
-    return [file.relative_to(project).as_posix() for file in found if named.search(file.read_text(encoding="utf-8"))]
+    dotted, several = "|".join(map(re.escape, modules)), "|".join(part.replace("_", "[_-]") for part in parts)
+    code, prose = rf"\b({dotted})\b", rf"(make|-m {PACKAGE.name}) ({several})\b|\b({several})/"
+    named = {".py": code, ".md": f"{code}|{prose}", ".ipynb": f"{code}|{prose}"}
+    found = [file for place in places for file in place if file.suffix in named]
+    found = [file for file in found if re.search(named[file.suffix], file.read_text(encoding="utf-8"))]
+    return [file.relative_to(project).as_posix() for file in found]
 
 
 def _tests(project: Path, doomed: list[Path]) -> list[Path]:
@@ -123,8 +141,8 @@ def main(words: list[str]) -> None:
     if extra is None:
         print(listing(project))
         return
-    before = imports.Code(project).modules([project / "src"])
+    before, parts = imports.Code(project).modules([project / "src"]), extras(project)
     print("\n".join(strip_all(project) if extra == "all" else strip(project, extra)))
     gone = set(before) - set(imports.Code(project).modules([project / "src"]))
-    if left := mentions(project, sorted(gone)):
+    if left := mentions(project, sorted(gone), sorted(parts.keys() - extras(project).keys())):
         print(f"Still named in {', '.join(left)}: edit by hand.")
