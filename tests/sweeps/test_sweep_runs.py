@@ -181,7 +181,7 @@ def test_a_finished_sweep_runs_nothing_and_a_longer_one_what_is_new(undisturbed,
 
 
 def test_on_error_stop_ends_at_the_first_failure(tmp_path, shell, table):
-    words = ["train.py", "-m", *table, *SMALL, "on_error=stop", "model=cnn,deep", "dropout=0.1", "seed=0"]
+    words = ["train.py", "-m", *table, *SMALL, "on_error=stop", "model=cnn,deep", "chunk=off", "seed=0"]
     process = shell(*words, "hydra.launcher.workers=0")
     assert process.returncode == 1
     assert "on_error=stop: the other jobs are not run" in process.stdout

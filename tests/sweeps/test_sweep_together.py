@@ -80,6 +80,9 @@ def test_fifty_epochs_are_those_of_a_single_run(optimizer, run, tmp_path):
         ["monitor=val/accuracy"],
         ["data.folds=3", "data.fold=1"],
         ["data.passes=3"],
+        ["activation=rrelu"],
+        ["model=wide_deep", "dropout=0.3"],  # by vmap
+        ["dropout=0.3", "batch_norm=true", "label_smoothing=0.1", "average=ema", "weight_decay=0.01"],
     ],
     ids=" ".join,
 )
@@ -108,6 +111,13 @@ def test_penalties_and_clipping_are_a_member_s_own(run, tmp_path):
         tmp_path,
         name="adamw",
     )
+
+
+def test_dropout_draws_the_numbers_of_a_single_run_for_every_share_of_it(run, tmp_path):
+    words, variants = ["epochs=6", "width=8"], [[f"dropout={p}", f"seed={seed}"] for p in (0.1, 0.5) for seed in (0, 1)]
+    groups, _ = formed([[*words, *own] for own in variants])
+    assert [len(group.jobs) for group in groups] == [4]
+    compare(words, variants, run, tmp_path, only=[0, 3])
 
 
 def test_activations_and_optimizers_of_one_shape_train_as_one(run, tmp_path):

@@ -215,6 +215,6 @@ def test_a_run_that_works_in_its_own_folder_is_resumed_and_swept_alike(shell, tm
     shell("train.py", "resume=last", "epochs=2", there, check=True)
     assert len(rows_of(folder)) == 2
     assert {"best.ckpt", "last.ckpt"} == {path.name for path in (folder / "checkpoints").iterdir()}
-    shell("train.py", "-m", *plain, "epochs=1", there, "seed=0,1", "dropout=0.1", "sweep.name=s", check=True)
+    shell("train.py", "-m", *plain, "epochs=1", there, "seed=0,1", "chunk=off", "sweep.name=s", check=True)
     assert (tmp_path / "runs/sweeps/s/leaderboard.csv").is_file()
     assert len(list(tmp_path.rglob("result.json"))) == 3

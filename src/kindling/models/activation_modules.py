@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from kindling.activations import ACTIVATIONS, canonical
+from kindling.models.noise import RReLU
 
 
 class Step(nn.Module):
@@ -22,5 +23,5 @@ class Sign(nn.Module):
 def activation_module(name: str) -> nn.Module:
     """A new module at each call, so that every layer's PReLU has its own slope."""
     class_name, *args = ACTIVATIONS[canonical(name)]
-    own = {"Step": Step, "Sign": Sign}
+    own = {"Step": Step, "Sign": Sign, "RReLU": RReLU}
     return (own.get(class_name) or getattr(nn, class_name))(*args)

@@ -17,6 +17,7 @@ from kindling import UserError
 from kindling.data.base import Data
 from kindling.data.loader import TensorLoader
 from kindling.models.multi_step import backward_of, why_single_batches, zero_grad_of
+from kindling.models.noise import seed_noise
 from kindling.models.refusals import refuse_batch_of_one, refuse_true_precision
 from kindling.tasks.scoring import Metric, check_own, scores
 from kindling.tasks.tasks import TASKS, Loss
@@ -87,6 +88,7 @@ class Model(pl.LightningModule, ABC):
         if stage == "fit":
             refuse_batch_of_one(self)
             refuse_true_precision(self.trainer)
+            seed_noise(self, torch.initial_seed())
             self.chunk_refusal = why_single_batches(self, Model)
             self.automatic_optimization = self.chunk_refusal is not None
             if isinstance(self.trainer.datamodule, Data):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kindling.data.loader import Pixels
+from kindling.models.noise import Dropout
 
 ROWS = 256  # of the training rows, from which gradients and outputs are taken
 
@@ -52,7 +53,11 @@ def inside(model, x: Tensor, y: Tensor) -> Inside:
 
         return hook
 
-    hooks = [m.register_forward_hook(keep(name)) for name, m in leaves if not isinstance(m, nn.Flatten | nn.Dropout)]
+    hooks = [
+        m.register_forward_hook(keep(name))
+        for name, m in leaves
+        if not isinstance(m, nn.Flatten | nn.Dropout | Dropout)
+    ]
     training = model.training
     model.eval()
     try:

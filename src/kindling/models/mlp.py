@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from kindling.models.activation_modules import activation_module
 from kindling.models.base import Model
+from kindling.models.noise import Dropout
 
 
 def flatten(input_shape: list[int]) -> list[nn.Module]:
@@ -27,7 +28,7 @@ def dense_layers(sizes: list[int], activation: str, dropout: float, batch_norm: 
         layers.append(nn.Linear(inputs, outputs, bias=not batch_norm))  # batch norm has a shift of its own
         layers += [nn.BatchNorm1d(outputs)] if batch_norm else []
         layers.append(activation_module(activation))
-        layers += [nn.Dropout(dropout)] if dropout else []
+        layers += [Dropout(dropout)] if dropout else []
     return [*layers, nn.Linear(*last)]
 
 

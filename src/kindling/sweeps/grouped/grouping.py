@@ -15,6 +15,7 @@ from kindling import UserError
 from kindling.cli.build import build
 from kindling.data.base import Data
 from kindling.models.base import Model
+from kindling.models.noise import seed_noise
 from kindling.sweeps.compose import Job
 from kindling.sweeps.grouped.stack import skeleton
 from kindling.sweeps.grouped.why_single import why_by_config, why_by_model
@@ -108,6 +109,7 @@ def start_net(job: Job, make: Callable[[], Model]) -> Model:
     """The model with the start weights of the job's seed, as train.py makes it."""
     pl.seed_everything(job.resolved["seed"], verbose=False)
     model = make()
+    seed_noise(model, job.resolved["seed"])
     for callback in callbacks_of(job, "init"):
         callback.setup(None, model, "fit")
     return model

@@ -11,6 +11,7 @@ from kindling.models.activation_modules import Sign, Step
 from kindling.models.base import Model
 from kindling.models.linear import Linear
 from kindling.models.mlp import Deep
+from kindling.models.noise import Dropout, Noise, RReLU, draw
 
 # Element by element and without memory: one call may take many members' units.
 PLAIN = (
@@ -18,7 +19,8 @@ PLAIN = (
     *(nn.LogSigmoid, nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.Softshrink),
     *(nn.Softsign, nn.Tanh, nn.Tanhshrink, nn.Threshold, Sign, Step),
 )
-KNOWN = (nn.Flatten, nn.Linear, nn.BatchNorm1d, nn.PReLU, *PLAIN)
+NOISY = (Dropout, RReLU)  # variants may have other shares
+KNOWN = (nn.Flatten, nn.Linear, nn.BatchNorm1d, nn.PReLU, *NOISY, *PLAIN)
 
 
 def layers_of(model: Model) -> list[nn.Module] | None:
@@ -35,7 +37,9 @@ def skeleton(model: Model) -> str:
     layers = layers_of(model)
     if layers is None:
         return f"{type(model).__qualname__} {shapes}"
-    return f"{['activation' if isinstance(layer, PLAIN) else repr(layer) for layer in layers]} {shapes}"
+    kinds = [type(layer).__name__ if isinstance(layer, NOISY) else repr(layer) for layer in layers]
+    kinds = ["activation" if isinstance(layer, PLAIN) else kind for layer, kind in zip(layers, kinds, strict=True)]
+    return f"{kinds} {shapes}"
 
 
 def weights_of(model: Model) -> tuple[Tensor, list[Tensor]]:
@@ -108,14 +112,22 @@ class Stack(nn.Module):
                     tensors[f"net.{i}.num_batches_tracked"].add_(1)
             elif isinstance(layer, nn.PReLU):
                 x = torch.where(x > 0, x, own["weight"][:, None] * x)
+            elif isinstance(layer, NOISY):
+                x = self._noisy([layers[i] for layers in self.layers], x, tensors[f"net.{i}.state"])
             else:
-                x = self._activated(x, [layers[i] for layers in self.layers])
+                x = self._by_variant([layers[i] for layers in self.layers], x)
         return x
 
-    def _activated(self, x: Tensor, variants: list[Callable]) -> Tensor:
-        if len(variants) == 1:
-            return variants[0](x)
-        return torch.cat([f(x[part]) for f, (part, _) in zip(variants, self.templates, strict=True)])
+    def _noisy(self, layers: list[Noise], x: Tensor, states: Tensor) -> Tensor:
+        if not self.training:
+            return self._by_variant([layer.expected for layer in layers], x)
+        return self._by_variant([layer.disturbed for layer in layers], x, draw(states, x))
+
+    def _by_variant(self, calls: list[Callable], *inputs: Tensor) -> Tensor:
+        if len(calls) == 1:
+            return calls[0](*inputs)
+        parts = [part for part, _ in self.templates]
+        return torch.cat([f(*(x[part] for x in inputs)) for f, part in zip(calls, parts, strict=True)])
 
     def _batch_norm(self, x: Tensor, layer: nn.BatchNorm1d, own: dict[str, Tensor]) -> Tensor:
         """Of (M, B, C): a channel of a member is a channel of its own."""

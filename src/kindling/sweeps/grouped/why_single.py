@@ -50,6 +50,8 @@ TRAINER = {  # arguments of the Trainer that members share; of any other, None i
     *("_target_", "max_epochs", "precision", "num_sanity_val_steps", "enable_progress_bar", "enable_model_summary"),
     *("default_root_dir", "accelerator", "deterministic", "benchmark"),
 }
+TORCHS_NOISE = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU)
+OWN_NOISE = {nn.Dropout: "Dropout", nn.RReLU: "RReLU"}
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
@@ -166,8 +168,11 @@ def _replaced(kind: type, base: type, own: tuple[str, ...]) -> str | None:
 
 def _why_random(model: Model, x: torch.Tensor) -> str | None:
     """Whether a forward pass in training mode draws random numbers."""
-    if any(isinstance(layer, nn.modules.dropout._DropoutNd | nn.RReLU) for layer in model.modules()):
-        return "dropout or a random activation draws numbers of its own"
+    torchs = [name for name, layer in model.named_modules() if isinstance(layer, TORCHS_NOISE)]
+    if torchs:
+        layer = model.get_submodule(torchs[0])
+        own = f": kindling.models.noise.{OWN_NOISE[type(layer)]} trains in groups" if type(layer) in OWN_NOISE else ""
+        return f"{torchs[0]}, torch's {type(layer).__name__}, draws from the global random numbers{own}"
     state = torch.get_rng_state()
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     with torch.no_grad():
