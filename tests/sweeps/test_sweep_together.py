@@ -101,8 +101,8 @@ def test_a_plateau_is_looked_for_in_a_member_s_own_loss(run, tmp_path):
     assert len({tuple(row["lr"] for row in rows_of(job.folder)) for job in jobs}) > 1
 
 
-def test_penalties_and_clipping_are_a_member_s_own(run, tmp_path):
-    own = [["l1=0.01", "clip=0.5"], ["weight_decay=0.1", "clip=0.1"], ["seed=3"]]
+def test_penalties_clipping_and_smoothing_are_a_member_s_own(run, tmp_path):
+    own = [["l1=0.01", "clip=0.5"], ["weight_decay=0.1", "clip=0.1", "label_smoothing=0.2"], ["seed=3"]]
     compare(["epochs=5", "width=8"], own, run, tmp_path)
     compare(
         ["epochs=5", "width=8", "optimizer=adamw"],

@@ -106,7 +106,7 @@ class Model(pl.LightningModule, ABC):
         for i, mini_batch in enumerate(batch, first):
             zero_grad()
             loss = self._loss(mini_batch, "train", i)
-            self._backward(loss)
+            self._backward(loss.sum() if loss.dim() else loss)  # of many models at once each has its own loss
             optimizer.step()
             losses.append(loss.detach())
         return {"losses": torch.stack(losses)}
@@ -170,7 +170,7 @@ class Model(pl.LightningModule, ABC):
         """Logits and targets of the epoch's rows so far, of all processes."""
         first = self._kept[stage][0]  # of a resumed epoch from a checkpoint, so on the CPU
         self._kept[stage][0] = tuple(part.to(self.device) for part in first)
-        parts = [torch.cat(part) for part in zip(*self._kept[stage], strict=True)]
+        parts = [torch.cat(part, first[0].dim() - 2) for part in zip(*self._kept[stage], strict=True)]
         return parts if self.trainer.world_size == 1 else [torch.cat(gather_all_tensors(part)) for part in parts]
 
     def _score(self, stage: str) -> None:

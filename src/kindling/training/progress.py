@@ -4,6 +4,7 @@ import sys
 import time
 
 import pytorch_lightning as pl
+import torch
 
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, logged_as
 
@@ -46,7 +47,8 @@ class ProgressLine(pl.Callback):
             return
         metrics = trainer.callback_metrics
         names = [logged_as(name, metrics) for name in (TRAIN_LOSS, VAL_LOSS, "val/accuracy", self.monitor)]
-        shown = "".join(f"  {name} {float(metrics[name]):.4g}" for name in dict.fromkeys(names) if name)
+        values = {name: torch.as_tensor(metrics[name]).float().nanmean() for name in names if name}  # of many models the mean
+        shown = "".join(f"  {name} {value:.4g}" for name, value in values.items())
         epochs = trainer.current_epoch + share
         of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
         self.drawn = time.monotonic()

@@ -139,7 +139,7 @@ def _common(variant: Variant) -> str:
     model = resolved["model"]
     callbacks = {k: v for k, v in resolved["callbacks"].items() if k not in ("gradients", "schedule", "init")}
     data = {k: v for k, v in resolved["data"].items() if k != "seed"}
-    how = [data, callbacks, resolved["trainer"], model.get("loss"), model.get("label_smoothing"), model.get("metrics")]
+    how = [data, callbacks, resolved["trainer"], model.get("loss"), model.get("metrics")]
     return json.dumps([skeleton(variant.model), *how], sort_keys=True, default=str)
 
 

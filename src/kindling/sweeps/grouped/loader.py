@@ -64,3 +64,17 @@ class MembersLoader:
             x, y = (t.index_select(0, index).view(*part.shape, *t.shape[1:]) for t in (self.loader.x, self.loader.y))
             for i in range(len(part)):
                 yield (self.loader.pixels(x[i]) if self.loader.pixels else x[i]), y[i]
+
+
+class Shared:
+    """The mini-batches of a loader, the same ones for each of M members: x (M, N, *input_shape), y (M, N, ...)."""
+
+    def __init__(self, loader: TensorLoader, members: int):
+        self.loader, self.members = loader, members
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for x, y in self.loader:
+            yield x.expand(self.members, *x.shape), y.expand(self.members, *y.shape)

@@ -56,8 +56,7 @@ class Watch(pl.Callback):
         self.losses.append(outputs["losses"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        stages = {f"{stage}/{name}": v for stage, d in pl_module.metrics.items() for name, v in d.items()}
-        metrics = {name: value.detach().double() for name, value in stages.items()}
+        metrics = {name: value.detach().double() for name, value in trainer.callback_metrics.items()}
         self._record({**metrics, "lr": pl_module.rates.shown()}, trainer.global_step)
         alive = self.state["stopped"] == 0
         self._keep_best(metrics, alive, pl_module)
@@ -105,7 +104,9 @@ class Watch(pl.Callback):
         self.state["score"] = torch.where(better, score, self.state["score"])
         self.state["best_epoch"][better] = len(self.steps)
         self._keep("best", [module.stack.rows, *module.stack.stacked_buffers], better)
-        self._keep("counts", [] if module.counts is None else [module.counts], better)
+        outputs = module.outputs["val" if VAL_LOSS in metrics else "train"]
+        counts = module.task.confusion(*outputs)  # (M, C, C)
+        self._keep("counts", [] if counts is None else [counts], better)
 
     def _keep(self, name: str, tensors: list[Tensor], which: Tensor) -> None:
         kept = self.state[name] or [torch.zeros_like(tensor, requires_grad=False) for tensor in tensors]

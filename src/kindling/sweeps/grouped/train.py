@@ -11,12 +11,11 @@ from omegaconf import OmegaConf
 
 from kindling.cli.build import build
 from kindling.data.base import Data
-from kindling.data.loader import TensorLoader
 from kindling.files import replacing
 from kindling.sweeps.compose import Job
 from kindling.sweeps.grouped.grouping import Group, callbacks_of, maker, optimizer_key, patience_of, start_net
-from kindling.sweeps.grouped.loader import MembersLoader
-from kindling.sweeps.grouped.members import Members
+from kindling.sweeps.grouped.loader import MembersLoader, Shared
+from kindling.sweeps.grouped.members import Loss, Members, batched, in_parts
 from kindling.sweeps.grouped.stack import Stack, weights_of
 from kindling.sweeps.grouped.tracker import Watch
 from kindling.sweeps.grouped.update import Member, Part, Rates
@@ -60,7 +59,8 @@ def train(group: Group, folder: Path) -> None:
         log.info(f"going on with {group}")
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
+            for stage in ("val", "test"):
+                warnings.filterwarnings("ignore", f"You defined a `{stage}")
             trainer.fit(module, loader, validation, ckpt_path=resumed, weights_only=not trust)
     except SystemExit as error:  # Lightning's, of a KeyboardInterrupt
         raise KeyboardInterrupt from error
@@ -83,13 +83,14 @@ class Keep(SavesInTime):
             trainer.save_checkpoint(part)
 
 
-def _module(group: Group, data: Data, trainer: pl.Trainer) -> tuple[Members, MembersLoader, TensorLoader | None]:
+def _module(group: Group, data: Data, trainer: pl.Trainer) -> tuple[Members, MembersLoader, Shared | None]:
     jobs, model = group.jobs, group.variants[0].model
     loader, validation = _loaders(jobs, data, trainer)
     schedules = [next(iter(callbacks_of(job, "schedule")), None) for job in jobs]
     members = [_member(job) for job in jobs]
     rates = Rates([member.lr for member in members], schedules, loader.steps * trainer.max_epochs)
-    module = Members(_stack(group, data), members, _optimizers(group), rates=rates, model=model)
+    loss = _training_loss(group)
+    module = Members(_stack(group, data), members, _optimizers(group), rates=rates, model=model, training_loss=loss)
     return module, loader, validation
 
 
@@ -107,7 +108,17 @@ def _stack(group: Group, data: Data) -> Stack:
     return Stack(parts, [starts[key] for key in keys])
 
 
-def _loaders(jobs: list[Job], data: Data, trainer: pl.Trainer) -> tuple[MembersLoader, TensorLoader | None]:
+def _training_loss(group: Group) -> Loss:
+    """The loss of a training step, of which variants may differ in label smoothing."""
+    smoothing = [variant.jobs[0].resolved["model"].get("label_smoothing") for variant in group.variants]
+    parts, end = [], 0
+    for variant in group.variants:
+        start, end = end, end + len(variant.jobs)
+        parts.append((slice(start, end), batched(variant.model.training_loss)))
+    return in_parts(parts if len(set(smoothing)) > 1 else parts[:1])
+
+
+def _loaders(jobs: list[Job], data: Data, trainer: pl.Trainer) -> tuple[MembersLoader, Shared | None]:
     """Of the training rows, in lists of mini-batches of about a second's work; and of the validation rows."""
     data.trainer = trainer
     (x, _), (val, _) = data.rows["train"], data.rows["val"]
@@ -115,9 +126,8 @@ def _loaders(jobs: list[Job], data: Data, trainer: pl.Trainer) -> tuple[MembersL
     chunk = max(1, min(200, 10_000_000 // (x[0].numel() * batch * len(jobs))))
     seeds = [job.resolved["data"].get("seed", 0) for job in jobs]
     rows = max(1, 50_000_000 // (len(jobs) * max(100, x[0].numel())))
-    return MembersLoader(data.loader("train", batch, seed=0), seeds, chunk), data.loader("val", rows) if len(
-        val
-    ) else None
+    validation = Shared(data.loader("val", rows), len(jobs)) if len(val) else None
+    return MembersLoader(data.loader("train", batch, seed=0), seeds, chunk), validation
 
 
 def _member(job: Job) -> Member:
