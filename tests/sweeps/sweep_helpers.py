@@ -26,7 +26,7 @@ def formed(batch: list[list[str]], most_bytes: float = 2e9) -> tuple:
     """Groups, and jobs by themselves with the reason."""
     from kindling.sweeps.grouped.grouping import form
 
-    return form(planned([[*PLAIN, *words, "trainer=cpu"] for words in batch]), PROJECT / "train.py", most_bytes)
+    return form(planned([[*PLAIN, *words, "trainer=cpu"] for words in batch]), most_bytes)
 
 
 def trained_together(folder: Path, batch: list[list[str]]) -> list:
@@ -36,7 +36,7 @@ def trained_together(folder: Path, batch: list[list[str]]) -> list:
 
     jobs = planned([[*PLAIN, *words, "trainer=cpu"] for words in batch])
     SweepFolder(folder).place(jobs)
-    groups, singles = form(jobs, PROJECT / "train.py", 2e9)
+    groups, singles = form(jobs, 2e9)
     assert not singles, singles[0][1]
     for group in groups:
         train(group, folder)

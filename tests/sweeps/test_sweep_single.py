@@ -1,20 +1,15 @@
 """Nobody's own code is bypassed: what is not known to come out the same is trained by itself, and says why."""
 
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from conftest import PROJECT
-from sweeps.sweep_helpers import formed, planned
+from sweeps.sweep_helpers import formed
 
 from kindling.data.synthetic import Blobs
 from kindling.models.mlp import Deep
-from kindling.sweeps.grouped import known
-from kindling.sweeps.grouped.grouping import form
 from kindling.sweeps.grouped.stack import Stack, weights_of
 from kindling.sweeps.grouped.why_single import why_by_model
 
@@ -142,34 +137,6 @@ def test_a_model_of_your_own_is_computed_by_its_own_forward():
     together = Stack([(slice(0, 3), nets[0])], [weights_of(net) for net in nets])(x.expand(3, *x.shape))
     for net, logits in zip(nets, together, strict=True):
         torch.testing.assert_close(logits, net(x))
-
-
-def test_changed_code_is_not_bypassed(tmp_path, monkeypatch):
-    """In a copy of the package, as it would be after an edit."""
-    package = tmp_path / "kindling"
-    shutil.copytree(PROJECT / "src" / "kindling", package)
-    script = Path(shutil.copy(PROJECT / "train.py", tmp_path))
-    monkeypatch.setattr(known, "PACKAGE", package)
-    assert known.changed.__wrapped__(script) == []
-    base = package / "models" / "base.py"
-    base.write_text(base.read_text() + "\n# a comment changes nothing\n")
-    assert known.changed.__wrapped__(script) == []
-    base.write_text(base.read_text().replace("loss.detach()", "2 * loss.detach()"))
-    assert known.changed.__wrapped__(script) == ["models/base.py"]
-    script.write_text(script.read_text() + "\nprint('mine')\n")
-    assert known.changed.__wrapped__(script) == ["train.py", "models/base.py"]
-
-
-def test_the_code_that_is_known_is_this_project_s():
-    assert known.changed.__wrapped__(PROJECT / "train.py") == [], "see python -m kindling.sweeps.grouped.known"
-
-
-def test_another_program_is_not_bypassed(tmp_path):
-    script = tmp_path / "mine.py"
-    script.write_text("print(1)")
-    groups, singles = form(planned([[*own, "trainer=cpu"] for own in TWO]), script, 2e9)
-    assert not groups
-    assert {why for _, why in singles} == {"train.py of yours is not what training together repeats"}
 
 
 def test_every_activation_is_trained_together():

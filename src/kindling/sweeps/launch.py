@@ -96,6 +96,7 @@ class Sweep:
     def _formed(self) -> tuple[list, list]:
         """Groups as they were formed before, and new ones from the other jobs."""
         from kindling.sweeps.grouped.grouping import form  # torch
+        from kindling.sweeps.grouped.guard import why_different
 
         entry.hand_over()  # what is trained from here on can be resumed
         of = {job.key: job for job in self.jobs}
@@ -103,9 +104,13 @@ class Sweep:
         known = {job.key for jobs in old for job in jobs}
         groups, singles = [], []
         for jobs in [*old, [job for job in self.jobs if job.key not in known]]:
-            formed, rest = form(jobs, self.context.script, self.most_bytes)
-            groups += formed
+            formed, rest = form(jobs, self.most_bytes)
             singles += rest
+            for group in formed:
+                if why := why_different(group, self.context):
+                    singles += [(job, why) for job in group.jobs]
+                else:
+                    groups.append(group)
         return groups, singles
 
     def _train(self, group) -> list[Job]:

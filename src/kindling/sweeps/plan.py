@@ -34,8 +34,7 @@ def plan(loader: ConfigLoader, master: DictConfig, batch: Iterable[list[str]]) -
     for job in jobs:
         check(job)
         what = effective(job.resolved)
-        code = code_version(tuple(sorted({get(what, key) for key in paths(what) if key.endswith("_target_")})))
-        content = {"what": what, "code": code, "data": _data_version(job.resolved, files)}
+        content = {"what": what, "code": code_of(what), "data": _data_version(job.resolved, files)}
         job.key = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]
     return jobs
 
@@ -68,6 +67,11 @@ def effective(resolved: dict) -> dict:
     if data.get("features", "polynomial") != "polynomial":
         data["degree"] = None
     return {**nodes, "model": model, "data": data, "callbacks": callbacks, "seed": resolved.get("seed")}
+
+
+def code_of(what: dict) -> str:
+    """Return the version of the code that the calls of an effective config lead to."""
+    return code_version(tuple(sorted({get(what, key) for key in paths(what) if key.endswith("_target_")})))
 
 
 def _data_version(resolved: dict, known: dict) -> list[str]:

@@ -47,7 +47,8 @@ class ProgressLine(pl.Callback):
             return
         metrics = trainer.callback_metrics
         names = [logged_as(name, metrics) for name in (TRAIN_LOSS, VAL_LOSS, "val/accuracy", self.monitor)]
-        values = {name: torch.as_tensor(metrics[name]).float().nanmean() for name in names if name}  # of many models the mean
+        # Of many models at once the mean.
+        values = {name: torch.as_tensor(metrics[name]).float().nanmean() for name in names if name}
         shown = "".join(f"  {name} {value:.4g}" for name, value in values.items())
         epochs = trainer.current_epoch + share
         of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""

@@ -5,7 +5,6 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -58,7 +57,7 @@ class Group:
         return f"{len(self.jobs)} nets of {size}" + f" in {kinds} variants" * (kinds > 1)
 
 
-def form(jobs: list[Job], script: Path, most_bytes: float) -> tuple[list[Group], list[tuple[Job, str]]]:
+def form(jobs: list[Job], most_bytes: float) -> tuple[list[Group], list[tuple[Job, str]]]:
     """Groups of at least two, and the jobs that are to be trained by themselves, with the reason.
 
     The same jobs always form the same groups: a member's float32 numbers depend on how many it is trained with.
@@ -66,7 +65,7 @@ def form(jobs: list[Job], script: Path, most_bytes: float) -> tuple[list[Group],
     variants: dict[str, list[Job]] = {}
     singles, data_of, groups = [], {}, {}
     for job in jobs:
-        reason = why_by_config(job.resolved, script)
+        reason = why_by_config(job.resolved)
         if reason:
             singles.append((job, reason))
         else:
@@ -84,6 +83,12 @@ def form(jobs: list[Job], script: Path, most_bytes: float) -> tuple[list[Group],
     parts = [part for variants in groups.values() for part in _split(Group(_sorted(variants)), most_bytes)]
     singles += [(group.jobs[0], "no other is like it") for group in parts if len(group.jobs) == 1]
     return [group for group in parts if len(group.jobs) > 1], singles
+
+
+def group_of(jobs: list[Job]) -> Group:
+    """Return a group of these jobs, each a variant of its own, which may all train together."""
+    data_of: dict[str, Data] = {}
+    return Group(_sorted([_variant([job], data_of) for job in jobs]))
 
 
 def _variant(jobs: list[Job], data_of: dict[str, Data]) -> Variant:

@@ -1,7 +1,6 @@
 """Why a job is not trained together with others: only what is known to come out the same is."""
 
 import math
-from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -10,7 +9,6 @@ from torch.func import functional_call, vmap
 
 from kindling.data.base import Data
 from kindling.models.base import Model
-from kindling.sweeps.grouped.known import changed
 from kindling.sweeps.grouped.stack import layers_of
 from kindling.sweeps.grouped.update import LINEAR
 from kindling.training.trainer import SHORT
@@ -55,16 +53,12 @@ OWN_NOISE = {nn.Dropout: "Dropout", nn.RReLU: "RReLU"}
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
-def why_by_config(resolved: dict, script: Path) -> str | None:
+def why_by_config(resolved: dict) -> str | None:
     """The reason that stands in the config, or None.
 
     Args:
         resolved: the job's config, as plain data.
-        script: the program that trains a job by itself.
     """
-    files = changed(script)
-    if files:
-        return f"{', '.join(files)} of yours is not what training together repeats"
     return (
         _why_callbacks(resolved["callbacks"])
         or _why_trainer(resolved)
