@@ -53,7 +53,7 @@ OWN_HOOK = """    def on_after_backward(self):
 """
 EACH, ALL = (
     "[p.grad.clamp_(-0.01, 0.01) for p in self.parameters()]",
-    "nn.utils.clip_grad_norm_(self.parameters(), 0.01)",
+    "torch.nn.utils.clip_grad_norm_(self.parameters(), 0.01)",
 )
 MIXUP = "        x = 0.9 * x + 0.1 * x.flip(0) if stage == 'train' else x\n"
 SECOND_FIT = """        trainer.fit_loop.max_epochs += 1

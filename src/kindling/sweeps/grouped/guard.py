@@ -31,6 +31,7 @@ log = logging.getLogger("kindling")
 MEMORY = PROJECT / "build" / "grouped.json"  # code version -> what has been compared
 REMEMBERED = 50  # code versions
 BATCHES, VALIDATED = 2.5, 200  # training batches of an epoch, the last one short, and validation samples
+APART = ("seed", "path", "test_path", "folder", "dirpath")  # names of values that make no difference to the code
 SHORT = ("epochs=2", "trainer.max_epochs=2", "trainer.precision=64-true", "test=false")
 TOLERANCE = 1e-9
 
@@ -62,7 +63,7 @@ def why_different(group: Group, context: Context) -> str | None:
 def features(job: Job) -> set[str]:
     """Return what the job is made of: of its config every value by its place, of numbers whether they are 0."""
     what = effective(job.resolved)
-    return {f"{key}={_kind(get(what, key))}" for key in paths(what) if key.rpartition(".")[2] != "seed"}
+    return {f"{key}={_kind(get(what, key))}" for key in paths(what) if key.rpartition(".")[2] not in APART}
 
 
 def _kind(value: object) -> object:
