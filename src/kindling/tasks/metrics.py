@@ -4,9 +4,6 @@ Not torchmetrics: its functions take one net at a time, and the same numbers are
 and from one of a hundred trained together. Shapes: `...` is nothing, or (members,).
 """
 
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -52,26 +49,21 @@ def auroc(scores: Tensor, y: Tensor) -> Tensor:
     It is the share of pairs of a positive and a negative row in which the positive one has the higher score (Mann and
     Whitney 1947). NaN where all rows are of one class.
     """
-    shape, n = scores.shape[:-1], scores.shape[-1]
-    scores, y = scores.reshape(-1, n), y.expand(scores.shape).reshape(-1, n)
     order = _order(scores)
-    ranked, positive = scores.gather(1, order), y.gather(1, order).double()
-    places = torch.arange(n, device=order.device, dtype=torch.float64)
-    below, positives = positive @ places, positive.sum(1)
-    same = ranked[:, 1:] == ranked[:, :-1]
-    tied = same.any(1)
-    if tied.any():
-        below[tied] = (positive[tied] * _middles(same[tied], places)).sum(1)
-    wins = below - positives * (positives - 1) / 2  # of the rows below a positive one, without the positive ones
-    return (wins / (positives * (n - positives))).view(shape)
-
-
-def _middles(same: Tensor, places: Tensor) -> Tensor:
-    """The place (K, N) of each row, of those with equal scores the middle; `same` (K, N-1): as the one before."""
-    starts = torch.nn.functional.pad(~same, (1, 0), value=True)
-    first = torch.where(starts, places, 0.0).cummax(1).values
-    last = torch.where(starts.roll(-1, 1), places, torch.inf).flip(1).cummin(1).values.flip(1)
-    return (first + last) / 2
+    ranked, positive = scores.gather(-1, order), y.expand(scores.shape).gather(-1, order).double()
+    above, below = positive.cumsum(-1), (1 - positive).cumsum(-1)  # up to and with this row
+    ends = torch.ones_like(ranked, dtype=torch.bool)
+    ends[..., :-1] = ranked[..., 1:] != ranked[..., :-1]
+    positives, negatives = above[..., -1], below[..., -1]
+    if not ends.all():  # rows of equal score are one step of the curve: all take its end's counts
+        n = ends.shape[-1]
+        places = torch.arange(n, device=ends.device).expand(ends.shape)
+        end = torch.where(ends, places, n).flip(-1).cummin(-1).values.flip(-1)
+        above, below = above.gather(-1, end), below.gather(-1, end)
+    height = torch.nn.functional.pad(above, (1, 0))
+    width = torch.diff(torch.nn.functional.pad(below, (1, 0)))
+    lost = (width * (height[..., 1:] + height[..., :-1])).sum(-1) / 2  # pairs in which the negative is higher
+    return 1 - lost / (positives * negatives)
 
 
 def r2(preds: Tensor, y: Tensor) -> Tensor:
@@ -99,12 +91,7 @@ def in_unit(logits: Tensor, y: Tensor, std: list[float] | None) -> tuple[Tensor,
 
 
 def _order(scores: Tensor) -> Tensor:
-    """From low to high; on the CPU by numpy, whose sort is four times as fast as torch's, in a thread for each core."""
+    """From low to high; on the CPU by numpy, whose sort is four times as fast as torch's."""
     if scores.device.type != "cpu":
         return scores.argsort(-1)
-    rows, threads = scores.detach().numpy(), torch.get_num_threads()
-    if threads == 1 or len(rows) == 1 or rows.size < 100_000:
-        return torch.from_numpy(np.argsort(rows, axis=1))
-    with ThreadPoolExecutor(threads) as pool:
-        parts = pool.map(partial(np.argsort, axis=1), np.array_split(rows, threads))
-        return torch.from_numpy(np.concatenate([*parts]))
+    return torch.from_numpy(np.argsort(scores.detach().numpy(), axis=-1))

@@ -7,6 +7,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,11 +25,13 @@ from kindling.cli.overrides import command, typed
 from kindling.data.base import Data
 from kindling.files import write_json
 from kindling.sweeps.compose import Job
-from kindling.sweeps.grouped.events import record, scalar_records
+from kindling.sweeps.grouped.events import scalar_records, written
 from kindling.sweeps.grouped.stack import Stack
 from kindling.sweeps.grouped.tracker import Watch
 from kindling.training.result import result, write_counts
 from kindling.training.scores import NEVER_DEFINED, best_scalars
+
+AT_ONCE = 100  # members, whose events are computed side by side
 
 
 class Records:
@@ -44,46 +47,56 @@ class Records:
         self.best_epochs = watch.state["best_epoch"].tolist()
         self.stage = "val" if "val/loss" in self.columns else "train"
 
-    def events(self) -> Iterator[list[np.ndarray]]:
-        """Of each member its records, an epoch each; a hundred members at a time."""
-        for start in range(0, len(self.table), 100):
-            some = self.table[start : start + 100]
-            by_epoch = [scalar_records(self.columns, e + 1, some[:, e]) for e in range(some.shape[1])]
-            for m in range(len(some)):
-                yield [records[m] for records in by_epoch[: self.epochs[start + m]]]
+    def events(self, members: list[int]) -> list[list[np.ndarray]]:
+        """Return of each of these members its records in an event file, an epoch each."""
+        some = self.table[members]
+        by_epoch = [scalar_records(self.columns, e + 1, some[:, e]) for e in range(some.shape[1])]
+        return [[records[i] for records in by_epoch[: self.epochs[m]]] for i, m in enumerate(members)]
 
 
 def write_members(jobs: list[Job], watch: Watch, stack: Stack, data: Data, seconds: float) -> None:
     """Write the folders of those members that have none."""
-    records = Records(watch)
-    for m, (job, events) in enumerate(zip(jobs, records.events(), strict=True)):
-        if not job.folder.exists():
-            _write(m, job, records, events=events, stack=stack, data=data, seconds=seconds)
+    records, scaling = Records(watch), {type(data).__qualname__: data.state_dict()}
+    missing = [m for m, job in enumerate(jobs) if not job.folder.exists()]
+    for start in range(0, len(missing), AT_ONCE):
+        members = missing[start : start + AT_ONCE]
+        configs = [_config(jobs[m]) for m in members]
+        outcomes = [_outcome(m, jobs[m], records, stack=stack, seconds=seconds) for m in members]
+        events = _events([jobs[m] for m in members], configs, outcomes, records.events(members))
+        for m, config, outcome, lines in zip(members, configs, outcomes, events, strict=True):
+            job, counts = jobs[m], watch.state["counts"]
+            with _folder(job.folder) as folder:
+                (folder / ".hydra" / "config.yaml").write_text(config, encoding="utf-8")
+                (folder / ".hydra" / "overrides.yaml").write_text(_yaml(job.overrides), encoding="utf-8")
+                _metrics(folder / "metrics.csv", m, records)
+                _checkpoints(folder / "checkpoints", m, records, stack=stack, scaling=scaling)
+                if counts and outcome["best_epoch"] and job.resolved["callbacks"].get("confusion"):
+                    names = stack.templates[0][1].hparams["class_names"]
+                    write_counts(folder / f"confusion_matrix_{records.stage}.csv", counts[0][m].tolist(), names)
+                if (job.resolved.get("logger") or {}).get("tensorboard"):
+                    # Not .0 at the end: torch's writer of pictures would take the same name within the second.
+                    name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.member"
+                    with (folder / name).open("wb") as file:
+                        file.writelines(lines)
+                write_json(folder / "result.json", outcome)
 
 
-def _write(
-    m: int, job: Job, records: Records, events: list[np.ndarray], stack: Stack, data: Data, seconds: float
-) -> None:
-    folder = job.folder.parent / ".part" / job.folder.name
+@contextmanager
+def _folder(place: Path) -> Iterator[Path]:
+    """Yield a folder beside its place, which is moved there at the end of the block."""
+    folder = place.parent / ".part" / place.name
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier, killed attempt
     for inner in (".hydra", "checkpoints"):
         (folder / inner).mkdir(parents=True)
-    nodes = {key: value for key, value in job.raw.items() if isinstance(value, dict)}
-    config = _yaml({key: value for key, value in job.raw.items() if key not in nodes}) + _nodes(json.dumps(nodes))
-    (folder / ".hydra" / "config.yaml").write_text(config, encoding="utf-8")
-    (folder / ".hydra" / "overrides.yaml").write_text(_yaml(job.overrides), encoding="utf-8")
     (folder / ".claim").touch()
-    outcome = _outcome(m, job, records, stack=stack, seconds=seconds)
-    _metrics(folder / "metrics.csv", m, records)
-    _checkpoints(folder / "checkpoints", m, records, stack=stack, data=data)
-    counts = records.watch.state["counts"]
-    if counts and outcome["best_epoch"] and job.resolved["callbacks"].get("confusion"):
-        names = stack.templates[0][1].hparams["class_names"]
-        write_counts(folder / f"confusion_matrix_{records.stage}.csv", counts[0][m].tolist(), names)
-    if (job.resolved.get("logger") or {}).get("tensorboard"):
-        _events(folder, job, config, events=events, outcome=outcome, stage=records.stage)
-    write_json(folder / "result.json", outcome)
-    os.rename(folder, job.folder)
+    yield folder
+    os.rename(folder, place)
+
+
+def _config(job: Job) -> str:
+    nodes = {key: value for key, value in job.raw.items() if isinstance(value, dict)}
+    top = "".join(_line(key, value) for key, value in job.raw.items() if key not in nodes)
+    return top + _nodes(json.dumps(nodes))
 
 
 def _outcome(m: int, job: Job, records: Records, stack: Stack, seconds: float) -> dict:
@@ -113,13 +126,13 @@ def _metrics(path: Path, m: int, records: Records) -> None:
         )
 
 
-def _checkpoints(folder: Path, m: int, records: Records, stack: Stack, data: Data) -> None:
+def _checkpoints(folder: Path, m: int, records: Records, stack: Stack, scaling: dict) -> None:
     template = next(t for part, t in stack.templates if part.start <= m < part.stop)
     common = {
         "pytorch-lightning_version": pl.__version__,
         "hparams_name": "kwargs",
         "hyper_parameters": dict(template.hparams),
-        type(data).__qualname__: data.state_dict(),
+        **scaling,
     }
     for name, epoch in (("best", records.best_epochs[m]), ("last", records.epochs[m])):
         if epoch:
@@ -129,23 +142,27 @@ def _checkpoints(folder: Path, m: int, records: Records, stack: Stack, data: Dat
             torch.save({**counted, **common, **state}, folder / f"{name}.ckpt")
 
 
-def _events(folder: Path, job: Job, config: str, events: list[np.ndarray], outcome: dict, stage: str) -> None:
-    """As kindling.training.loggers.TensorBoard and a run's end write them."""
-    knobs = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in hyperparameters_of(job).items()}
-    _, start, end = hparams(knobs, {})
-    values = [Summary.Value(tag=name, simple_value=value) for name, value in best_scalars(outcome["metrics"]).items()]
-    now = time.time()
-    parts = [
-        Event(wall_time=now, file_version="brain.Event:2"),
-        Event(wall_time=now, summary=start),
-        Event(wall_time=now, summary=text("config", f"```yaml\n{config}\n```")),
-    ]
-    last = [Event(wall_time=now, step=outcome["best_epoch"], summary=Summary(value=values))] * bool(values)
-    last += [Event(wall_time=now, summary=end)]
-    # Not .0 at the end: torch's writer of pictures would take the same name within the second.
-    name = f"events.out.tfevents.{int(now)}.{socket.gethostname()}.{os.getpid()}.member"
-    with (folder / name).open("wb") as file:
-        file.writelines([*map(record, parts), *events, *map(record, last)])
+def _events(jobs: list[Job], configs: list[str], outcomes: list[dict], scalars: list[list]) -> Iterator[list[bytes]]:
+    """Yield of each member its event file: as kindling.training.loggers.TensorBoard and a run's end write it."""
+    events, ends, now = [], [], time.time()
+    for job, config, outcome in zip(jobs, configs, outcomes, strict=True):
+        options = {
+            k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in hyperparameters_of(job).items()
+        }
+        _, start, end = hparams(options, {})
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in best_scalars(outcome["metrics"]).items()]
+        best = [Event(wall_time=now, step=outcome["best_epoch"], summary=Summary(value=values))] * bool(values)
+        events += [
+            Event(wall_time=now, file_version="brain.Event:2"),
+            Event(wall_time=now, summary=start),
+            Event(wall_time=now, summary=text("config", f"```yaml\n{config}\n```")),
+            *best,
+            Event(wall_time=now, summary=end),
+        ]
+        ends.append(len(events))
+    lines = written(events)
+    for start, end, inner in zip([0, *ends], ends, scalars, strict=False):
+        yield [*lines[start : start + 3], *inner, *lines[start + 3 : end]]
 
 
 def hyperparameters_of(job: Job) -> dict:
@@ -157,6 +174,16 @@ def hyperparameters_of(job: Job) -> dict:
 def _nodes(nodes: str) -> str:
     """The part of a config that members mostly have in common; it takes long to write."""
     return _yaml(json.loads(nodes))
+
+
+def _line(key: str, value: object) -> str:
+    """Return one value as YAML; most members have the same ones."""
+    return _one(key, json.dumps(value))
+
+
+@lru_cache(maxsize=10_000)
+def _one(key: str, value: str) -> str:
+    return _yaml({key: json.loads(value)})
 
 
 def _yaml(content) -> str:
