@@ -87,6 +87,20 @@ def test_a_job_killed_in_a_process_of_the_pool_takes_no_other_along(tmp_path, sh
     assert set(results(folder).values()) == {"finished"}
 
 
+@pytest.mark.slow
+def test_groups_in_processes_leave_what_they_leave_in_this_one(tmp_path, shell, table):
+    words = ["train.py", "-m", *table, "epochs=6", "width=4", "depth=1,2,3", "seed=0,1"]
+    for workers in (0, 2):
+        done = shell(*words, f"hydra.launcher.workers={workers}", f"sweep.name={workers}")
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 groups in 2 processes of one thread" in done.stdout
+    one, other = (sorted((tmp_path / "runs/sweeps").glob(f"{workers}/depth*")) for workers in (0, 2))
+    assert len(one) == 6
+    for first, second in zip(one, other, strict=True):
+        assert first.name == second.name
+        assert (first / "metrics.csv").read_text() == (second / "metrics.csv").read_text()
+
+
 # Kills the whole sweep when `place` is reached for the nth time; then train.py is run as it is.
 KILLED = """
 import os, runpy, signal, sys
@@ -126,8 +140,8 @@ def undisturbed(tmp_path_factory):
         ("launch.plan", 1),  # nothing is there yet
         ("grouped.train.train", 1),  # the list of jobs is there
         ("grouped.train:Keep.save", 3),  # in the middle of training
-        ("grouped.write._write", 1),  # trained, nothing is written
-        ("grouped.write._write", 4),  # half of the folders are written
+        ("grouped.write._folder", 1),  # trained, nothing is written
+        ("grouped.write._folder", 4),  # half of the folders are written
         ("grouped.write.write_json", 2),  # in the middle of a folder
         ("launch._returned", 1),  # before the leaderboard
     ],

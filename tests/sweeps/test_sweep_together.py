@@ -184,11 +184,19 @@ def test_a_group_is_as_large_as_memory_allows_and_always_the_same():
     assert [part.name for part in parts] == [part.name for part in formed(batch, most_bytes=400_000)[0]]
 
 
-@pytest.mark.parametrize("epoch", [1, 2])
-def test_a_killed_group_goes_on_to_the_same_bits(epoch, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("epoch", "words"),
+    [
+        (1, ["schedule=cosine"]),
+        (2, ["schedule=cosine"]),
+        (1, ["dropout=0.3", "label_smoothing=0.1"]),
+        (1, ["activation=rrelu", "batch_norm=true"]),
+    ],
+)
+def test_a_killed_group_goes_on_to_the_same_bits(epoch, words, tmp_path, monkeypatch):
     from kindling.sweeps.grouped import train as module
 
-    batch = [["epochs=4", "width=8", "schedule=cosine", *own] for own in MEMBERS]
+    batch = [["epochs=4", "width=8", *words, *own] for own in MEMBERS]
     undisturbed = trained_together(tmp_path / "one", batch)
 
     class Killed(Exception):

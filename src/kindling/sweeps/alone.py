@@ -1,5 +1,6 @@
-"""Runs one job of a sweep by itself, in this process or in another."""
+"""Runs a job of a sweep by itself, in this process or in another, and a group in another."""
 
+import gc
 import inspect
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from kindling.cli.overrides import command
 from kindling.files import write_json
 from kindling.sweeps.compose import Job
 from kindling.sweeps.folder import result_of
+from kindling.training.tolerate import reason
 
 
 @dataclass
@@ -65,6 +67,19 @@ def run_in_worker(hydra: HydraContext, task: str, master: DictConfig, order: Ord
     JobRuntime.instance().set("name", master.hydra.job.name)
     function = inspect.unwrap(getattr(sys.modules["__main__"], task))  # as it is without @hydra.main
     return run_alone(Context(hydra, function, master), order)
+
+
+def train_in_worker(folder: Path, order: tuple[str, list[Job]]) -> str | None:
+    """Train a group, its name and its jobs, in a process of a pool; return why that failed, or None."""
+    from kindling.sweeps.grouped.grouping import group_of  # torch, for which the process has set one thread
+    from kindling.sweeps.grouped.train import train
+
+    gc.freeze()  # a full collection would look through all jobs again and again
+    try:
+        train(group_of(order[1]), folder)
+    except Exception as error:
+        return reason(error)
+    return None
 
 
 def _process_of_its_own(context: Context, order: Order) -> tuple[str, str, str]:

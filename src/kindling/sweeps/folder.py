@@ -88,6 +88,16 @@ def result_of(folder: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
+def outcome_of(job: Job) -> str:
+    """Return a line on how the job ended."""
+    result = result_of(job.folder)
+    if result.get("status") != "finished":
+        why = result.get("diverged") or result.get("error") or ""
+        return f"{result.get('status', 'lost').upper()}  {job.name}: {why}"
+    score = "no score" if result.get("score") is None else f"{result['monitor']} {result['score']:.4g}"
+    return f"{job.name}  {score}  {result['seconds']:.1f} s"
+
+
 def _state(folder: Path) -> str:
     status = result_of(folder).get("status")
     if status == "finished":

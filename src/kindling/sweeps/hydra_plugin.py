@@ -16,7 +16,7 @@ class TogetherLauncher(Launcher):
     """Trains jobs that differ in values alone as one, and the others by themselves; see kindling.sweeps.launch.
 
     Args:
-        workers: processes for jobs by themselves; null: as many as cores, where it is worth it; 0: none.
+        workers: processes for groups and for jobs by themselves; null: as many as cores, where it is worth it; 0: none.
         most_bytes: memory that a group may take, about.
         figures: called with the jobs' folders at the end, or null.
     """

@@ -2,11 +2,10 @@
 
 import gc
 import logging
-import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -14,15 +13,16 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 
 from kindling.cli import entry
 from kindling.sweeps import pool
-from kindling.sweeps.alone import Context, Order, run_alone, run_in_worker, write_if_none
+from kindling.sweeps.alone import Context, Order, run_alone, run_in_worker, train_in_worker, write_if_none
 from kindling.sweeps.compose import Job
-from kindling.sweeps.folder import FINISHED, NEW, SweepFolder, result_of
+from kindling.sweeps.folder import FINISHED, NEW, SweepFolder, outcome_of, result_of
 from kindling.sweeps.plan import plan
 from kindling.training.tolerate import optional
 
 log = logging.getLogger("kindling")
 
-ENOUGH = 4  # jobs by themselves for which it is worth to start processes, which takes 3 s
+# What makes it worth to start processes, which takes 3 s: jobs by themselves, and steps of all members of groups.
+ENOUGH, ENOUGH_STEPS = 4, 1_500_000
 
 
 class Stop(Exception):
@@ -85,13 +85,11 @@ class Sweep:
         waiting = [group for group in groups if any(states[job.key] == NEW for job in group.jobs)]
         again = [job for group in groups if group not in waiting for job in group.jobs if states[job.key] != FINISHED]
         singles = [(job, why) for job, why in singles if states[job.key] != FINISHED]
-        reasons = Counter(why for _, why in singles)
-        for why, number in reasons.most_common():
+        for why, number in Counter(why for _, why in singles).most_common():
             log.info(f"{number} jobs one by one: {why}" if number > 1 else f"1 job by itself: {why}")
         self.total = sum(len(group.jobs) for group in waiting) + len(singles) + len(again)
-        for group in waiting:
-            singles += [(job, "") for job in self._train(group)]
-        self._by_themselves([job for job, _ in singles] + again)
+        left = self._in_processes(waiting) if self._are_long(waiting) else map(self._train, waiting)
+        self._by_themselves([job for job, _ in singles] + [job for jobs in left for job in jobs] + again)
 
     def _formed(self) -> tuple[list, list]:
         """Groups as they were formed before, and new ones from the other jobs."""
@@ -99,10 +97,9 @@ class Sweep:
         from kindling.sweeps.grouped.guard import why_different
 
         entry.hand_over()  # what is trained from here on can be resumed
-        of = {job.key: job for job in self.jobs}
+        of, groups, singles = {job.key: job for job in self.jobs}, [], []
         old = [[of[key] for key in keys] for keys in self.folder.groups.values() if set(keys) <= set(of)]
         known = {job.key for jobs in old for job in jobs}
-        groups, singles = [], []
         for jobs in [*old, [job for job in self.jobs if job.key not in known]]:
             formed, rest = form(jobs, self.most_bytes)
             singles += rest
@@ -123,6 +120,31 @@ class Sweep:
         except Exception as error:
             log.info(f"that failed, so they train one by one: {type(error).__name__}: {error}")
             log.debug(traceback.format_exc())
+        return self._trained(group)
+
+    def _are_long(self, groups: list) -> bool:
+        """Whether it is worth to train them in several processes."""
+        if len(groups) < 2 or not all(self._in_pool(group.jobs[0]) for group in groups):
+            return False
+        if self.workers is None:
+            return pool.cores() > 1 and sum(group.steps for group in groups) > ENOUGH_STEPS
+        return self.workers > 1
+
+    def _in_processes(self, groups: list) -> Iterator[list[Job]]:
+        """Yield of each group the jobs that have no result afterwards."""
+        processes = min(self.workers or pool.cores(), len(groups))
+        log.info(f"{len(groups)} groups in {processes} processes of one thread")
+        named, logged = {group.name: group for group in groups}, self.folder.path / "workers.log"
+        orders = [(group.name, group.jobs) for group in groups]
+        for (name, _), outcome, killed in pool.run(orders, train_in_worker, (self.folder.path,), processes, logged):
+            if why := killed or outcome:
+                log.info(f"{named[name]}: {why}, so they train one by one")
+            rest = self._trained(named[name])
+            log.info(f"{self.done}/{self.total}  {named[name]} together")
+            yield rest
+
+    def _trained(self, group) -> list[Job]:
+        """Count the group's jobs that have a result, and return the others."""
         rest = [job for job in group.jobs if not job.folder.exists()]
         for job in group.jobs:
             if job not in rest:
@@ -160,21 +182,13 @@ class Sweep:
     def _processes(self, jobs: list[Job]) -> int:
         if self.workers is not None:
             return self.workers
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(cores, len(jobs)) if len(jobs) >= ENOUGH and cores > 1 else 0
+        return min(pool.cores(), len(jobs)) if len(jobs) >= ENOUGH and pool.cores() > 1 else 0
 
     def _ended(self, job: Job, quiet: bool = False) -> None:
         self.done += 1
-        result = result_of(job.folder)
-        finished = result.get("status") == "finished"
-        if not finished:
-            why = result.get("diverged") or result.get("error") or ""
-            said = f"{result.get('status', 'lost').upper()}  {job.name}: {why}"
-        else:
-            score = "no score" if result.get("score") is None else f"{result['monitor']} {result['score']:.4g}"
-            said = f"{job.name}  {score}  {result['seconds']:.1f} s"
+        finished = result_of(job.folder).get("status") == "finished"
         if not (finished and quiet):
-            log.info(f"{self.done}/{self.total}  {said}")
+            log.info(f"{self.done}/{self.total}  {outcome_of(job)}")
         if self.stops and not finished:
             raise Stop
 

@@ -1,4 +1,4 @@
-"""Jobs in processes, one thread each: a process that is killed takes one job with it, and no other."""
+"""Jobs, or groups of them, in processes of one thread each: a process that is killed takes no other along."""
 
 import multiprocessing
 import os
@@ -11,6 +11,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from kindling.cli import entry
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(jobs: Iterable, work: Callable, arguments: tuple, processes: int, log: Path) -> Iterator[tuple]:

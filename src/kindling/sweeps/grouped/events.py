@@ -7,12 +7,14 @@ members of a hundred epochs. Here the checksums of all members are computed side
 import struct
 import time
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 SENT = 1.2345e-30  # stands in a record for the numbers that are put there
+PLACE = struct.pack("<f", SENT)
 HEADER = 12  # bytes: length and its checksum
 
 
@@ -50,17 +52,26 @@ def written(events: list[Event]) -> list[bytes]:
     return found
 
 
-def scalar_records(tags: Sequence[str], step: int, values: np.ndarray) -> np.ndarray:
-    """A step's scalars of M members as bytes (M, L), of values (M, tags)."""
+def scalar_records(tags: Sequence[str], values: np.ndarray) -> list[np.ndarray]:
+    """Return for each epoch the scalars of M members as bytes (M, L), of values (M, epochs, tags)."""
+    bodies = [_body(tags, epoch) for epoch in range(1, values.shape[1] + 1)]
+    found: list[np.ndarray] = []
+    for length, several in groupby(bodies, len):  # an epoch's number takes more bytes from 128 on
+        rows = np.stack([np.frombuffer(body, np.uint8) for body in several])  # (E, L)
+        first, places = rows[0].tobytes(), []
+        for _ in tags:
+            places.append(first.index(PLACE, places[-1] + 4 if places else 0))
+        part = values[:, len(found) : len(found) + len(rows)].swapaxes(0, 1)  # (E, M, tags)
+        filled = np.repeat(rows[:, None], len(values), 1)  # (E, M, L)
+        numbers = np.ascontiguousarray(part, "<f4").view(np.uint8)
+        filled[..., np.add.outer(places, range(4)).ravel()] = numbers
+        found += [*_framed(filled.reshape(-1, length)).reshape(len(rows), len(values), -1)]
+    return found
+
+
+def _body(tags: Sequence[str], epoch: int) -> bytes:
     pattern = Summary(value=[Summary.Value(tag=tag, simple_value=SENT) for tag in tags])
-    body = Event(wall_time=time.time(), step=step, summary=pattern).SerializeToString()
-    sent, places, end = struct.pack("<f", SENT), [], 0
-    for _ in tags:
-        places.append(body.index(sent, end))
-        end = places[-1] + 4
-    rows = np.tile(np.frombuffer(body, np.uint8), (len(values), 1))
-    rows[:, np.add.outer(places, range(4)).ravel()] = values.astype("<f4").view(np.uint8)
-    return _framed(rows)
+    return Event(wall_time=time.time(), step=epoch, summary=pattern).SerializeToString()
 
 
 def _framed(rows: np.ndarray) -> np.ndarray:

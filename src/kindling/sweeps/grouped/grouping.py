@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytorch_lightning as pl
@@ -14,14 +13,14 @@ from kindling import UserError
 from kindling.cli.build import build
 from kindling.data.base import Data
 from kindling.models.base import Model
-from kindling.models.noise import seed_noise
 from kindling.sweeps.compose import Job
+from kindling.sweeps.grouped.parts import maker, patience_of, start_net
 from kindling.sweeps.grouped.stack import skeleton
 from kindling.sweeps.grouped.why_single import why_by_config, why_by_model
 from kindling.sweeps.plan import effective
 from kindling.training.summary import named
 
-MOST = 1_000  # members; the time per member falls no further
+MOST = 500  # members; of more, groups train in several processes at once
 # What a member may have for itself, by its place in the config; and what a variant may.
 OF_A_MEMBER = (("seed",), ("data", "seed"), ("model", "optimizer", "lr"), ("model", "optimizer", "weight_decay"))
 OF_A_MEMBER += (("optimizer", "lr"), ("optimizer", "weight_decay"))
@@ -48,6 +47,13 @@ class Group:
         return [job for variant in self.variants for job in variant.jobs]
 
     @property
+    def steps(self) -> int:
+        """Optimizer steps of all members together."""
+        data = self.variants[0].data
+        of_one = math.ceil(data.number_of("train") * data.passes / data.samples_per_step)
+        return sum(of_one * job.resolved["trainer"]["max_epochs"] for job in self.jobs)
+
+    @property
     def name(self) -> str:
         return hashlib.sha256(" ".join(job.key for job in self.jobs).encode()).hexdigest()[:12]
 
@@ -62,15 +68,9 @@ def form(jobs: list[Job], most_bytes: float) -> tuple[list[Group], list[tuple[Jo
 
     The same jobs always form the same groups: a member's float32 numbers depend on how many it is trained with.
     """
-    variants: dict[str, list[Job]] = {}
-    singles, data_of, groups = [], {}, {}
-    for job in jobs:
-        reason = why_by_config(job.resolved)
-        if reason:
-            singles.append((job, reason))
-        else:
-            variants.setdefault(_without(effective(job.resolved), OF_A_MEMBER), []).append(job)
-    for members in variants.values():
+    reasons = [(job, why_by_config(job.resolved)) for job in jobs]
+    singles, data_of, groups = [(job, why) for job, why in reasons if why], {}, {}
+    for members in _alike([job for job, why in reasons if not why]):
         try:
             variant = _variant(members, data_of)
             reason = why_by_model(variant.model, variant.data, patience_of(members[0]))
@@ -86,9 +86,17 @@ def form(jobs: list[Job], most_bytes: float) -> tuple[list[Group], list[tuple[Jo
 
 
 def group_of(jobs: list[Job]) -> Group:
-    """Return a group of these jobs, each a variant of its own, which may all train together."""
+    """Return the group of these jobs, which may all train together."""
     data_of: dict[str, Data] = {}
-    return Group(_sorted([_variant([job], data_of) for job in jobs]))
+    return Group(_sorted([_variant(members, data_of) for members in _alike(jobs)]))
+
+
+def _alike(jobs: list[Job]) -> list[list[Job]]:
+    """Return the jobs that differ in a member's own values alone."""
+    variants: dict[str, list[Job]] = {}
+    for job in jobs:
+        variants.setdefault(_without(effective(job.resolved), OF_A_MEMBER), []).append(job)
+    return list(variants.values())
 
 
 def _variant(jobs: list[Job], data_of: dict[str, Data]) -> Variant:
@@ -103,30 +111,6 @@ def _variant(jobs: list[Job], data_of: dict[str, Data]) -> Variant:
             raise UserError("the data are drawn from the global random numbers, so every seed has its own")
         data_of[key] = data
     return Variant(jobs, start_net(jobs[0], maker(jobs[0], data_of[key])), data_of[key])
-
-
-def maker(job: Job, data: Data) -> Callable[[], Model]:
-    """Makes the job's model; Hydra's part of it, the longest, is done once."""
-    return build(OmegaConf.create({**job.resolved["model"], "_partial_": True}), **data.model_kwargs())
-
-
-def start_net(job: Job, make: Callable[[], Model]) -> Model:
-    """The model with the start weights of the job's seed, as train.py makes it."""
-    pl.seed_everything(job.resolved["seed"], verbose=False)
-    model = make()
-    seed_noise(model, job.resolved["seed"])
-    for callback in callbacks_of(job, "init"):
-        callback.setup(None, model, "fit")
-    return model
-
-
-def callbacks_of(job: Job, *names: str) -> list[pl.Callback]:
-    nodes = [job.resolved["callbacks"].get(name) for name in names]
-    return [callback for node in nodes if node and (callback := build(OmegaConf.create(node)))]
-
-
-def patience_of(job: Job) -> int | None:
-    return (job.resolved["callbacks"].get("early_stopping") or {}).get("patience")
 
 
 def optimizer_key(variant: Variant) -> str:

@@ -13,9 +13,10 @@ from kindling.cli.build import build
 from kindling.data.base import Data
 from kindling.files import replacing
 from kindling.sweeps.compose import Job
-from kindling.sweeps.grouped.grouping import Group, callbacks_of, maker, optimizer_key, patience_of, start_net
+from kindling.sweeps.grouped.grouping import Group, optimizer_key
 from kindling.sweeps.grouped.loader import MembersLoader, Shared
 from kindling.sweeps.grouped.members import Loss, Members, batched, in_parts
+from kindling.sweeps.grouped.parts import callbacks_of, maker, patience_of, start_net
 from kindling.sweeps.grouped.stack import Stack, weights_of
 from kindling.sweeps.grouped.tracker import Watch
 from kindling.sweeps.grouped.update import Member, Part, Rates

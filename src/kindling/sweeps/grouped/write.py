@@ -49,8 +49,7 @@ class Records:
 
     def events(self, members: list[int]) -> list[list[np.ndarray]]:
         """Return of each of these members its records in an event file, an epoch each."""
-        some = self.table[members]
-        by_epoch = [scalar_records(self.columns, e + 1, some[:, e]) for e in range(some.shape[1])]
+        by_epoch = scalar_records(self.columns, self.table[members])
         return [[records[i] for records in by_epoch[: self.epochs[m]]] for i, m in enumerate(members)]
 
 
