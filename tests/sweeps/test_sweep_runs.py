@@ -91,10 +91,10 @@ def test_a_job_killed_in_a_process_of_the_pool_takes_no_other_along(tmp_path, sh
 def test_groups_in_processes_leave_what_they_leave_in_this_one(tmp_path, shell, table):
     words = ["train.py", "-m", *table, "epochs=6", "width=4", "depth=1,2,3", "seed=0,1"]
     for workers in (0, 2):
-        done = shell(*words, f"hydra.launcher.workers={workers}", f"sweep.name={workers}")
+        done = shell(*words, f"hydra.launcher.workers={workers}", f"sweep.name=of_{workers}")
         assert done.returncode == 0, done.stdout + done.stderr
     assert "3 groups in 2 processes of one thread" in done.stdout
-    one, other = (sorted((tmp_path / "runs/sweeps").glob(f"{workers}/depth*")) for workers in (0, 2))
+    one, other = (sorted((tmp_path / "runs/sweeps").glob(f"of_{workers}/depth*")) for workers in (0, 2))
     assert len(one) == 6
     for first, second in zip(one, other, strict=True):
         assert first.name == second.name

@@ -98,7 +98,7 @@ def register() -> None:
 
 RESOLVERS = {
     "unique": lambda: secrets.token_hex(3),
-    "or": lambda *values: next((value for value in values if value), None),
+    "or": lambda *values: next((value for value in values if value is not None and value != ""), None),
     "changed": changed,
     "better": lambda name: direction(name) or "auto",
 }

@@ -39,10 +39,8 @@ class Divergence(pl.Callback):
             self.losses.append(outputs["loss"].detach().reshape(1))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        losses, self.losses = (
-            torch.cat([loss.to(pl_module.device) for loss in self.losses]) if self.losses else torch.zeros(1),
-            [],
-        )
+        kept, self.losses = self.losses, []
+        losses = torch.cat([loss.to(pl_module.device) for loss in kept]) if kept else torch.zeros(1)
         metrics = trainer.callback_metrics
         loss = float(losses.mean())
         if isinstance(pl_module, Model) or loss == 0.0:  # another module may log its loss after this
@@ -51,14 +49,10 @@ class Divergence(pl.Callback):
         val_loss = float(metrics.get(val_name, math.inf))
         if self.first is None and math.isfinite(loss):
             self.first = max(loss, constant_loss(trainer.datamodule, pl_module))
-        if not math.isfinite(loss) or _anywhere(trainer, not torch.isfinite(losses).all()):
-            step = trainer.global_step - len(losses) + int(torch.isfinite(losses).long().argmin()) + 1
-            self.diverged = f"a loss that is not finite in epoch {trainer.current_epoch + 1}, step {step}"
-        elif val_name and not math.isfinite(val_loss):
-            self.diverged = f"a validation loss that is not finite in epoch {trainer.current_epoch + 1}"
-        elif self.first and loss > DIVERGED * self.first:
-            where = f"in epoch {trainer.current_epoch + 1}, step {trainer.global_step}"
-            self.diverged = f"train/loss {loss:.4g} {where}, over {DIVERGED:g} times {self.first:.4g}"
+        found = math.inf if _anywhere(trainer, not torch.isfinite(losses).all()) else loss
+        now = trainer.current_epoch + 1, trainer.global_step
+        step = now[1] - len(losses) + int(first_infinite(losses)) + 1
+        self.diverged = why_diverged(found, val_loss if val_name else None, self.first, now=now, step=step)
         if self.diverged:
             trainer.should_stop = True
         self.last, self.lowest = loss, min(self.lowest, val_loss)
@@ -78,6 +72,33 @@ class Divergence(pl.Callback):
 def _anywhere(trainer: pl.Trainer, found: bool) -> bool:
     """Whether any process has found it: all must stop together."""
     return trainer.strategy.reduce_boolean_decision(bool(found), all=False)
+
+
+def first_infinite(losses: torch.Tensor) -> torch.Tensor:
+    """Return the place (...) of the first loss that is not finite of (steps, ...), 0 where all are."""
+    return losses.isfinite().long().argmin(0)
+
+
+def why_diverged(
+    loss: float, val_loss: float | None, first: float | None, *, now: tuple[int, int], step: int
+) -> str | None:
+    """Return why an epoch's losses say that a run has diverged, or None.
+
+    Args:
+        loss: the epoch's training loss; not finite where that of a step was not.
+        val_loss: that of validation, or None.
+        first: the first epoch's, or what is plausible; None if it was not finite.
+        now: the epoch, from 1, and the step that have ended.
+        step: the first one whose loss was not finite, if there is any.
+    """
+    epoch, last = now
+    if not math.isfinite(loss):
+        return f"a loss that is not finite in epoch {epoch}, step {step}"
+    if val_loss is not None and not math.isfinite(val_loss):
+        return f"a validation loss that is not finite in epoch {epoch}"
+    if first and loss > DIVERGED * first:
+        return f"train/loss {loss:.4g} in epoch {epoch}, step {last}, over {DIVERGED:g} times {first:.4g}"
+    return None
 
 
 def far_off(last: float, lowest: float, constant: float) -> str | None:

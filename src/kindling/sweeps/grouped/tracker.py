@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS
-from kindling.training.divergence import DIVERGED, far_off
+from kindling.training.divergence import far_off, first_infinite, why_diverged
 
 
 class Watch(pl.Callback):
@@ -128,31 +128,15 @@ class Watch(pl.Callback):
         losses, self.losses = torch.cat([part.to(loss.device) for part in self.losses]), []  # (steps, M)
         first = self.state["first"]
         first = torch.where(first.isnan() & loss.isfinite(), loss.clamp(min=self.plausible), first)
-        self.state["first"] = first
-        infinite = ~loss.isfinite() | ~losses.isfinite().all(0)
-        undefined = ~self.now[VAL_LOSS].isfinite() if VAL_LOSS in self.now else torch.zeros_like(infinite)
-        grown = (first > 0) & (loss > DIVERGED * first)
-        ended = self._far_off(loss, alive & ending)
-        found = alive & (infinite | undefined | grown | torch.tensor([bool(why) for why in ended], device=loss.device))
-        epoch, step = trainer.current_epoch + 1, trainer.global_step
-        for m in found.nonzero().flatten().tolist():
-            if infinite[m]:
-                at = step - len(losses) + int(losses[:, m].isfinite().long().argmin()) + 1
-                self.state["diverged"][m] = f"a loss that is not finite in epoch {epoch}, step {at}"
-            elif undefined[m]:
-                self.state["diverged"][m] = f"a validation loss that is not finite in epoch {epoch}"
-            elif grown[m]:
-                where = f"train/loss {loss[m].item():.4g} in epoch {epoch}, step {step}"
-                self.state["diverged"][m] = f"{where}, over {DIVERGED:g} times {first[m].item():.4g}"
-            else:
-                self.state["diverged"][m] = ended[m]
-        return found
-
-    def _far_off(self, loss: Tensor, ending: Tensor) -> list[str | None]:
-        """Of the members that end now, why they have diverged all the same."""
-        lowest = self.state["lowest"]
-        lowest = self.state["lowest"] = torch.fmin(lowest, self.now.get(VAL_LOSS, lowest))
-        if not ending.any():
-            return [None] * len(loss)
-        both = zip(ending.tolist(), loss.tolist(), lowest.tolist(), strict=True)
-        return [far_off(last, low, self.plausible) if ends else None for ends, last, low in both]
+        lowest = torch.fmin(self.state["lowest"], self.now.get(VAL_LOSS, self.state["lowest"]))
+        self.state["first"], self.state["lowest"] = first, lowest
+        now = trainer.current_epoch + 1, trainer.global_step
+        steps = (now[1] - len(losses) + first_infinite(losses) + 1).tolist()
+        found = torch.where(losses.isfinite().all(0), loss, torch.inf).tolist()
+        validated = self.now[VAL_LOSS].tolist() if VAL_LOSS in self.now else [None] * len(found)
+        first, lowest, ending = first.nan_to_num(0.0).tolist(), lowest.tolist(), ending.tolist()
+        for m in alive.nonzero().flatten().tolist():
+            why = why_diverged(found[m], validated[m], first[m], now=now, step=steps[m])
+            ended = far_off(found[m], lowest[m], self.plausible) if ending[m] else None
+            self.state["diverged"][m] = why or ended
+        return alive & torch.tensor([bool(why) for why in self.state["diverged"]], device=loss.device)
