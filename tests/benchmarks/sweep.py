@@ -5,6 +5,7 @@ processes, and by a raw PyTorch loop that only trains. Prints ratios to the firs
     python tests/benchmarks/sweep.py                        # 3 rounds, Adam: about 10 minutes on two cores
     python tests/benchmarks/sweep.py --optimizers adam sgd
     python tests/benchmarks/sweep.py --grid                 # 90 jobs: activations x depths x optimizers x seeds
+    python tests/benchmarks/sweep.py --dropout              # 100 jobs: learning rates x shares of dropout x seeds
     python tests/benchmarks/sweep.py --thousand             # 1,000 jobs together: seconds, first step, memory
 
 A time is that of the command without its imports: composing, fit and files. The ways that take minutes are timed once,
@@ -42,6 +43,7 @@ from kindling.cli.build import build
 
 NETS = [8, 6, 4, 1], [2, 25, 25, 1]
 RATES = {"adam": "lr=0.001,0.003,0.01,0.03,0.1", "sgd": "lr=0.01,0.03,0.1,0.2,0.3"}
+DROPOUT = "dropout=0,0.1,0.3,0.5"
 GRID = ["activation=sigmoid,tanh,relu", "depth=1,2,4", "optimizer=sgd,adam"]
 TAGS = {f"{stage}/{name}" for stage in ("train", "val") for name in overhead.NAMES}
 WAYS = ("basic", "stock", "sklearn", "raw")
@@ -209,14 +211,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--optimizers", nargs="+", choices=RATES, default=["adam"])
     parser.add_argument("--basic-jobs", type=int, default=20, help="with hydra/launcher=basic, scaled up")
-    for flag in ("--full", "--grid", "--thousand"):
+    for flag in ("--full", "--grid", "--dropout", "--thousand"):
         parser.add_argument(flag, action="store_true")
     for name, default in {"--seeds": 0, "--epochs": 100, "--launcher": "together"}.items():  # to try the script
         parser.add_argument(name, type=type(default), default=default, help=argparse.SUPPRESS)
     options = parser.parse_args()
     overhead.EPOCHS = options.epochs
     torch.set_num_threads(1)  # as overhead.py
-    seeds = options.seeds or (5 if options.grid else 200 if options.thousand else 20)
+    seeds = options.seeds or (5 if options.grid or options.dropout else 200 if options.thousand else 20)
     row, rows = thousand if options.thousand else compare, []
     if options.grid:
         rows.append(compare(options, "grid", (["data=diabetes"], GRID, seeds), {}))
@@ -224,9 +226,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             others = {way.__name__: partial(way, sizes, kind, seeds) for way in (stock, sklearn)}
             sweep = random_rows(sizes, kind, folder), [RATES[kind]], seeds
+            if options.dropout:
+                sweep[1].append(DROPOUT)
+                others = {}
             rows.append(row(options, f"{'-'.join(map(str, sizes))} {kind}", sweep, others))
     heads = {} if options.thousand else {"": ("together", *WAYS)}
-    heads |= {} if options.thousand or options.grid else BOUNDS
+    heads |= {} if options.thousand or options.grid or options.dropout else BOUNDS
     rows = [f"{name:15}" + "".join(f"{cell:>9}" for cell in cells) for name, cells in heads.items()] + rows
     print("\n".join(["", *rows]))
 
