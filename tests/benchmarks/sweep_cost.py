@@ -12,8 +12,7 @@ import tempfile
 
 import overhead
 import sweep
-
-from kindling.plots.style import figure, style
+from matplotlib.figure import Figure
 
 PICTURE = overhead.PROJECT / "docs" / "sweep_cost.png"
 ALL = [10, 100, 1_000, 10_000]
@@ -27,15 +26,14 @@ def measured(jobs: int, launcher: str = "together") -> dict:
 
 
 def draw(jobs: list[int], together: list[float], one: float) -> None:
-    with style():
-        picture = figure(6, 3.6)
-        axes = picture.subplots()
-        axes.loglog(jobs, [one * n for n in jobs], "o--", label="one after the other")
-        axes.loglog(jobs, together, "o-", label="together")
-        axes.set(xlabel="jobs", ylabel="seconds", title="100 epochs of 19 steps, net 8-6-4-1, two cores")
-        axes.legend()
-        PICTURE.parent.mkdir(exist_ok=True)
-        picture.savefig(PICTURE)
+    figure = Figure(figsize=(6, 3.6), dpi=100)
+    axes = figure.subplots()
+    axes.loglog(jobs, [one * n for n in jobs], "o--", label="one after the other")
+    axes.loglog(jobs, together, "o-", label="together")
+    axes.set(xlabel="jobs", ylabel="seconds", title="100 epochs of 19 steps, network 8-6-4-1, two cores")
+    axes.legend()
+    PICTURE.parent.mkdir(exist_ok=True)
+    figure.savefig(PICTURE)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import shlex
 
 import pytest
-from conftest import PLAIN
+from conftest import PLAIN, rows_of
 
 STEEP = ["data=polynomial", "data.coefficients=[0,100,200]", "optimizer=sgd", "lr=1e-5", "epochs=20"]
 # rule -> an ill run and its sentence
@@ -26,8 +26,6 @@ ILL = {
     "underfit, linear": ("data=xor model=linear", "It learned too little"),
     "underfit, identity": ("data=xor activation=identity", "activation=identity"),
     "underfit, schedule": ("schedule=step optimizer=sgd lr=0.003", "schedule=step"),
-    "overfit": ("data=diabetes", "It learned by heart"),
-    "overfit, broad": ("depth=4 width=128 epochs=40", "It learned by heart"),
     "blocked, zeros": ("init=zeros epochs=20", "init=zeros"),
     "blocked, sign": ("activation=sign epochs=20", "activation=sign"),
     "blocked, step": ("activation=step depth=1 epochs=20", "activation=step"),
@@ -39,6 +37,9 @@ ILL = {
     "restrained, smoothing": ("label_smoothing=0.95 weight_decay=0.5", "weight_decay=0.5 and label_smoothing=0.95"),
     "lr 0": ("lr=0 epochs=3", "The step size lr is 0"),
 }
+
+
+OVERFIT = {"narrow": "data=diabetes", "broad": "depth=4 width=128 epochs=40"}
 
 
 def cured(run, ill, sentence):
@@ -55,6 +56,16 @@ def test_the_suggestion_has_a_lower_validation_loss(run, line, sentence):
     well = cured(run, ill, sentence)
     assert well["status"] == "finished"
     assert well["metrics"]["val/loss"] < ill["metrics"].get("val/loss", float("inf"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", OVERFIT.values(), ids=OVERFIT)
+def test_the_validation_loss_rises_less_to_the_last_epoch(run, line, tmp_path):
+    """The best epoch's is as good: of data=diabetes 0.365 with and without the suggestion, means of 20 seeds."""
+    cured(run, run(*line.split(), folder="ill"), "It learned by heart")
+    ill, well = ([float(row["val/loss"]) for row in rows_of(tmp_path / folder)] for folder in ("ill", "cured"))
+    assert well[-1] < ill[-1]
+    assert well[-1] / min(well) < ill[-1] / min(ill)
 
 
 @pytest.mark.slow

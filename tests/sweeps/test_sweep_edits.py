@@ -158,6 +158,14 @@ def test_an_edited_project_still_trains_together(copy, what):
 
 
 @pytest.mark.slow
+def test_a_job_that_explodes_is_not_the_one_that_is_compared(copy):
+    own = ["lr=1e30,0.01", "activation=identity", "optimizer=sgd", "epochs=3", "trainer=cpu", *PLAIN]
+    sweep = python(copy, "train.py", "-m", *own, "hydra.sweep.dir=sweep")
+    assert "once per change of the code: a few steps of lr=0.01" in sweep.stdout, sweep.stdout + sweep.stderr
+    assert "1-2/2  2 nets of" in sweep.stdout
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ONE_BY_ONE)
 def test_what_a_group_would_not_do_trains_one_by_one_and_says_so(copy, what):
     edits, why = ONE_BY_ONE[what]

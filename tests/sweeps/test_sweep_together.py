@@ -190,7 +190,7 @@ def test_a_group_is_as_large_as_memory_allows_and_always_the_same():
         (1, ["schedule=cosine"]),
         (2, ["schedule=cosine"]),
         (1, ["dropout=0.3", "label_smoothing=0.1"]),
-        (1, ["activation=rrelu", "batch_norm=true"]),
+        pytest.param(1, ["activation=rrelu", "batch_norm=true"], marks=slow),
     ],
 )
 def test_a_killed_group_goes_on_to_the_same_bits(epoch, words, tmp_path, monkeypatch):

@@ -47,7 +47,10 @@ def why_different(group: Group, context: Context) -> str | None:
         kind = " ".join(sorted(features(job)))
         if kind not in known["differ"]:
             log.info(f"once per change of the code: a few steps of {job.name}, alone and in a group")
-            why = _compared(job, group, context)
+            try:
+                why = _compared(job, group, context)
+            except Exception as error:  # what is wrong is said again, and recorded, where the job runs individually
+                return f"a few steps of {job.name} cannot be compared with training together: {reason(error)}"
             if why is None:
                 known["agree"] = sorted({*known["agree"], *features(job)})
             else:
@@ -73,11 +76,14 @@ def _kind(value: object) -> object:
 
 
 def _to_try(group: Group, seen: set[str]) -> Iterator[Job]:
-    """Yield jobs until every feature of the group has been seen, those first that show most."""
+    """Yield jobs until every feature of the group has been seen: the one that shows most, at the lowest learning rate.
+
+    A job that diverges says little, as rounding errors grow with its weights.
+    """
     left = {job.key: features(job) - seen for job in group.jobs}
     jobs = {job.key: job for job in group.jobs}
     while any(left.values()):
-        key = max(left, key=lambda key: len(left[key]))
+        key = max(left, key=lambda key: (len(left[key]), -jobs[key].resolved["model"]["optimizer"]["lr"]))
         shown = left[key]
         yield jobs[key]
         left = {key: rest - shown for key, rest in left.items()}
@@ -95,14 +101,11 @@ def _compared(job: Job, group: Group, context: Context) -> str | None:
         _, failure, _ = run_alone(context, Order(job.key, [*job.overrides, *words, *place, quiet], alone))
         if not (alone / "result.json").exists():
             return failure
-        try:
-            composer = Composer(context.hydra.config_loader, context.master)
-            pair = [composer([*one.overrides, *words]) for one in (job, other)]
-            for one, key in zip(pair, ("member", "other"), strict=True):
-                one.key, one.folder = key, together / key
-            train(group_of(pair), together)
-        except Exception as error:
-            return reason(error)
+        composer = Composer(context.hydra.config_loader, context.master)
+        pair = [composer([*one.overrides, *words]) for one in (job, other)]
+        for one, key in zip(pair, ("member", "other"), strict=True):
+            one.key, one.folder = key, together / key
+        train(group_of(pair), together)
         return difference(alone, together / "member")
 
 
