@@ -58,7 +58,13 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("model", "data"), FAULTS.values(), ids=FAULTS)
+FAST = ("no gradient", "rows mixed up")
+
+
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [pytest.param(*fault, id=name, marks=() if name in FAST else pytest.mark.slow) for name, fault in FAULTS.items()],
+)
 def test_a_planted_fault_is_found(run, model, data):
     assert issubclass(getattr(sys.modules[__name__], model), Model)
     with pytest.raises(UserError, match=r"debug=overfit: the loss of \d rows went from .* Look for a layer"):

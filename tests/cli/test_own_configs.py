@@ -29,6 +29,7 @@ def test_the_command_of_a_run_can_be_typed_as_it_is(shell, tmp_path, own, form):
     assert scores[0] == scores[1]
 
 
+@pytest.mark.slow
 def test_the_command_of_a_resumed_run_has_it_as_well(shell, tmp_path, own):
     shell("train.py", f"hydra.searchpath=['file://{own}']", *SHORT, "model=mine", "hydra.run.dir=run", check=True)
     shell("train.py", "resume=run", "epochs=2", check=True)

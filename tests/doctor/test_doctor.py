@@ -122,6 +122,7 @@ def test_a_run_of_step_size_0_is_told_that_and_nothing_else(run):
     assert line.startswith("The step size lr is 0, so nothing was learnt. Try: ")
 
 
+@pytest.mark.slow
 def test_the_command_line_s_run_of_step_size_0_is_told_that_too(shell):
     done = shell("train.py", "data=diabetes", "model=linear", "lr=0", "epochs=2", *PLAIN, check=True)
     assert "advice   The step size lr is 0, so nothing was learnt. Try: python train.py" in done.stdout

@@ -95,6 +95,7 @@ def test_members_stop_early_each_by_itself(run, tmp_path):
     assert len({len(rows_of(job.folder)) for job in jobs}) > 1
 
 
+@slow
 def test_a_plateau_is_looked_for_in_a_member_s_own_loss(run, tmp_path):
     words = ["epochs=40", "schedule=plateau", "callbacks.schedule.build.patience=1", "optimizer=sgd"]
     jobs = compare(words, MEMBERS, run, tmp_path, only=[0, 1])
@@ -104,13 +105,12 @@ def test_a_plateau_is_looked_for_in_a_member_s_own_loss(run, tmp_path):
 def test_penalties_clipping_and_smoothing_are_a_member_s_own(run, tmp_path):
     own = [["l1=0.01", "clip=0.5"], ["weight_decay=0.1", "clip=0.1", "label_smoothing=0.2"], ["seed=3"]]
     compare(["epochs=5", "width=8"], own, run, tmp_path)
-    compare(
-        ["epochs=5", "width=8", "optimizer=adamw"],
-        [["weight_decay=0.1"], ["weight_decay=0.3"]],
-        run,
-        tmp_path,
-        name="adamw",
-    )
+
+
+@slow
+def test_a_decoupled_weight_decay_is_a_member_s_own(run, tmp_path):
+    own = [["weight_decay=0.1"], ["weight_decay=0.3"]]
+    compare(["epochs=5", "width=8", "optimizer=adamw"], own, run, tmp_path)
 
 
 def test_dropout_draws_the_numbers_of_a_single_run_for_every_share_of_it(run, tmp_path):

@@ -89,7 +89,7 @@ def stopped(run, words, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
-@pytest.mark.parametrize("kind", ["ours", "stock"])
+@pytest.mark.parametrize("kind", ["ours", pytest.param("stock", marks=pytest.mark.slow)])
 def test_tensorboard_has_every_epoch_once_at_the_steps_of_an_undisturbed_run(run, words, stopped, tmp_path, kind, how):
     folder, own = stopped(kind, how)
     resume_here(folder, *own)
