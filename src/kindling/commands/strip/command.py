@@ -114,7 +114,7 @@ def listing(project: Path) -> str:
 
 def mentions(project: Path, modules: list[str], parts: list[str]) -> list[str]:
     """Return the files for people to look at: those that still name the modules, folders or commands of these parts."""
-    places = [project.glob("*.md"), *((project / name).rglob("*.*") for name in ("src", "tests", "notebooks"))]
+    places = [project.glob("*.md"), *((project / name).rglob("*.*") for name in ("src", "tests", "notebooks", "docs"))]
     dotted, several = "|".join(map(re.escape, modules)), "|".join(part.replace("_", "[_-]") for part in parts)
     code, prose = rf"\b({dotted})\b", rf"(make|-m {PACKAGE.name}) ({several})\b|\b({several})/"
     named = {".py": code, ".md": f"{code}|{prose}", ".ipynb": f"{code}|{prose}"}
