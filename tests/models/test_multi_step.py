@@ -44,6 +44,11 @@ def test_every_chunk_size_gives_the_same_numbers(run, tmp_path, chunk):
     assert steps[0] == steps[1] == ["29", "58", "87"]
 
 
+def test_a_loss_of_a_value_for_each_sample_is_an_error_and_not_summed(run):
+    with pytest.raises(RuntimeError, match="scalar outputs"):
+        run("data=ring", "epochs=1", "loss={_target_: torch.nn.BCEWithLogitsLoss, reduction: none}")
+
+
 @pytest.mark.parametrize(
     ("flag", "steps"),
     [

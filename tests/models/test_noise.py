@@ -64,6 +64,7 @@ def test_the_slopes_of_rrelu_are_uniform_between_its_bounds():
     (layer,) = seeded(RReLU())
     slopes = -torch.cat([layer(-torch.ones(1000, dtype=torch.float64)) for _ in range(20)])
     assert 1 / 8 <= slopes.min() < 0.126 < 0.332 < slopes.max() <= 1 / 3
+    assert layer(-torch.ones(1000, dtype=torch.float16)).isfinite().all()
     assert slopes.var().item() == pytest.approx((1 / 3 - 1 / 8) ** 2 / 12, rel=0.05)
 
 

@@ -106,7 +106,7 @@ class Model(pl.LightningModule, ABC):
         for i, mini_batch in enumerate(batch, first):
             zero_grad()
             loss = self._loss(mini_batch, "train", i)
-            self._backward(loss.sum() if loss.dim() else loss)  # of many models at once each has its own loss
+            self._backward(loss)
             optimizer.step()
             losses.append(loss.detach())
         return {"losses": torch.stack(losses)}

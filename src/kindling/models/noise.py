@@ -5,7 +5,7 @@ else. torch's layers take theirs from one global sequence, which models that are
 
 The numbers of a step are `table * state` modulo 2**64: the table has an odd number for every sample and unit, the state
 is one step of a multiplicative congruential generator further than in the step before. That is one product for each
-number, and several times as fast as `torch.nn.Dropout` on a CPU.
+number: on a CPU as fast as `torch.nn.Dropout` for 32 samples of 32 units, and 3.7 times as fast for 100 such models.
 """
 
 from abc import ABC, abstractmethod
@@ -62,7 +62,7 @@ class RReLU(Noise):
     LOWER, UPPER = 1 / 8, 1 / 3
 
     def disturbed(self, x: Tensor, bits: Tensor) -> Tensor:
-        share = bits.to(x.dtype) / 2.0**64 + 0.5  # 0 to 1
+        share = (bits.float() / 2.0**64 + 0.5).to(x.dtype)  # 0 to 1; int64 is beyond the range of float16
         return torch.where(x < 0, x * (self.LOWER + (self.UPPER - self.LOWER) * share), x)
 
     def expected(self, x: Tensor) -> Tensor:

@@ -78,7 +78,8 @@ class Members(Model):
 
     def setup(self, stage: str) -> None:
         self.automatic_optimization = False
-        self._backward = backward_of(self)
+        backward = backward_of(self)
+        self._backward = lambda losses: backward(losses.sum())  # (M,); none depends on another member's weights
 
     def forward(self, x: Tensor) -> Tensor:
         return self.stack(x)  # (M, N, num_outputs) of (M, N, *input_shape)
