@@ -15,7 +15,7 @@ def seeded(*layers: Noise, seed: int = 0) -> list[Noise]:
 
 
 def kept(layer: Noise) -> torch.Tensor:
-    """Of every step, sample and unit whether it is kept, with mean 0 and variance 1 if `p` is right."""
+    """Whether each sample and unit is kept in each step, with mean 0 and variance 1 if `p` is right."""
     mask = torch.stack([layer(torch.ones(SAMPLES, UNITS)) > 0 for _ in range(STEPS)]).double()
     return (mask - (1 - layer.p)) / (layer.p * (1 - layer.p)) ** 0.5
 

@@ -1,4 +1,4 @@
-"""Runs a job of a sweep by itself, in this process or in another, and a group in another."""
+"""Run a single job of a sweep, in this process or in another, or a group in another process."""
 
 import gc
 import inspect

@@ -47,7 +47,7 @@ class ProgressLine(pl.Callback):
             return
         metrics = trainer.callback_metrics
         names = [logged_as(name, metrics) for name in (TRAIN_LOSS, VAL_LOSS, "val/accuracy", self.monitor)]
-        # Of many models at once the mean.
+        # The mean, where many models train at once.
         values = {name: torch.as_tensor(metrics[name]).float().nanmean() for name in names if name}
         shown = "".join(f"  {name} {value:.4g}" for name, value in values.items())
         epochs = trainer.current_epoch + share
