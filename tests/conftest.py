@@ -51,7 +51,7 @@ def rows_of(folder):
 
 
 def weights_of(folder, name="last"):
-    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
+    return torch.load(folder / "checkpoints" / f"{name}.ckpt", map_location="cpu", weights_only=True)["state_dict"]
 
 
 def built(*overrides):

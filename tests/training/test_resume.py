@@ -42,9 +42,9 @@ def undisturbed(tmp_path_factory):
     return folder / "run"
 
 
-def stopped(folder, number, *words):
+def stopped(folder, number, *words, run=RUN):
     """Start the run, and send it a signal when its third epoch is recorded."""
-    command = [sys.executable, str(PROJECT / "train.py"), *RUN, *words, f"hydra.run.dir={folder}"]
+    command = [sys.executable, str(PROJECT / "train.py"), *run, *words, f"hydra.run.dir={folder}"]
     with subprocess.Popen(
         command, cwd=folder.parents[2], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
     ) as process:

@@ -1,0 +1,113 @@
+"""What this machine's accelerator computes, beside the same words on the CPU."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import rows_of, weights_of
+from test_resume import RUN, same_checkpoint, stopped
+
+MPS = torch.backends.mps.is_available()
+THERE = "trainer=mps" if MPS else "trainer=gpu"
+DOUBLE, NEAR = ("precision=32-true", 1e-4) if MPS else ("precision=64-true", 1e-9)  # mps has no float64
+SMALL = ["pictures=none", "epochs=4"]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not torch.accelerator.is_available(), reason="there is no accelerator here"),
+]
+
+SAME = {
+    "defaults": [],
+    "dropout": ["dropout=0.2", "activation=rrelu"],
+    "regularized": ["l1=1e-3", "clip=0.5", "weight_decay=1e-2", "batch_norm=true"],
+    "averaged": ["average=ema", "schedule=cosine"],
+    "one_by_one": ["chunk=off", "optimizer=sgd"],
+    "regression": ["data=line", "model=linear"],
+    "wide_deep": ["data=blobs", "model=wide_deep"],
+}
+
+
+def trained(shell, tmp_path, name, *words):
+    folder = tmp_path / name
+    shell("train.py", *SMALL, *words, f"hydra.run.dir={folder}", check=True)
+    return folder
+
+
+def assert_same_rows(one, other, near=NEAR):
+    for mine, its in zip(rows_of(one), rows_of(other), strict=True):
+        values = [[float(v) for v in row.values()] for row in (mine, its)]
+        assert mine.keys() == its.keys()
+        assert values[0] == pytest.approx(values[1], rel=near, abs=near, nan_ok=True)
+
+
+@pytest.mark.parametrize("words", SAME.values(), ids=SAME)
+def test_it_trains_what_the_cpu_trains(shell, tmp_path, words):
+    here, there = (trained(shell, tmp_path, word[8:], *words, DOUBLE, word) for word in ("trainer=cpu", THERE))
+    assert_same_rows(here, there)
+    for name in ("best", "last"):
+        for key, tensor in weights_of(here, name).items():
+            torch.testing.assert_close(tensor, weights_of(there, name)[key], rtol=NEAR, atol=NEAR, msg=key)
+
+
+def test_it_trains_images_as_the_cpu_does(shell, tmp_path):
+    words = ["data=mnist_sample", "model=cnn", "epochs=2", "precision=32-true"]
+    here, there = (trained(shell, tmp_path, word[8:], *words, word) for word in ("trainer=cpu", THERE))
+    assert_same_rows(here, there, near=0.05)
+
+
+def test_auto_takes_it_for_images_and_the_cpu_for_a_small_net_on_a_table(shell, tmp_path):
+    images = ["data=mnist_sample", "model=cnn", "epochs=1", "pictures=none"]
+    assert "trainer=auto takes the accelerator" in shell("train.py", *images, check=True).stdout
+    assert "trainer=auto takes the CPU" in shell("train.py", *SMALL, check=True).stdout
+
+
+@pytest.mark.parametrize("words", [["precision=bf16-mixed"], ["precision=16-mixed"], ["compile=true"]], ids=str)
+def test_digits_are_learned_in_short_numbers_and_compiled(shell, tmp_path, words):
+    folder = trained(shell, tmp_path, "run", "data=mnist_sample", "model=cnn", "epochs=8", THERE, *words)
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert result["status"] == "finished"
+    assert result["metrics"]["test/accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_run_resumes_bit_for_bit(shell, tmp_path, number):
+    whole, folder = tmp_path / "whole", tmp_path / "runs" / "blobs-deep" / "stopped"
+    folder.parent.mkdir(parents=True)
+    words = [*(word for word in RUN if word != "trainer=cpu"), THERE]
+    shell("train.py", *words, f"hydra.run.dir={whole}", check=True)
+    stopped(folder, number, "+callbacks.checkpoints.every_seconds=0", run=words)
+    shell("train.py", "resume=last", check=True)
+    assert rows_of(folder) == rows_of(whole)
+    assert same_checkpoint(folder, whole, "last.ckpt")
+
+
+@pytest.mark.skipif(MPS, reason="only CUDA's devices can be hidden from a process")
+def test_its_runs_are_scored_where_there_is_none(shell, tmp_path):
+    result = trained(shell, tmp_path, "run", THERE, DOUBLE, "dropout=0.1") / "result.json"
+    before = json.loads(result.read_text(encoding="utf-8"))["metrics"]
+    command = [sys.executable, "-m", "kindling", "evaluate", f"run={result.parent}"]
+    hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run(command, cwd=tmp_path, env=hidden, check=True, capture_output=True, timeout=120)
+    assert json.loads(result.read_text(encoding="utf-8"))["metrics"] == pytest.approx(before, rel=NEAR)
+
+
+def test_a_sweep_trains_together_and_ranks_as_on_the_cpu(shell, tmp_path):
+    grid = ["-m", "seed=0,1", "lr=0.01,0.003", "dropout=0.0,0.2", "activation=relu,tanh", *SMALL, DOUBLE]
+    for word in ("trainer=cpu", THERE):
+        output = shell("train.py", *grid, word, f"sweep.name={word[8:]}", check=True).stdout
+        assert "together" in output
+        assert "one by one" not in output
+    here, there = (tmp_path / "runs" / "sweeps" / name for name in ("cpu", THERE[8:]))
+    # A folder's name ends with a key, which the trainer is part of.
+    folders = [sorted(path.parent for path in sweep.glob("*/metrics.csv")) for sweep in (here, there)]
+    assert [path.name.rpartition("_")[0] for path in folders[0]] == [
+        path.name.rpartition("_")[0] for path in folders[1]
+    ]
+    assert len(folders[0]) == 16
+    for one, other in zip(*folders, strict=True):
+        assert_same_rows(one, other)
