@@ -8,6 +8,7 @@ from sklearn import metrics as sk
 from kindling import UserError
 from kindling.models.linear import Linear
 from kindling.tasks.losses import LOSSES
+from kindling.tasks.metrics import auroc
 from kindling.tasks.tasks import TASKS
 
 N = 203  # no multiple of any batch size
@@ -32,6 +33,19 @@ def test_binary_metrics_equal_scikit_learn(shift):
     assert (counts.numpy() == sk.confusion_matrix(true, preds)).all()
     expected = np.logaddexp(0, -(2 * true - 1) * logits[:, 0].numpy()).mean()
     close(TASKS["binary"].loss()(logits, y), expected)
+
+
+def test_auroc_of_many_models_counts_the_ties_of_each():
+    torch.manual_seed(0)
+    scores, y = torch.randn(3, 2, N), (torch.rand(3, 2, N) > 0.4).float()
+    scores[1] = scores[1].round()  # of other models there are no two alike
+    scores[2, 0] = 0.0
+    found = auroc(scores, y)
+    assert found.shape == (3, 2)
+    for place in np.ndindex(3, 2):
+        expected = sk.roc_auc_score(y[place].numpy(), scores[place].numpy())
+        assert found[place].item() == pytest.approx(expected, abs=1e-12)
+        assert auroc(scores[place], y[place]) == found[place]
 
 
 def test_multiclass_metrics_equal_scikit_learn():

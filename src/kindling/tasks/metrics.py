@@ -51,19 +51,25 @@ def auroc(scores: Tensor, y: Tensor) -> Tensor:
     """
     order = _order(scores)
     ranked, positive = scores.gather(-1, order), y.expand(scores.shape).gather(-1, order).double()
-    above, below = positive.cumsum(-1), (1 - positive).cumsum(-1)  # up to and with this row
-    ends = torch.ones_like(ranked, dtype=torch.bool)
-    ends[..., :-1] = ranked[..., 1:] != ranked[..., :-1]
-    positives, negatives = above[..., -1], below[..., -1]
-    if not ends.all():  # rows of equal score are one step of the curve: all take its end's counts
-        n = ends.shape[-1]
-        places = torch.arange(n, device=ends.device).expand(ends.shape)
-        end = torch.where(ends, places, n).flip(-1).cummin(-1).values.flip(-1)
-        above, below = above.gather(-1, end), below.gather(-1, end)
-    height = torch.nn.functional.pad(above, (1, 0))
-    width = torch.diff(torch.nn.functional.pad(below, (1, 0)))
-    lost = (width * (height[..., 1:] + height[..., :-1])).sum(-1) / 2  # pairs in which the negative is higher
-    return 1 - lost / (positives * negatives)
+    above = positive.cumsum(-1)  # positives up to and with this row
+    positives, rows = above[..., -1], above.shape[-1]
+    lost = above.sum(-1) - (above * positive).sum(-1)  # pairs in which the negative is higher
+    tied = (ranked[..., 1:] == ranked[..., :-1]).any(-1)
+    if tied.any():
+        lost[tied] = _lost_with_ties(ranked[tied], above[tied])
+    return 1 - lost / (positives * (rows - positives))
+
+
+def _lost_with_ties(ranked: Tensor, above: Tensor) -> Tensor:
+    """Pairs (K,) in which the negative is higher, and half of those of equal score, of scores (K, N) in their order."""
+    rows = ranked.shape[-1]
+    places = torch.arange(rows, device=ranked.device)
+    ends = torch.nn.functional.pad(ranked[:, 1:] != ranked[:, :-1], (0, 1), value=True)
+    # Rows of equal score are one step of the curve: all take its end's counts.
+    end = torch.where(ends, places, rows).flip(-1).cummin(-1).values.flip(-1)
+    height = torch.nn.functional.pad(above.gather(-1, end), (1, 0))
+    width = torch.diff(torch.nn.functional.pad((places + 1 - above).gather(-1, end), (1, 0)))
+    return (width * (height[:, 1:] + height[:, :-1])).sum(-1) / 2
 
 
 def r2(preds: Tensor, y: Tensor) -> Tensor:
