@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kindling.sweeps.launch import Sweep
+from kindling.sweeps.sweep import Sweep
 
 PACKAGES = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit"}
 REPORTER = """

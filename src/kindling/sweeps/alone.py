@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import runpy
 import subprocess
 import sys
 import traceback
@@ -65,7 +66,8 @@ def run_in_worker(hydra: HydraContext, task: str, master: DictConfig, order: Ord
     setup_globals()
     Plugins.instance()  # registers the kinds of places that hydra.searchpath may name
     JobRuntime.instance().set("name", master.hydra.job.name)
-    function = inspect.unwrap(getattr(sys.modules["__main__"], task))  # as it is without @hydra.main
+    main = runpy.run_path(sys.argv[0], run_name="__mp_main__")
+    function = inspect.unwrap(main[task])  # as it is without @hydra.main
     return run_alone(Context(hydra, function, master), order)
 
 

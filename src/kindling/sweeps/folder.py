@@ -42,7 +42,7 @@ class SweepFolder:
         for job, name in zip(jobs, names, strict=True):
             attempts = sorted(found.get(job.key, []), key=lambda path: (len(path.name), path.name))
             state = _state(attempts[-1]) if attempts else NEW
-            again = f"{name}.{len(attempts) + 1}" if attempts else name
+            again = f"{attempts[0].name}.{len(attempts) + 1}" if attempts else name
             job.folder = self.path / again if state in (NEW, AGAIN) else attempts[-1]
             self.states[job.key] = state
         self.save(jobs)

@@ -1,6 +1,8 @@
 """A launcher that trains jobs together, and a sweeper that leaves none behind. Importing this does not take torch."""
 
+import importlib.util
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -9,7 +11,10 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
+from kindling import UserError
 from kindling.files import replacing
+
+MANY = 500  # jobs that are several groups: libraries are imported for more processes while the groups are formed
 
 
 class TogetherLauncher(Launcher):
@@ -22,16 +27,47 @@ class TogetherLauncher(Launcher):
     """
 
     def __init__(self, workers: int | None, most_bytes: float, figures: Callable[[list[Path]], None] | None = None):
-        self.options = {"workers": workers, "most_bytes": most_bytes, "figures": figures}
+        self.workers, self.most_bytes, self.figures = workers, most_bytes, figures
 
     def setup(self, *, hydra_context, task_function, config: DictConfig) -> None:
         self.context = (hydra_context, task_function, config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        from kindling.sweeps import pool
         from kindling.sweeps.alone import Context
         from kindling.sweeps.launch import launch
 
-        return launch(Context(*self.context), job_overrides, **self.options)
+        if len(job_overrides) > MANY and (pool.cores() if self.workers is None else self.workers) > 1:
+            pool.prepare()
+        return launch(Context(*self.context), job_overrides, self._sweep(), self.figures)
+
+    def _sweep(self) -> Callable:
+        from kindling.sweeps.sweep import Sweep
+
+        return partial(Sweep, workers=self.workers, most_bytes=self.most_bytes)
+
+
+class RayLauncher(TogetherLauncher):
+    """The same on a Ray cluster: a group is one task, and so is every job that is trained by itself.
+
+    Args:
+        ray: `init`, arguments of ray.init, and `remote`, options of every task, e.g. num_gpus.
+        most_bytes, figures: as TogetherLauncher.
+
+    Raises:
+        UserError: Ray is not installed.
+    """
+
+    def __init__(self, ray: DictConfig, most_bytes: float, figures: Callable[[list[Path]], None] | None = None):
+        super().__init__(workers=0, most_bytes=most_bytes, figures=figures)
+        self.ray = OmegaConf.to_container(ray, resolve=True)
+        if importlib.util.find_spec("ray") is None:
+            raise UserError('hydra/launcher=ray needs another package: pip install -e ".[ray]"')
+
+    def _sweep(self) -> Callable:
+        from kindling.sweeps.ray_sweep import RaySweep
+
+        return partial(RaySweep, ray=self.ray, most_bytes=self.most_bytes)
 
 
 class GridSweeper(BasicSweeper):

@@ -1,0 +1,100 @@
+"""A sweep on a Ray cluster of two nodes that were started apart, one of which is stopped while it trains."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import PLAIN, PROJECT
+
+ray = pytest.importorskip("ray", reason="Ray is not installed", exc_type=ImportError)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")]
+
+RAY = [str(Path(sys.executable).with_name("ray"))]
+ADDRESS = "127.0.0.1:6391"
+WORDS = ["-m", "data=blobs", "trainer=cpu", "seed=0,1", "depth=1,2,3,4", *PLAIN]
+GROUPS = ["epochs=200", "batch_size=8"]  # a group of two for each depth
+ONE_BY_ONE = ["epochs=40", "+callbacks.own={_target_: own.Own}"]
+OWN = "import pytorch_lightning as pl\n\nclass Own(pl.Callback):\n    def on_train_batch_end(self, *_):\n        pass\n"
+
+
+@pytest.fixture
+def env(tmp_path):
+    """The environment of all processes: no token, and the module of the jobs' own callback."""
+    (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": paths, "RAY_AUTH_MODE": "disabled"}
+
+
+@pytest.fixture
+def node(tmp_path, env):
+    """node("--head") starts one with one CPU; each is stopped at the end."""
+    started = []
+
+    def start(*words: str) -> subprocess.Popen:
+        command = [*RAY, "start", "--num-cpus=1", "--node-ip-address=127.0.0.1", "--block", "--disable-usage-stats"]
+        with (tmp_path / f"node{len(started)}.log").open("w") as log:
+            started.append(
+                subprocess.Popen(
+                    [*command, *words], cwd=tmp_path, env=env, stdout=log, stderr=log, start_new_session=True
+                )
+            )
+        return started[-1]
+
+    yield start
+    for process in started:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_for_cpus(number, env):
+    command = [*RAY, "status", f"--address={ADDRESS}"]
+    wait_for(
+        lambda: f"/{number}.0 CPU" in subprocess.run(command, env=env, capture_output=True, encoding="utf-8").stdout
+    )
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def board(folder):
+    with (folder / "leaderboard.csv").open(newline="", encoding="utf-8") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize(
+    ("words", "begun"), [(GROUPS, "groups/*.ckpt"), (ONE_BY_ONE, "*/metrics.csv")], ids=["groups", "jobs"]
+)
+def test_what_a_stopped_node_was_training_goes_on_elsewhere(tmp_path, shell, env, node, words, begun):
+    node("--head", "--port=6391", "--include-dashboard=false")
+    wait_for_cpus(1, env)
+    other = node(f"--address={ADDRESS}")
+    wait_for_cpus(2, env)
+    on_ray = ["hydra/launcher=ray", f"hydra.launcher.ray.init.address={ADDRESS}"]
+    command = [sys.executable, str(PROJECT / "train.py"), *WORDS, *words, "sweep.name=ray", *on_ray]
+    folder = tmp_path / "runs/sweeps/ray"
+    with (tmp_path / "output").open("w") as log:
+        sweep = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=subprocess.STDOUT)
+        wait_for(lambda: len(list(folder.glob(begun))) >= 2 or sweep.poll() is not None, seconds=120)
+        assert sweep.poll() is None, (tmp_path / "output").read_text()
+        os.killpg(other.pid, signal.SIGKILL)
+        assert sweep.wait(300) == 0, (tmp_path / "output").read_text()
+    output = (tmp_path / "output").read_text()
+    assert "tasks for 2 CPUs of 2 Ray nodes" in output
+    results = [json.loads((folder / name / "result.json").read_text()) for name in folders(folder)]
+    assert [result["status"] for result in results] == ["finished"] * 8
+    shell("train.py", *WORDS, *words, "sweep.name=here", check=True, env=env)
+    assert board(folder) == board(tmp_path / "runs/sweeps/here")
+
+
+def folders(folder):
+    return [job["folder"] for job in json.loads((folder / "jobs.json").read_text(encoding="utf-8"))["jobs"]]
