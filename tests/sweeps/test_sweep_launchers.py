@@ -9,7 +9,7 @@ import pytest
 
 from kindling.sweeps.sweep import Sweep
 
-PACKAGES = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit"}
+PACKAGES = {"joblib": "joblib", "submitit_local": "submitit"}
 REPORTER = """
 import os
 from pathlib import Path

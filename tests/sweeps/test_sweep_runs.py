@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import PROJECT
@@ -174,6 +175,43 @@ def test_a_sweep_stopped_by_a_signal_says_how_to_go_on(undisturbed, tmp_path):
     assert again.returncode == 0, again.stderr
     assert "going on with" in again.stdout
     assert records(tmp_path / "runs/sweeps/s") == records(expected)
+
+
+@pytest.fixture(scope="module")
+def in_processes(tmp_path_factory):
+    """Words of a sweep of two groups in a process each, and its folder."""
+    folder = tmp_path_factory.mktemp("in_processes")
+    words = [str(PROJECT / "train.py"), "-m", "data=blobs", "trainer=cpu", "hydra.launcher.workers=2"]
+    words += ["pictures=none", "depth=1,2", "seed=0,1", "epochs=150", "batch_size=8"]
+    subprocess.run([sys.executable, *words, "sweep.name=whole"], cwd=folder, check=True, capture_output=True)
+    return words, folder / "runs/sweeps/whole"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_groups_that_train_in_processes_go_on_after_a_signal(number, in_processes, tmp_path):
+    words, expected = in_processes
+    folder = tmp_path / "runs/sweeps/stopped"
+    sweep = subprocess.Popen(
+        [sys.executable, *words, "sweep.name=stopped"], cwd=tmp_path, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (folder / "workers.log").exists() or "epoch" not in (folder / "workers.log").read_text():
+        assert sweep.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(sweep.pid, number)
+    assert sweep.wait(60) != 0
+    if number != signal.SIGKILL:
+        assert len(list((folder / "groups").glob("*.ckpt"))) == 2  # both saved what they had
+    again = subprocess.run(
+        [sys.executable, words[0], "resume=runs/sweeps/stopped"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert again.returncode == 0, again.stderr
+    assert records(folder) == records(expected)
+    assert board(folder) == board(expected)
+    assert not list((folder / "groups").iterdir())
 
 
 def test_a_finished_sweep_runs_nothing_and_a_longer_one_what_is_new(undisturbed, tmp_path):

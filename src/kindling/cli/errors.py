@@ -17,7 +17,7 @@ from kindling.cli.arguments import LEAVABLE
 from kindling.cli.grammar import grammar, several
 
 # Launchers that are Hydra's once their package is installed.
-PACKAGES = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}
+PACKAGES = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
 
 
 @contextlib.contextmanager

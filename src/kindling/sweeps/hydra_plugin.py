@@ -53,16 +53,21 @@ class RayLauncher(TogetherLauncher):
     Args:
         ray: `init`, arguments of ray.init, and `remote`, options of every task, e.g. num_gpus.
         most_bytes, figures: as TogetherLauncher.
-
-    Raises:
-        UserError: Ray is not installed.
     """
 
     def __init__(self, ray: DictConfig, most_bytes: float, figures: Callable[[list[Path]], None] | None = None):
         super().__init__(workers=0, most_bytes=most_bytes, figures=figures)
         self.ray = OmegaConf.to_container(ray, resolve=True)
+
+    def setup(self, *, hydra_context, task_function, config: DictConfig) -> None:
+        """As of every launcher of Hydra.
+
+        Raises:
+            UserError: Ray is not installed.
+        """
         if importlib.util.find_spec("ray") is None:
             raise UserError('hydra/launcher=ray needs another package: pip install -e ".[ray]"')
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def _sweep(self) -> Callable:
         from kindling.sweeps.ray_sweep import RaySweep

@@ -99,6 +99,8 @@ class Sweep:
     def _pool(self, orders: list, work: Callable, arguments: tuple) -> Iterator[tuple]:
         """Have processes do `work(*arguments, order)`; as `pool.run`."""
         processes = min(self.workers or pool.cores(), len(orders))
+        what = "groups" if work is train_in_worker else "jobs"
+        log.info(f"{len(orders)} {what} in {processes} processes of one thread")
         return pool.run(orders, work, arguments, processes, self.folder.path / "workers.log")
 
     def _trained(self, group) -> list[Job]:
