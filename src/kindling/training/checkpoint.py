@@ -1,7 +1,6 @@
 """Best and last checkpoints: the best weights are held in memory, the disk is written now and then."""
 
 import logging
-import math
 import os
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, logged_as, split
 from kindling.files import replacing
 from kindling.training.load import NotPlain, load
 from kindling.training.saving import SavesInTime
-from kindling.training.scores import monitored_name
+from kindling.training.scores import is_best, monitored_name, worst
 
 log = logging.getLogger("kindling")
 
@@ -74,8 +73,8 @@ class BestAndLast(SavesInTime):
         self._tell_once(line)
         score = None if name is None else float(metrics[name])
         compared = name is not None and (name == self.monitor or split(name)[0] == "val")
-        losses = [float(metrics[loss]) for n in (TRAIN_LOSS, VAL_LOSS) if (loss := logged_as(n, metrics))]
-        if all(map(math.isfinite, losses)) and self._is_better(score, compared):
+        losses = [_number(metrics[loss]) for n in (TRAIN_LOSS, VAL_LOSS) if (loss := logged_as(n, metrics))]
+        if self._is_best(score, compared, losses):
             self.best = {
                 "monitor": name,
                 "score": score,
@@ -87,15 +86,15 @@ class BestAndLast(SavesInTime):
             }
         self.undefined = None if self.best else name
 
-    def _is_better(self, score: float | None, validated: bool) -> bool:
+    def _is_best(self, score: float | None, validated: bool, losses: list[torch.Tensor]) -> bool:
         """Whether this epoch is the best so far. An epoch with the monitored value gives way only to a better one."""
         compared = self.best.get("validated", False)
-        if score is None:
-            return not compared
-        if not math.isfinite(score):
+        if compared and not validated:
             return False
-        sign = -1 if self.mode == "max" else 1
-        return (not compared or sign * score < sign * self.best["score"]) if validated else not compared
+        if score is None:
+            return all(loss.isfinite() for loss in losses)
+        best = self.best["score"] if compared else worst(self.mode)
+        return bool(is_best(_number(score), _number(best), losses, self.mode))
 
     def _tell_once(self, line: str) -> None:
         if line and not self.told:
@@ -168,3 +167,7 @@ class BestAndLast(SavesInTime):
 def best_of(trainer: pl.Trainer) -> dict:
     """Return what BestAndLast keeps of the best epoch so far; empty before the first epoch's end, or without it."""
     return next((callback.best for callback in trainer.callbacks if isinstance(callback, BestAndLast)), {})
+
+
+def _number(value: float | torch.Tensor) -> torch.Tensor:
+    return torch.tensor(float(value), dtype=torch.float64)

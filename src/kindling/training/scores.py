@@ -1,9 +1,12 @@
 """The monitored value of a model: its name, which direction is better, and what is recorded of the best epoch."""
 
 import logging
+import math
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities.model_helpers import is_overridden
+from torch import Tensor
 from torchmetrics import Metric
 
 from kindling import UserError
@@ -41,6 +44,28 @@ def mode_of(monitor: str, given: str | None, model: pl.LightningModule) -> str:
     if given and name in own and given != ("max" if own[name] else "min"):
         log.info(f"mode={given}: the epoch with the {'highest' if given == 'max' else 'lowest'} {monitor} is the best")
     return given or direction_for(monitor, own, said)
+
+
+def worst(mode: str) -> float:
+    """Return what any finite score is better than."""
+    return -math.inf if mode == "max" else math.inf
+
+
+def is_better(score: Tensor, than: Tensor, mode: str) -> Tensor:
+    """Return where a score (...) is better than another; undefined ones (NaN) are not."""
+    return score > than if mode == "max" else score < than
+
+
+def is_best(score: Tensor, best: Tensor, losses: list[Tensor], mode: str) -> Tensor:
+    """Return where an epoch is the best so far, of one run () or of many (M,).
+
+    Args:
+        score: the epoch's monitored value.
+        best: of the epochs before, `worst` where there are none.
+        losses: the epoch's; one that is not finite spoils it.
+    """
+    sound = torch.stack([score.isfinite(), *(loss.isfinite() for loss in losses)]).all(0)
+    return sound & is_better(score, best, mode)
 
 
 def best_scalars(metrics: dict[str, float | None]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS
 from kindling.training.divergence import far_off, first_infinite, why_diverged
+from kindling.training.scores import is_best, is_better, worst
 
 
 class Watch(pl.Callback):
@@ -38,12 +39,12 @@ class Watch(pl.Callback):
             rows = pl_module.stack.rows
             m, unknown = len(rows), {"dtype": torch.float64, "device": rows.device}
             self.state = {
-                "score": torch.full((m,), math.inf, **unknown),  # times -1 where more is better
+                "score": torch.full((m,), worst(self.mode), **unknown),
                 "first": torch.full((m,), math.nan, **unknown),
                 "best_epoch": torch.zeros(m, dtype=torch.long, device=rows.device),
                 "stopped": torch.zeros(m, dtype=torch.long, device=rows.device),  # after this epoch; 0: not yet
                 "lowest": torch.full((m,), math.inf, **unknown),  # of the validation losses
-                "watched": torch.full((m,), math.inf, **unknown),
+                "watched": torch.full((m,), worst(self.mode), **unknown),
                 "waited": torch.zeros(m, dtype=torch.long, device=rows.device),
                 "diverged": [None] * m,
                 "best": [],
@@ -90,17 +91,14 @@ class Watch(pl.Callback):
     def _of_plateau(self, schedule) -> Tensor | None:
         return self.now.get(schedule.monitor if VAL_LOSS in self.now else TRAIN_LOSS)
 
-    def _sign(self) -> int:
-        return -1 if self.mode == "max" else 1
-
     def _keep_best(self, metrics: dict[str, Tensor], alive: Tensor, module: pl.LightningModule) -> None:
         validated = self.monitor in metrics
         if not validated and (VAL_LOSS in metrics or self.monitor != VAL_LOSS):
             raise UserError(f"monitor={self.monitor} was not logged. Logged: {', '.join(metrics)}.")
-        score = self._sign() * metrics[self.monitor] if validated else metrics[TRAIN_LOSS]
+        score = metrics[self.monitor if validated else TRAIN_LOSS]
         losses = [metrics[name] for name in (TRAIN_LOSS, VAL_LOSS) if name in metrics]
-        sound = score.isfinite() & torch.stack(losses).isfinite().all(0)
-        better = alive & sound & ((score < self.state["score"]) if validated else torch.ones_like(alive))
+        before = self.state["score"] if validated else torch.full_like(score, worst(self.mode))
+        better = alive & is_best(score, before, losses, self.mode)
         self.state["score"] = torch.where(better, score, self.state["score"])
         self.state["best_epoch"][better] = len(self.steps)
         self._keep("best", [module.stack.rows, *module.stack.stacked_buffers], better)
@@ -118,8 +116,8 @@ class Watch(pl.Callback):
     def _impatient(self, metrics: dict[str, Tensor], alive: Tensor) -> Tensor:
         if self.patience is None:
             return torch.zeros_like(alive)
-        value = self._sign() * metrics[self.monitor]
-        better = value < self.state["watched"]
+        value = metrics[self.monitor]
+        better = is_better(value, self.state["watched"], self.mode)
         self.state["watched"] = torch.where(better, value, self.state["watched"])
         self.state["waited"] = torch.where(better, 0, self.state["waited"] + 1)
         return alive & (self.state["waited"] >= self.patience)
