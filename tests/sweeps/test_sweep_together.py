@@ -1,7 +1,6 @@
 """A member of a group equals the single run of the same config: weights, every row of its records, its result."""
 
 import json
-from contextlib import suppress
 
 import pytest
 import torch
@@ -175,6 +174,26 @@ def test_a_member_leaves_what_a_single_run_leaves(run, tmp_path):
     assert member.PluginTagToContent("hparams").keys() == single.PluginTagToContent("hparams").keys()
 
 
+LEAVE = [
+    ["seed=0", "lr=0.1", "activation=tanh"],
+    ["seed=1", "lr=0.003", "optimizer=sgd"],
+    ["seed=2", "lr=0.03", "label_smoothing=0.1"],
+    ["seed=3", "lr=0.001", "schedule=plateau"],
+    ["seed=4", "lr=0.01", "schedule=cosine", "activation=tanh"],
+    ["seed=5", "lr=0.1", "optimizer=sgd", "schedule=plateau"],
+]
+
+
+def test_members_that_have_ended_leave_and_all_are_as_single_runs(run, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("kindling.sweeps.grouped.tracker.ENOUGH_TO_LEAVE", 1)
+    words = ["epochs=40", "patience=2", "width=8", "batch_norm=true", "dropout=0.1"]
+    with caplog.at_level("INFO", "kindling"):
+        jobs = compare(words, LEAVE, run, tmp_path)
+    left = [record.message for record in caplog.records if "go on without them" in record.message]
+    assert len(left) >= 2, left
+    assert len({json.loads((job.folder / "result.json").read_text())["epochs"] for job in jobs}) >= 4
+
+
 def test_a_group_is_as_large_as_memory_allows_and_always_the_same():
     batch = [["hidden_sizes=[6,4]", f"seed={seed}"] for seed in range(10)]
     (whole,), _ = formed(batch)
@@ -185,17 +204,19 @@ def test_a_group_is_as_large_as_memory_allows_and_always_the_same():
 
 
 @pytest.mark.parametrize(
-    ("epoch", "words"),
+    ("epoch", "members", "words"),
     [
-        (1, ["schedule=cosine"]),
-        (2, ["schedule=cosine"]),
-        (1, ["dropout=0.3", "label_smoothing=0.1"]),
-        pytest.param(1, ["activation=rrelu", "batch_norm=true"], marks=slow),
+        (1, 3, ["schedule=cosine"]),
+        (2, 3, ["schedule=cosine"]),
+        (1, 3, ["dropout=0.3", "label_smoothing=0.1"]),
+        pytest.param(1, 3, ["activation=rrelu", "batch_norm=true"], marks=slow),
+        (3, 1, ["epochs=40", "patience=1", "dropout=0.3"]),  # two have left
     ],
 )
-def test_a_killed_group_goes_on_to_the_same_bits(epoch, words, tmp_path, monkeypatch):
+def test_a_killed_group_goes_on_to_the_same_bits(epoch, members, words, tmp_path, monkeypatch):
     from kindling.sweeps.grouped import train as module
 
+    monkeypatch.setattr("kindling.sweeps.grouped.tracker.ENOUGH_TO_LEAVE", 1)
     batch = [["epochs=4", "width=8", *words, *own] for own in MEMBERS]
     undisturbed = trained_together(tmp_path / "one", batch)
 
@@ -204,7 +225,7 @@ def test_a_killed_group_goes_on_to_the_same_bits(epoch, words, tmp_path, monkeyp
 
     def save(self, trainer, whole=module.Keep.save):
         whole(self, trainer)
-        if trainer.current_epoch == epoch:
+        if trainer.current_epoch >= epoch and len(self.members) == members:
             raise Killed
 
     with monkeypatch.context() as patch:
@@ -212,9 +233,9 @@ def test_a_killed_group_goes_on_to_the_same_bits(epoch, words, tmp_path, monkeyp
         patch.setattr(
             module.Keep,
             "__init__",
-            lambda self, path: module.SavesInTime.__init__(self, -1) or setattr(self, "path", path),
+            lambda self, *own: module.SavesInTime.__init__(self, -1) or vars(self).update(path=own[0], members=own[1]),
         )
-        with suppress(Killed):
+        with pytest.raises(Killed):
             trained_together(tmp_path / "other", batch)
     assert len(list((tmp_path / "other" / "groups").glob("*.ckpt"))) == 1
     resumed = trained_together(tmp_path / "other", batch)

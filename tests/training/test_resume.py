@@ -117,6 +117,16 @@ def test_a_finished_run_goes_on_with_more_epochs_as_if_they_had_been_asked_for(s
 
 
 @pytest.mark.slow
+def test_a_run_in_float64_goes_on_with_all_its_digits(shell, tmp_path):
+    words, whole, folder = [*RUN, "precision=64-true"], tmp_path / "whole", tmp_path / "short"
+    shell("train.py", *words, "epochs=4", f"hydra.run.dir={whole}", check=True)
+    shell("train.py", *words, "epochs=2", f"hydra.run.dir={folder}", check=True)
+    shell("train.py", f"resume={folder}", "epochs=4", check=True)
+    assert rows_of(folder) == rows_of(whole)
+    assert same_checkpoint(folder, whole, "last.ckpt")
+
+
+@pytest.mark.slow
 def test_what_would_change_a_begun_run_is_refused(shell, tmp_path):
     folder = tmp_path / "run"
     shell("train.py", *RUN, "epochs=1", f"hydra.run.dir={folder}", check=True)

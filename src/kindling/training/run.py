@@ -83,6 +83,8 @@ class Run:
                 f"{self.folder} has {self.recorded} epochs already, epochs={trainer.max_epochs} is fewer: leave it "
                 "out, or ask for more."
             )
+        # Lightning loads a checkpoint before that: float64 weights would be rounded to the model's float32.
+        trainer.precision_plugin.convert_module(model)
         self.params = sum(p.numel() for p in model.parameters() if p.requires_grad)
         self.threads = choose_threads(trainer, model, data)
         counts = [f"{data.number_of(stage):,} {stage}" for stage in data.rows] if isinstance(data, Data) else []
@@ -166,15 +168,9 @@ class Run:
         tested = test_metrics(self.trainer.callback_metrics) if tests else {}
         watched = (self.best.get("monitor", keeper.monitor), keeper.mode) if keeper else (None, None)
         return result(
-            status,
-            seconds,
-            epochs,
-            best=self.best,
-            watched=watched,
-            tested=tested,
-            params=self.params,
-            command=self.command,
-        )
+            status, seconds, epochs,
+            best=self.best, watched=watched, tested=tested, params=self.params, command=self.command,
+        )  # fmt: skip
 
     def _report(self, result: dict, error: BaseException | None) -> None:
         """The end of the HPARAMS session, and the result on the console."""

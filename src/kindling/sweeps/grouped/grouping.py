@@ -57,6 +57,11 @@ class Group:
     def name(self) -> str:
         return hashlib.sha256(" ".join(job.key for job in self.jobs).encode()).hexdigest()[:12]
 
+    def only(self, keys: list[str]) -> "Group":
+        """Return the group of those of its jobs that have these keys."""
+        kept = [[job for job in variant.jobs if job.key in set(keys)] for variant in self.variants]
+        return Group([Variant(jobs, v.model, v.data) for jobs, v in zip(kept, self.variants, strict=True) if jobs])
+
     def __str__(self) -> str:
         kinds = len(self.variants)
         size = _size(self.variants[0].model, {job.choices.get("model") for job in self.jobs})

@@ -9,8 +9,9 @@ from torch.func import vmap
 
 from kindling.models.base import Model
 from kindling.models.multi_step import backward_of
+from kindling.sweeps.grouped.rates import Rates
 from kindling.sweeps.grouped.stack import Stack
-from kindling.sweeps.grouped.update import Member, Part, Rates, Update
+from kindling.sweeps.grouped.update import Member, Part, Update
 from kindling.tasks import losses
 
 Loss = Callable[[Tensor, Tensor], Tensor]

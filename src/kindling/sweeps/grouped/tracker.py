@@ -11,19 +11,25 @@ from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS
 from kindling.training.divergence import far_off, first_infinite, why_diverged
 from kindling.training.scores import is_best, is_better, worst
 
+# Steps that would be taken for members that have ended: as long as it takes to go on without them, about 0.6 s.
+ENOUGH_TO_LEAVE = 100_000
+
 
 class Watch(pl.Callback):
     """Records, best weights, early stopping and divergence of M members, as a single run's callbacks have them.
 
-    A member that has ended is trained on with its group, and nobody looks at it.
+    A member that has ended is trained on with its group, and nobody looks at it, until half of them have ended:
+    then `leaving` is set and training ends, to go on without them.
 
     Args:
         monitor, mode: as of kindling.training.checkpoint.BestAndLast.
         patience: as of kindling.training.stopping.Patience, or None.
         plausible: the loss of the best constant predictor, as of kindling.training.divergence.Divergence.
+        may_leave: whether members may leave.
     """
 
-    def __init__(self, monitor: str, mode: str, patience: int | None, plausible: float):
+    def __init__(self, monitor: str, mode: str, patience: int | None, *, plausible: float, may_leave: bool):
+        self.may_leave, self.leaving = may_leave, False
         self.monitor, self.mode, self.patience, self.plausible = monitor, mode, patience, plausible
         self.now: dict[str, Tensor] = {}  # of this epoch, name -> (M,), in the columns' order
         # (epochs and room for more, columns, M). In one piece: small tensors that are kept, between large ones that are
@@ -67,13 +73,30 @@ class Watch(pl.Callback):
         self._keep("last", [pl_module.stack.rows, *pl_module.stack.stacked_buffers], stopping | (alive & over))
         self.state["stopped"][stopping] = trainer.current_epoch + 1
         pl_module.rates.after_epoch(self._of_plateau)
-        if (self.state["stopped"] > 0).all():
+        self.leaving = self.may_leave and self._is_worth_leaving(trainer)
+        if self.leaving or not len(self.going()):
             trainer.should_stop = True
+
+    def going(self) -> Tensor:
+        """Return the indices of the members that have not ended."""
+        return (self.state["stopped"] == 0).nonzero().flatten()
+
+    def _is_worth_leaving(self, trainer: pl.Trainer) -> bool:
+        members, going, epoch = len(self.state["stopped"]), len(self.going()), trainer.current_epoch + 1
+        steps = (trainer.max_epochs - epoch) * trainer.global_step // epoch  # that are left
+        return 0 < going <= members // 2 and (members - going) * steps >= ENOUGH_TO_LEAVE
 
     def state_dict(self) -> dict:
         table = self.table[: len(self.steps)].clone()
         kept = {"columns": self.columns, "steps": self.steps, "losses": self.losses, "state": self.state}
         return {"table": table, **kept}
+
+    def state_of(self, members: Tensor) -> dict:
+        """Return the state of a watch over these members (indices) alone."""
+        kept = {k: v[members] for k, v in self.state.items() if isinstance(v, Tensor)}
+        kept |= {k: [tensor[members] for tensor in self.state[k]] for k in ("best", "last", "counts")}
+        kept["diverged"] = [self.state["diverged"][m] for m in members.tolist()]
+        return {**self.state_dict(), "table": self.table[: len(self.steps), :, members.cpu()], "state": kept}
 
     def load_state_dict(self, state_dict: dict) -> None:
         self.table, self.columns, self.steps = state_dict["table"], state_dict["columns"], state_dict["steps"]

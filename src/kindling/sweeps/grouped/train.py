@@ -14,12 +14,14 @@ from kindling.data.base import Data
 from kindling.files import replacing
 from kindling.sweeps.compose import Job
 from kindling.sweeps.grouped.grouping import Group, optimizer_key
+from kindling.sweeps.grouped.leave import leave
 from kindling.sweeps.grouped.loader import MembersLoader, Shared
 from kindling.sweeps.grouped.members import Loss, Members, batched, in_parts
 from kindling.sweeps.grouped.parts import callbacks_of, maker, patience_of, start_net
+from kindling.sweeps.grouped.rates import Rates
 from kindling.sweeps.grouped.stack import Stack, weights_of
 from kindling.sweeps.grouped.tracker import Watch
-from kindling.sweeps.grouped.update import Member, Part, Rates
+from kindling.sweeps.grouped.update import Member, Part
 from kindling.sweeps.grouped.write import write_members
 from kindling.training.divergence import constant_loss
 from kindling.training.load import load
@@ -38,46 +40,66 @@ SHORT_TOGETHER = 1_000_000
 def train(group: Group, folder: Path) -> None:
     """Train all members, or go on from the group's checkpoint, and write those folders that are not there yet.
 
+    Members that have ended leave where the others are trained faster without them.
+
     Raises:
         KeyboardInterrupt: at a signal; the group's checkpoint is written then.
     """
     started, first = time.monotonic(), group.jobs[0]
     silence(first.resolved["verbose"])
-    data, model = group.variants[0].data, group.variants[0].model
     checkpoint = folder / "groups" / f"{group.name}.ckpt"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    left = group
+    if checkpoint.exists():
+        members = load(checkpoint, first.resolved["trust"])["members"]  # refuses before Lightning opens it
+        left = group.only(members)
+        log.info(f"going on with {left}")
+    while left:
+        watch, module = _fit(left, folder, checkpoint)
+        seconds = (time.monotonic() - started) / len(group.jobs)
+        write_members(left.jobs, watch, module.stack, data=left.variants[0].data, seconds=seconds)
+        left = leave(left, watch, module, checkpoint=checkpoint)
+    checkpoint.unlink()
+
+
+def _fit(group: Group, folder: Path, checkpoint: Path) -> tuple[Watch, Members]:
+    """Train the members until all have ended, or so many that they leave."""
+    first, data, model = group.jobs[0], group.variants[0].data, group.variants[0].model
     watched = first.resolved["callbacks"]["checkpoints"]
     mode = mode_of(watched["monitor"], None if watched["mode"] == "auto" else watched["mode"], model)
-    watch = Watch(watched["monitor"], mode, patience_of(first), plausible=constant_loss(data, model))
-    own = [watch, Keep(checkpoint), *callbacks_of(first, "average", "progress")]
+    average = callbacks_of(first, "average")
+    watch = Watch(
+        watched["monitor"], mode, patience_of(first), plausible=constant_loss(data, model), may_leave=not average
+    )
+    keep = Keep(checkpoint, [job.key for job in group.jobs])
     node = OmegaConf.create({**first.resolved["trainer"], "default_root_dir": str(folder)})
-    trainer = build(node, model=model, data=data, callbacks=own, logger=[])
+    callbacks = [watch, keep, *average, *callbacks_of(first, "progress")]
+    trainer = build(node, model=model, data=data, callbacks=callbacks, logger=[])
     module, loader, validation = _module(group, data, trainer)
+    trainer.precision_plugin.convert_module(module)  # see kindling.training.run
     before = choose_threads(trainer, module, data, short=SHORT_TOGETHER)
-    trust, resumed = first.resolved["trust"], checkpoint if checkpoint.exists() else None
-    if resumed:
-        load(checkpoint, trust)  # refuses before Lightning opens it
-        log.info(f"going on with {group}")
+    resumed = checkpoint if checkpoint.exists() else None
     try:
         with warnings.catch_warnings():
             for stage in ("val", "test"):
                 warnings.filterwarnings("ignore", f"You defined a `{stage}")
-            trainer.fit(module, loader, validation, ckpt_path=resumed, weights_only=not trust)
+            trainer.fit(module, loader, validation, ckpt_path=resumed, weights_only=not first.resolved["trust"])
     except SystemExit as error:  # Lightning's, of a KeyboardInterrupt
         raise KeyboardInterrupt from error
     finally:
         torch.set_num_threads(before)
-    seconds = (time.monotonic() - started) / len(group.jobs)
-    write_members(group.jobs, watch, module.stack, data=data, seconds=seconds)
-    checkpoint.unlink()
+    return watch, module
 
 
 class Keep(SavesInTime):
     """The group's one checkpoint, from which an undisturbed end is reached."""
 
-    def __init__(self, path: Path, every_seconds: float = 10.0):
+    def __init__(self, path: Path, members: list[str], every_seconds: float = 10.0):
         super().__init__(every_seconds)
-        self.path = path
+        self.path, self.members = path, members
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict) -> None:
+        checkpoint["members"] = self.members
 
     def save(self, trainer: pl.Trainer) -> None:
         with replacing(self.path) as part:

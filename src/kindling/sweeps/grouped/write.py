@@ -54,9 +54,10 @@ class Records:
 
 
 def write_members(jobs: list[Job], watch: Watch, stack: Stack, data: Data, seconds: float) -> None:
-    """Write the folders of those members that have none."""
+    """Write the folders of those members that have ended and have none."""
     records, scaling = Records(watch), {type(data).__qualname__: data.state_dict()}
-    missing = [m for m, job in enumerate(jobs) if not job.folder.exists()]
+    going = set(watch.going().tolist()) if watch.leaving else set()
+    missing = [m for m, job in enumerate(jobs) if m not in going and not job.folder.exists()]
     for start in range(0, len(missing), AT_ONCE):
         members = missing[start : start + AT_ONCE]
         configs = [_config(jobs[m]) for m in members]
