@@ -26,7 +26,7 @@ def measured(jobs: int, launcher: str = "together") -> dict:
 
 
 def draw(jobs: list[int], together: list[float], one: float) -> None:
-    figure = Figure(figsize=(6, 3.6), dpi=100)
+    figure = Figure(figsize=(6, 3.6), dpi=100, layout="constrained")
     axes = figure.subplots()
     axes.loglog(jobs, [one * n for n in jobs], "o--", label="one after the other")
     axes.loglog(jobs, together, "o-", label="together")
