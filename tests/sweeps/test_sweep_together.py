@@ -239,11 +239,34 @@ def test_a_killed_group_goes_on_to_the_same_bits(epoch, members, words, tmp_path
             trained_together(tmp_path / "other", batch)
     assert len(list((tmp_path / "other" / "groups").glob("*.ckpt"))) == 1
     resumed = trained_together(tmp_path / "other", batch)
-    for one, other in zip(undisturbed, resumed, strict=True):
+    assert_same_bits(undisturbed, resumed)
+    assert not list((tmp_path / "other" / "groups").iterdir())
+
+
+@pytest.mark.parametrize("place", ["write_members", "leave"])
+def test_a_group_killed_while_some_leave_goes_on_to_the_same_bits(place, tmp_path, monkeypatch):
+    from kindling.sweeps.grouped import train as module
+
+    monkeypatch.setattr("kindling.sweeps.grouped.tracker.ENOUGH_TO_LEAVE", 1)
+    batch = [["epochs=60", "width=8", "patience=4", "dropout=0.3", *own] for own in MEMBERS]
+    undisturbed = trained_together(tmp_path / "one", batch)
+
+    class Killed(Exception):
+        pass
+
+    def killed(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, place, killed)
+        with pytest.raises(Killed):
+            trained_together(tmp_path / "other", batch)
+    assert_same_bits(undisturbed, trained_together(tmp_path / "other", batch))
+
+
+def assert_same_bits(jobs, others):
+    for one, other in zip(jobs, others, strict=True):
         assert (one.folder / "metrics.csv").read_text() == (other.folder / "metrics.csv").read_text()
         for name in ("best", "last"):
-            assert all(
-                torch.equal(weight, weights_of(other.folder, name)[k])
-                for k, weight in weights_of(one.folder, name).items()
-            )
-    assert not list((tmp_path / "other" / "groups").iterdir())
+            weights = weights_of(other.folder, name)
+            assert all(torch.equal(weight, weights[k]) for k, weight in weights_of(one.folder, name).items())

@@ -58,6 +58,8 @@ class Watch(pl.Callback):
                 "counts": [],
             }
         self.state = {k: v.to(pl_module.device) if isinstance(v, Tensor) else v for k, v in self.state.items()}
+        if self.leaving or not len(self.going()):  # killed when that was known and not yet done
+            trainer.should_stop = True
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
         self.losses.append(outputs["losses"])
@@ -89,18 +91,19 @@ class Watch(pl.Callback):
     def state_dict(self) -> dict:
         table = self.table[: len(self.steps)].clone()
         kept = {"columns": self.columns, "steps": self.steps, "losses": self.losses, "state": self.state}
-        return {"table": table, **kept}
+        return {"table": table, "leaving": self.leaving, **kept}
 
     def state_of(self, members: Tensor) -> dict:
         """Return the state of a watch over these members (indices) alone."""
         kept = {k: v[members] for k, v in self.state.items() if isinstance(v, Tensor)}
         kept |= {k: [tensor[members] for tensor in self.state[k]] for k in ("best", "last", "counts")}
         kept["diverged"] = [self.state["diverged"][m] for m in members.tolist()]
-        return {**self.state_dict(), "table": self.table[: len(self.steps), :, members.cpu()], "state": kept}
+        table = self.table[: len(self.steps), :, members.cpu()]
+        return {**self.state_dict(), "leaving": False, "table": table, "state": kept}
 
     def load_state_dict(self, state_dict: dict) -> None:
         self.table, self.columns, self.steps = state_dict["table"], state_dict["columns"], state_dict["steps"]
-        self.losses, self.state = state_dict["losses"], state_dict["state"]
+        self.losses, self.state, self.leaving = state_dict["losses"], state_dict["state"], state_dict["leaving"]
 
     def _record(self, values: dict[str, Tensor], step: int) -> None:
         self.now, self.columns = values, list(values)
