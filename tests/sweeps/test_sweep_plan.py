@@ -122,3 +122,29 @@ def test_repeat_and_folds_are_shorthand_for_lists():
 
 def test_an_expression_falls_back_to_the_time():
     assert OmegaConf.create({"a": None, "b": "${or:${a},x}"}).b == "x"
+
+
+def test_what_has_left_a_group_that_goes_on_is_not_tried_again_and_anything_else_that_failed_is(tmp_path):
+    jobs = planned([["data=ring", "seed=0"], ["data=ring", "seed=1"]])
+    with SweepFolder(tmp_path) as folder:
+        folder.place(jobs)
+        folder.groups = {"g": [job.key for job in jobs]}
+        folder.save(jobs)
+    first = jobs[0].folder
+    first.mkdir()
+    (first / "result.json").write_text('{"status": "diverged"}', encoding="utf-8")
+    checkpoint = tmp_path / "groups" / "g.ckpt"
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
+    with SweepFolder(tmp_path) as folder:
+        folder.place(jobs)
+        assert [folder.states[job.key] for job in jobs] == ["finished", "new"]
+    assert jobs[0].folder == first
+    checkpoint.unlink()
+    for number in (2, 3):
+        with SweepFolder(tmp_path) as folder:
+            folder.place(jobs)
+            assert folder.states[jobs[0].key] == "again"
+        assert jobs[0].folder.name == f"{first.name}.{number}"
+        jobs[0].folder.mkdir()
+        (jobs[0].folder / "result.json").write_text('{"status": "failed"}', encoding="utf-8")

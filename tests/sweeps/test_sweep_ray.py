@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,9 @@ ray = pytest.importorskip("ray", reason="Ray is not installed", exc_type=ImportE
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")]
 
 RAY = [str(Path(sys.executable).with_name("ray"))]
-ADDRESS = "127.0.0.1:6391"
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    ADDRESS = f"127.0.0.1:{free.getsockname()[1]}"
 WORDS = ["-m", "data=blobs", "trainer=cpu", "seed=0,1", "depth=1,2,3,4", *PLAIN]
 GROUPS = ["epochs=200", "batch_size=8"]  # a group of two for each depth
 ONE_BY_ONE = ["epochs=40", "+callbacks.own={_target_: own.Own}"]
@@ -75,7 +78,7 @@ def board(folder):
     ("words", "begun"), [(GROUPS, "groups/*.ckpt"), (ONE_BY_ONE, "*/metrics.csv")], ids=["groups", "jobs"]
 )
 def test_what_a_stopped_node_was_training_goes_on_elsewhere(tmp_path, shell, env, node, words, begun):
-    node("--head", "--port=6391", "--include-dashboard=false")
+    node("--head", f"--port={ADDRESS.partition(':')[2]}", "--include-dashboard=false")
     wait_for_cpus(1, env)
     other = node(f"--address={ADDRESS}")
     wait_for_cpus(2, env)

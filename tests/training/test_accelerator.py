@@ -111,3 +111,14 @@ def test_a_sweep_trains_together_and_ranks_as_on_the_cpu(shell, tmp_path):
     assert len(folders[0]) == 16
     for one, other in zip(*folders, strict=True):
         assert_same_rows(one, other)
+
+
+def test_members_that_have_ended_leave_their_group_as_on_the_cpu(shell, tmp_path):
+    grid = ["-m", "data=blobs", "seed=range(0,12)", "lr=0.01", "width=4", "batch_size=8", "epochs=200", "patience=2"]
+    for word in ("trainer=cpu", THERE):
+        words = [*grid, "pictures=none", DOUBLE, word, f"sweep.name={word[8:]}", "hydra.launcher.workers=0"]
+        assert "the others go on without them" in shell("train.py", *words, check=True).stdout
+    folders = [sorted((tmp_path / "runs" / "sweeps" / name).glob("*/metrics.csv")) for name in ("cpu", THERE[8:])]
+    assert len(folders[0]) == 12
+    for one, other in zip(*folders, strict=True):
+        assert_same_rows(one.parent, other.parent)

@@ -39,10 +39,14 @@ class SweepFolder:
             if match and folder.is_dir():
                 found.setdefault(match[1], []).append(folder)
         names = _names(jobs)
+        checkpoints = {path.stem for path in self.path.glob("groups/*.ckpt")}
+        going_on = {key for group, keys in self.groups.items() if group in checkpoints for key in keys}
         for job, name in zip(jobs, names, strict=True):
             attempts = sorted(found.get(job.key, []), key=lambda path: (len(path.name), path.name))
             state = _state(attempts[-1]) if attempts else NEW
-            again = f"{attempts[0].name}.{len(attempts) + 1}" if attempts else name
+            if state == AGAIN and job.key in going_on:
+                state = FINISHED  # it has ended, and left its group, which goes on
+            again = _next(attempts[-1].name) if attempts else name
             job.folder = self.path / again if state in (NEW, AGAIN) else attempts[-1]
             self.states[job.key] = state
         self.save(jobs)
@@ -104,6 +108,12 @@ def _state(folder: Path) -> str:
         return FINISHED
     can_go_on = status not in ("failed", "diverged") and (folder / LAST).exists()
     return GOING if can_go_on else AGAIN
+
+
+def _next(name: str) -> str:
+    """Return the name of the folder of the attempt after this one."""
+    first, _, number = name.rpartition(".") if re.search(r"_[0-9a-f]{12}\.\d+$", name) else (name, "", "1")
+    return f"{first}.{int(number) + 1}"
 
 
 def _names(jobs: list[Job]) -> list[str]:

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
@@ -15,7 +14,13 @@ from kindling.cli import entry
 
 CONTEXT = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
 # What every worker imports; with forkserver that is done once, and the workers are forked from there.
-LIBRARIES = ["hydra", "pytorch_lightning", "torch.utils.tensorboard", "kindling.sweeps.grouped.train"]
+LIBRARIES = [
+    "kindling.sweeps.own_session",
+    "hydra",
+    "pytorch_lightning",
+    "torch.utils.tensorboard",
+    "kindling.sweeps.grouped.train",
+]
 # Read when a process starts. One thread, as there is a process for every core; and glibc keeps the memory that it has
 # got: to return it after every operation on large tensors costs an eighth of a group's training (mallopt(3)).
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
@@ -33,13 +38,16 @@ def prepare() -> None:
 
 @contextmanager
 def _environment() -> Iterator[None]:
-    before = dict(os.environ)
+    before = {name: os.environ.get(name) for name in ENVIRONMENT}
     os.environ.update(ENVIRONMENT)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def cores() -> int:
@@ -100,8 +108,8 @@ def _serve(connection: Connection, work: Callable, arguments: tuple, log: str) -
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
     entry.open_console()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the sweep's sends SIGTERM
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of Ctrl-C the sweep's process sends SIGTERM
+    threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     while True:
         try:
             job = connection.recv()
@@ -110,8 +118,7 @@ def _serve(connection: Connection, work: Callable, arguments: tuple, log: str) -
         connection.send(work(*arguments, job))
 
 
-def _end_with(parent: int) -> None:
+def _end_with_the_sweep() -> None:
     """Where the sweep is killed, its processes stop too, and save what they train: nobody would look at it."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
+    multiprocessing.parent_process().join()  # not os.getppid(), which is the fork server
     os.kill(os.getpid(), signal.SIGTERM)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from kindling.sweeps.alone import Context, train_in_worker
 from kindling.sweeps.compose import Job
@@ -29,15 +29,14 @@ class RaySweep(Sweep):
 
     def __init__(self, context: Context, folder: SweepFolder, jobs: list[Job], ray: dict, most_bytes: float):
         super().__init__(context, folder, jobs, workers=None, most_bytes=most_bytes)
-        self.ray = ray
+        self.ray, self.attempts = ray, ATTEMPTS
 
     def run(self) -> None:
         ray.init(**{"log_to_driver": False, "logging_level": "warning", **self.ray["init"]})
         try:
             super().run()
-            for _ in range(ATTEMPTS - 1):
-                if not self._place_killed():
-                    break
+            while self.attempts > 1 and self._place_killed():
+                self.attempts -= 1
                 super().run()
         finally:
             ray.shutdown()
@@ -51,6 +50,14 @@ class RaySweep(Sweep):
             self.folder.save(self.jobs)
             self.done = 0
         return len(killed)
+
+    def _ended(self, job: Job, quiet: bool = False) -> None:
+        stops = self.stops
+        self.stops = stops and (self.attempts == 1 or result_of(job.folder).get("status") != "killed")
+        try:
+            super()._ended(job, quiet)
+        finally:
+            self.stops = stops
 
     def _are_long(self, groups: list) -> bool:
         return bool(groups)
@@ -74,6 +81,9 @@ class RaySweep(Sweep):
             (done,), waiting = ray.wait(waiting)
             try:
                 yield of[done], ray.get(done), None
+            except RayTaskError as error:  # an exception in the task, as in `train_in_worker` and `run_in_worker`
+                why = reason(error)
+                yield of[done], why if work is train_in_worker else ("failed", why, str(error)), None
             except RayError as error:
                 yield of[done], None, f"Ray: {reason(error)}"
 

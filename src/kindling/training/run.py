@@ -83,7 +83,7 @@ class Run:
                 f"{self.folder} has {self.recorded} epochs already, epochs={trainer.max_epochs} is fewer: leave it "
                 "out, or ask for more."
             )
-        # Lightning loads a checkpoint before that: float64 weights would be rounded to the model's float32.
+        # Lightning does this after it has loaded a checkpoint, and float64 weights would be rounded to float32.
         trainer.precision_plugin.convert_module(model)
         self.params = sum(p.numel() for p in model.parameters() if p.requires_grad)
         self.threads = choose_threads(trainer, model, data)

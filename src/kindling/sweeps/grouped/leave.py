@@ -23,7 +23,9 @@ def leave(group: Group, watch: Watch, module: Members, checkpoint: Path) -> Grou
     state = load(checkpoint, group.jobs[0].resolved["trust"])
     state["members"] = keys
     weights = state["state_dict"]
-    state["state_dict"] = {name: t[going] if name.startswith("stack.") else t for name, t in weights.items()}
+    state["state_dict"] = {
+        name: t[going.to(t.device)] if name.startswith("stack.") else t for name, t in weights.items()
+    }
     state["optimizer_states"] = [module.optimizers(use_pl_optimizer=False).state_of(going)]
     state["rates"] = module.rates.state_of(going)
     state["callbacks"][watch.state_key] = watch.state_of(going)

@@ -45,20 +45,21 @@ def train(group: Group, folder: Path) -> None:
     Raises:
         KeyboardInterrupt: at a signal; the group's checkpoint is written then.
     """
-    started, first = time.monotonic(), group.jobs[0]
+    started, first, seconds = time.monotonic(), group.jobs[0], 0.0
     silence(first.resolved["verbose"])
     checkpoint = folder / "groups" / f"{group.name}.ckpt"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     left = group
     if checkpoint.exists():
-        members = load(checkpoint, first.resolved["trust"])["members"]  # refuses before Lightning opens it
-        left = group.only(members)
+        left = group.only(load(checkpoint, first.resolved["trust"])["members"])  # refuses before Lightning opens it
         log.info(f"going on with {left}")
     while left:
         watch, module = _fit(left, folder, checkpoint)
-        seconds = (time.monotonic() - started) / len(group.jobs)
+        seconds += (time.monotonic() - started) / len(left.jobs)
+        started = time.monotonic()
         write_members(left.jobs, watch, module.stack, data=left.variants[0].data, seconds=seconds)
         left = leave(left, watch, module, checkpoint=checkpoint)
+        del watch, module  # the larger group's
     checkpoint.unlink()
 
 

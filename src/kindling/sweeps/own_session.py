@@ -1,0 +1,9 @@
+"""The fork server of kindling.sweeps.pool imports this, and nobody else.
+
+A signal to the sweep's process group (Ctrl-C, `timeout`, a batch system) then reaches the sweep alone, which ends its
+workers one signal each, and waits until they have saved.
+"""
+
+import os
+
+os.setsid()
