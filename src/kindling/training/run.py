@@ -83,8 +83,8 @@ class Run:
                 f"{self.folder} has {self.recorded} epochs already, epochs={trainer.max_epochs} is fewer: leave it "
                 "out, or ask for more."
             )
-        # Lightning does this after it has loaded a checkpoint, and float64 weights would be rounded to float32.
-        trainer.precision_plugin.convert_module(model)
+        if self.resume:  # Lightning converts it after it has loaded the checkpoint: float64 weights would be rounded
+            trainer.precision_plugin.convert_module(model)
         self.params = sum(p.numel() for p in model.parameters() if p.requires_grad)
         self.threads = choose_threads(trainer, model, data)
         counts = [f"{data.number_of(stage):,} {stage}" for stage in data.rows] if isinstance(data, Data) else []
