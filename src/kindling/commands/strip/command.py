@@ -51,6 +51,7 @@ def strip(project: Path, extra: str) -> list[str]:
     if needed := code.needed(doomed):
         raise UserError("{} imports {}: strip or edit that first.".format(*needed))
     measured = [*project.glob(f"notebooks/{extra}.*"), *project.glob(f"tests/benchmarks/{extra}*.py")]
+    measured += imports.importers(project.glob("tests/benchmarks/*.py"), code.modules(doomed))
     doomed = _outermost([*doomed, *_tests(project, doomed), *measured])
     edits = without_calls(project, code.modules(doomed), doomed) | _without_target(project / "Makefile", extra)
     done = [f"deleted {path.relative_to(project).as_posix()}" for path in doomed]

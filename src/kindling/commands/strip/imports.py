@@ -53,6 +53,11 @@ class Code:
         return ".".join(path.relative_to(self.src).with_suffix("").parts).removesuffix(".__init__")
 
 
+def importers(files: Iterable[Path], modules: list[str]) -> list[Path]:
+    """Return those of the files that import one of the modules."""
+    return [file for file in files if set(_imported(file)) & set(modules)]
+
+
 def _inside(file: Path, folders: list[Path]) -> bool:
     return any(file.is_relative_to(path) for path in folders)
 

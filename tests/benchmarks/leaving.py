@@ -1,7 +1,7 @@
 """What it saves that members which have ended leave their group: seconds of groups with patience=5, in one process and
 one thread, and of the same groups with all members staying to the end.
 
-    python tests/benchmarks/grouped_leaving.py      # 100 and 500 members, 3 rounds: about 2 minutes
+    python tests/benchmarks/leaving.py      # 100 and 500 members, 3 rounds: about 2 minutes
 """
 
 import statistics
