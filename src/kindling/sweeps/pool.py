@@ -108,7 +108,6 @@ def _serve(connection: Connection, work: Callable, arguments: tuple, log: str) -
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
     entry.open_console()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of Ctrl-C the sweep's process sends SIGTERM
     threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     while True:
         try:

@@ -33,8 +33,7 @@ class SavesInTime(Checkpoint, ABC):
         # Not before: Lightning's handler, set after `setup`, would end the epoch on SIGTERM without a checkpoint.
         # Where training ends by an exception, Lightning puts the earlier handlers back.
         if threading.current_thread() is threading.main_thread():
-            numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
-            self.handlers = {number: signal.signal(number, self._note) for number in numbers}
+            self.handlers = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # The state at the end of the epoch before. There, in on_train_epoch_end, Lightning has not yet logged what a

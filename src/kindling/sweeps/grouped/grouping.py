@@ -59,7 +59,8 @@ class Group:
 
     def only(self, keys: list[str]) -> "Group":
         """Return the group of those of its jobs that have these keys."""
-        kept = [[job for job in variant.jobs if job.key in set(keys)] for variant in self.variants]
+        wanted = set(keys)
+        kept = [[job for job in variant.jobs if job.key in wanted] for variant in self.variants]
         return Group([Variant(jobs, v.model, v.data) for jobs, v in zip(kept, self.variants, strict=True) if jobs])
 
     def __str__(self) -> str:
