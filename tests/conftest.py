@@ -105,7 +105,7 @@ def assert_weights(folder, model, name="last"):
 class Sends(pl.Callback):
     """Sends its own process a signal when `place` comes for the second time."""
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self, number: int, place: str):
         self.left = 2
@@ -118,10 +118,10 @@ class Sends(pl.Callback):
         setattr(self, f"on_{place}", fire)
 
 
-def fitted(folder, *callbacks, chunk="auto", ckpt_path=None, steps=6 * 29) -> dict:
+def fitted(folder, *callbacks, steps_per_execution="auto", ckpt_path=None, steps=6 * 29) -> dict:
     """Weights after six epochs of a net with dropout and checkpoints in `folder`, without Hydra."""
     torch.manual_seed(0)
-    data = Blobs(chunk=chunk)
+    data = Blobs(steps_per_execution=steps_per_execution)
     model = Deep(**data.model_kwargs(), dropout=0.1, optimizer=partial(torch.optim.Adam, lr=0.01))
     trainer = pl.Trainer(
         max_epochs=6, accelerator="cpu", callbacks=[*callbacks, BestAndLast(folder)],

@@ -50,14 +50,14 @@ def _built(words: list[str]):
 
 
 def _rows(words: list[str]) -> int:
-    return len(_built(words)[0].rows["test"][1])
+    return len(_built(words)[0].samples["test"][1])
 
 
 def _errors(words: list[str], folder: Path) -> torch.Tensor:
     """Absolute errors of the test rows, in the target's unit."""
     data, model = _built(words)
     model.load_state_dict(torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["state_dict"])
-    x, y = data.rows["test"]
+    x, y = data.samples["test"]
     with torch.no_grad():
         return (model.eval()(x) - y).abs().flatten() * data.transform["target_std"][0]
 

@@ -50,9 +50,9 @@ def measure(run: str, row: dict, folder: Path) -> list[dict]:
     _train("-m", *words, *swept, "test=true", f"hydra.sweep.dir={folder}", *workers, log=folder.with_suffix(".log"))
     typed, records = {word.partition("=")[0] for word in (*words, "test=")}, []
     for job in json.loads((folder / "jobs.json").read_text(encoding="utf-8"))["jobs"]:
-        knobs = dict(word.split("=", 1) for word in job["overrides"])
-        at = knobs.pop(over, "0")
-        variant = " ".join(f"{knob}={value}" for knob, value in knobs.items() if knob not in typed)
+        options = dict(word.split("=", 1) for word in job["overrides"])
+        at = options.pop(over, "0")
+        variant = " ".join(f"{option}={value}" for option, value in options.items() if option not in typed)
         records.append(_record(run, row, folder / job["folder"], variant, at))
     return records + (_of_all(run, row["then"], folder) if "then" in row else [])
 

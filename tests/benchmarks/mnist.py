@@ -51,7 +51,7 @@ def made():
 
 def raw() -> float:
     _, data, model = made()
-    (x, y), (x_val, _), layers = data.rows["train"], data.rows["val"], model.net
+    (x, y), (x_val, _), layers = data.samples["train"], data.samples["val"], model.net
     pixels, half = Pixels(data.transform), torch.autocast("cpu", torch.bfloat16, _has_bfloat16(), cache_enabled=False)
     opt = torch.optim.Adam(layers.parameters(), lr=LR, fused=True)
     start = time.perf_counter()
@@ -128,7 +128,7 @@ class Stock(pl.LightningModule):
 
 def stock() -> float:
     _, data, model = made()
-    train, val = (Images(*data.rows[stage]) for stage in ("train", "val"))
+    train, val = (Images(*data.samples[stage]) for stage in ("train", "val"))
     module = Stock(model.net.to(memory_format=torch.contiguous_format))
     folder = tempfile.mkdtemp()
     start = time.perf_counter()

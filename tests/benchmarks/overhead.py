@@ -62,15 +62,15 @@ class RandomRows(Data):
         return Examples(x, ((x.sum(1, keepdim=True) + noise) > 0).float(), "binary", ["no", "yes"])
 
 
-def net(sizes: list[int], chunk: str = "auto", optimizer=None) -> tuple[Data, Deep]:
+def net(sizes: list[int], steps_per_execution: str = "auto", optimizer=None) -> tuple[Data, Deep]:
     torch.manual_seed(0)
-    data = RandomRows(sizes[0], chunk=chunk)
+    data = RandomRows(sizes[0], steps_per_execution=steps_per_execution)
     return data, Deep(**data.model_kwargs(), hidden_sizes=sizes[1:-1], optimizer=optimizer)
 
 
 def raw(sizes: list[int], optimizer) -> float:
     data, model = net(sizes)
-    (x, y), layers = data.rows["train"], model.net
+    (x, y), layers = data.samples["train"], model.net
     opt, loss_of = optimizer(layers.parameters()), torch.nn.functional.binary_cross_entropy_with_logits
     start = time.perf_counter()
     for _ in range(EPOCHS):
@@ -81,9 +81,9 @@ def raw(sizes: list[int], optimizer) -> float:
     return time.perf_counter() - start
 
 
-def kindling(sizes: list[int], optimizer, chunk: str = "auto") -> float:
+def kindling(sizes: list[int], optimizer, steps_per_execution: str = "auto") -> float:
     folder = tempfile.mkdtemp()
-    data, model = net(sizes, chunk, optimizer)
+    data, model = net(sizes, steps_per_execution, optimizer)
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         cfg = compose("config", overrides=[f"folder={folder}", "pictures=none"], return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)  # as under `python train.py`
@@ -152,8 +152,8 @@ class Stock(pl.LightningModule):
 def stock(sizes: list[int], optimizer) -> float:
     folder = tempfile.mkdtemp()
     data, model = net(sizes)
-    train = DataLoader(TensorDataset(*data.rows["train"]), batch_size=BATCH, shuffle=True)
-    val = DataLoader(TensorDataset(*data.rows["val"]), batch_size=BATCH)
+    train = DataLoader(TensorDataset(*data.samples["train"]), batch_size=BATCH, shuffle=True)
+    val = DataLoader(TensorDataset(*data.samples["val"]), batch_size=BATCH)
     module = Stock(model.net, optimizer)
     start = time.perf_counter()
     trainer = pl.Trainer(
@@ -195,13 +195,13 @@ def main() -> None:
     torch.set_num_threads(1)  # for all: Kindling chooses one thread for such nets, and the others gain nothing by two
     warnings.filterwarnings("ignore")
     rows = [
-        f"{'':10} {'':5} {'raw':>7} {'raw fused':>10} {'kindling':>10} {'chunk=off':>10} {'stock':>8}"
+        f"{'':10} {'':5} {'raw':>7} {'raw fused':>10} {'kindling':>10} {'steps_per_execution=1':>10} {'stock':>8}"
         "   (medians; raw in s, then ratios to it)"
     ]
     for sizes in ([8, 6, 4, 1], [2, 25, 25, 1]):
         for name, (kind, lr) in OPTIMIZERS.items():
             plain, fused = partial(kind, lr=lr), partial(kind, lr=lr, fused=True)
-            ways = [(raw, plain), (raw, fused), (kindling, fused), (partial(kindling, chunk="off"), fused)]
+            ways = [(raw, plain), (raw, fused), (kindling, fused), (partial(kindling, steps_per_execution=1), fused)]
             ways += [] if options.no_stock else [(stock, fused)]
             kindling(sizes, fused)  # warm: imports matplotlib
             with contextlib.redirect_stderr(io.StringIO()):

@@ -83,7 +83,7 @@ def sklearn(sizes: list[int], optimizer: str, seeds: int) -> float:
 
     os.environ["PYTHONWARNINGS"] = "ignore"  # of the workers: not converged yet
     data, _ = overhead.net(sizes)
-    x, y = (rows.numpy() for rows in data.rows["train"])
+    x, y = (rows.numpy() for rows in data.samples["train"])
     jobs = itertools.product(map(float, RATES[optimizer][3:].split(",")), range(seeds))
     same = {"solver": optimizer, "batch_size": overhead.BATCH, "momentum": 0, "alpha": 0, "max_iter": overhead.EPOCHS}
     same |= {"n_iter_no_change": overhead.EPOCHS + 1, "hidden_layer_sizes": sizes[1:-1]}
@@ -103,7 +103,7 @@ def raw(fixed: list[str], axes: list[str], seeds: int) -> float:
         with hydra.initialize_config_dir(str(overhead.PROJECT / "conf"), version_base="1.3"):
             cfg = hydra.compose("config", [*fixed, *words, "optimizer.fused=false"])
         data = build(cfg.data)
-        facts, (x, y) = data.model_kwargs(), data.rows["train"]
+        facts, (x, y) = data.model_kwargs(), data.samples["train"]
         for seed in range(seeds):
             torch.manual_seed(seed)
             layers = build(cfg.model, **facts).net

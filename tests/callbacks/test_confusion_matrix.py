@@ -23,7 +23,7 @@ def test_the_csv_holds_scikit_learns_counts_of_the_best_weights(run, tmp_path, c
     run("epochs=4", "batch_size=37")
     data = build(compose_config().data)
     data.setup()
-    x, y = data.rows["test"]
+    x, y = data.samples["test"]
     model = Deep.load_from_checkpoint(tmp_path / "run/checkpoints/best.ckpt", weights_only=True).eval()
     expected = confusion_matrix(y[:, 0].numpy(), model.task.preds(model(x)).numpy())
     with (tmp_path / "run/confusion_matrix.csv").open() as file:

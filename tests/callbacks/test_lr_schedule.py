@@ -40,7 +40,7 @@ def looped(build, every):
     return model, rates
 
 
-@pytest.mark.parametrize("chunk", ["auto", "off"])
+@pytest.mark.parametrize("steps_per_execution", ["auto", 1])
 @pytest.mark.parametrize(
     ("words", "build", "every"),
     [
@@ -58,8 +58,8 @@ def looped(build, every):
     ],
     ids=["cosine", "onecycle", "step"],
 )
-def test_a_schedule_equals_torch_s_in_a_plain_loop(run, tmp_path, words, build, every, chunk):
-    run(*WORDS, *words, f"chunk={chunk}")
+def test_a_schedule_equals_torch_s_in_a_plain_loop(run, tmp_path, words, build, every, steps_per_execution):
+    run(*WORDS, *words, f"steps_per_execution={steps_per_execution}")
     model, rates = looped(build, every)
     assert_weights(tmp_path / "run", model)
     assert [float(row["lr"]) for row in rows_of(tmp_path / "run")] == pytest.approx(rates)
@@ -92,12 +92,12 @@ SCHEDULES = {
 @pytest.mark.parametrize("place", ["train_batch_end", "train_epoch_end"])
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_stopped_schedule_goes_on_where_it_was(tmp_path, name, place):
-    whole = fitted(tmp_path / "whole", SCHEDULES[name](), chunk=5)
+    whole = fitted(tmp_path / "whole", SCHEDULES[name](), steps_per_execution=5)
     with pytest.raises(SystemExit):
-        fitted(tmp_path / "stopped", Sends(signal.SIGTERM, place), SCHEDULES[name](), chunk=5)
+        fitted(tmp_path / "stopped", Sends(signal.SIGTERM, place), SCHEDULES[name](), steps_per_execution=5)
     last = tmp_path / "stopped" / "last.ckpt"
     assert torch.load(last, weights_only=True)["callbacks"]["Schedule"]
-    resumed = fitted(tmp_path / "stopped", SCHEDULES[name](), chunk=5, ckpt_path=last)
+    resumed = fitted(tmp_path / "stopped", SCHEDULES[name](), steps_per_execution=5, ckpt_path=last)
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
@@ -115,7 +115,7 @@ def test_a_model_with_a_scheduler_of_its_own_is_left_to_it(run):
             optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
             return [optimizer], [lr_scheduler.StepLR(optimizer, 1)]
 
-    data = Blobs(chunk="off")
+    data = Blobs(steps_per_execution=1)
     trainer = pl.Trainer(max_epochs=1, accelerator="cpu", callbacks=[SCHEDULES["cosine"]()], logger=False,
                          enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
     with pytest.raises(UserError, match="no schedulers of its own"):

@@ -97,9 +97,9 @@ def test_the_rows_are_of_several_classes_and_no_more_than_a_line_can_part():
 
     y = torch.tensor([1.0] * 90 + [0.0] * 10)[:, None]
     data = Blobs()
-    data.rows = {"train": (torch.randn(100, 2), y)}
+    data.samples = {"train": (torch.randn(100, 2), y)}
     Overfit().setup(SimpleNamespace(datamodule=data), None, "fit")
-    assert (sorted(data.rows["train"][1][:, 0].tolist()), data.batch_size) == ([0.0, 1.0, 1.0], "full")
+    assert (sorted(data.samples["train"][1][:, 0].tolist()), data.batch_size) == ([0.0, 1.0, 1.0], "full")
 
 
 def test_debug_fast_takes_three_batches(run, tmp_path):

@@ -39,15 +39,15 @@ def finished(run, tmp_path):
 
 
 @pytest.fixture
-def answers():
+def preds():
     """Scores with many ties, and whether each row is positive."""
     random = np.random.default_rng(0)
     positive = random.random(200) < 0.4
     return torch.tensor(np.round(random.random(200) * 0.6 + 0.3 * positive, 2)), torch.tensor(positive)
 
 
-def test_the_points_and_area_of_roc_are_scikit_learn_s(answers):
-    scores, positive = answers
+def test_the_points_and_area_of_roc_are_scikit_learn_s(preds):
+    scores, positive = preds
     false, true, _ = metrics.roc_curve(positive, scores, drop_intermediate=False)
     curve = predictions.roc(scores, positive)
     assert curve.x.tolist() == pytest.approx(false.tolist())
@@ -55,8 +55,8 @@ def test_the_points_and_area_of_roc_are_scikit_learn_s(answers):
     assert curve.area == pytest.approx(metrics.roc_auc_score(positive, scores))
 
 
-def test_the_points_and_area_of_precision_and_recall_are_scikit_learn_s(answers):
-    scores, positive = answers
+def test_the_points_and_area_of_precision_and_recall_are_scikit_learn_s(preds):
+    scores, positive = preds
     precision, recall, _ = metrics.precision_recall_curve(positive, scores)
     curve = predictions.precision_recall(scores, positive)
     assert curve.x.tolist() == pytest.approx(recall[:-1][::-1].tolist())  # without its added end at recall 0
@@ -64,8 +64,8 @@ def test_the_points_and_area_of_precision_and_recall_are_scikit_learn_s(answers)
     assert curve.area == pytest.approx(metrics.average_precision_score(positive, scores))
 
 
-def test_calibration_is_scikit_learn_s(answers):
-    scores, positive = answers
+def test_calibration_is_scikit_learn_s(preds):
+    scores, positive = preds
     came_true, means = calibration.calibration_curve(positive, scores + 1e-3, n_bins=10)
     found = predictions.calibration(scores + 1e-3, positive)
     assert found[0].tolist() == pytest.approx(means.tolist())
@@ -86,7 +86,7 @@ def test_calibration_is_scikit_learn_s(answers):
 def test_the_decision_surface_is_the_model_s_own_answer(words):
     data, model = built(*words)
     of = surface.plane(data, ("glucose", "bmi") if "data=diabetes" in words else None)
-    found = surface.answers(model.eval(), data, of.x)
+    found = surface.predict(model.eval(), data, of.x)
     places = torch.randint(len(of.x), (20,), generator=torch.Generator().manual_seed(0))
     for place in places.tolist():
         raw = of.x[place].double()
@@ -117,7 +117,7 @@ def test_other_columns_stand_at_their_median_and_an_unknown_one_is_refused():
 @pytest.mark.parametrize("model", ["deep", "wide_deep"])
 def test_a_neuron_s_map_is_its_output(model):
     data, net = built("data=ring", f"model={model}", "hidden_sizes=[5,3]", "activation=tanh", "dropout=0.5")
-    x = data.rows["train"][0][:50]
+    x = data.samples["train"][0][:50]
     chain = net.net if model == "deep" else net.deep
     first = torch.tanh(chain[0](x))
     last = torch.tanh(chain[3](first))
@@ -130,7 +130,7 @@ def test_a_neuron_s_map_is_its_output(model):
 
 def test_the_loss_surface_is_the_loss_with_those_two_numbers():
     data, model = built("data=line", "model=linear")
-    x, y = data.rows["train"]
+    x, y = data.samples["train"]
     points = torch.tensor([[0.5, -0.2], [1.0, 0.0]])
     wanted = [((x * w + b - y) ** 2).mean().item() for w, b in points.tolist()]
     assert path.losses_at(model, x, y, points).tolist() == pytest.approx(wanted, rel=1e-5)
@@ -140,7 +140,7 @@ def test_the_loss_surface_is_the_loss_with_those_two_numbers():
 
 def test_gradients_are_those_of_backward_and_batch_norm_keeps_its_mean():
     data, model = built("data=ring", "batch_norm=true")
-    x, y = layers.some_rows(data, model)
+    x, y = layers.some_samples(data, model)
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
     found = layers.inside(model, x, y).gradients
     model.eval()

@@ -11,10 +11,10 @@ from kindling import UserError
 SGD = partial(torch.optim.SGD, lr=0.1)
 
 
-@pytest.mark.parametrize("chunk", ["auto", "off"])
-def test_l1_is_the_added_sum_of_absolute_weights(run, tmp_path, chunk):
+@pytest.mark.parametrize("steps_per_execution", ["auto", 1])
+def test_l1_is_the_added_sum_of_absolute_weights(run, tmp_path, steps_per_execution):
     words = ["data=blobs", "optimizer=sgd", "epochs=2"]
-    run(*words, "l1=0.01", f"chunk={chunk}")
+    run(*words, "l1=0.01", f"steps_per_execution={steps_per_execution}")
 
     def penalty(model):
         (0.01 * sum(p.abs().sum() for p in model.parameters())).backward()
@@ -32,10 +32,10 @@ def test_l2_is_the_added_half_square_of_the_weights(run, tmp_path):
     assert_weights(tmp_path / "run", plain_loop(*words, optimizer=SGD, before_step=penalty))
 
 
-@pytest.mark.parametrize("chunk", ["auto", "off"])
-def test_clip_limits_the_norm_of_all_gradients_of_every_mini_batch(run, tmp_path, chunk):
+@pytest.mark.parametrize("steps_per_execution", ["auto", 1])
+def test_clip_limits_the_norm_of_all_gradients_of_every_mini_batch(run, tmp_path, steps_per_execution):
     words, norms = ["data=blobs", "optimizer=sgd", "epochs=2"], []
-    run(*words, "clip=0.3", f"chunk={chunk}")
+    run(*words, "clip=0.3", f"steps_per_execution={steps_per_execution}")
 
     def limit(model):
         norm = torch.cat([p.grad.flatten() for p in model.parameters()]).norm()

@@ -14,9 +14,9 @@ from kindling.callbacks.weight_averaging import Averaged
 WORDS = ["data=blobs", "optimizer=sgd", "epochs=4", "batch_size=90", "batch_norm=true"]
 
 
-@pytest.mark.parametrize("chunk", ["auto", "off"])
-def test_ema_equals_torch_s_averaged_model(run, tmp_path, chunk):
-    run(*WORDS, "average=ema", f"chunk={chunk}", "monitor=train/accuracy", "mode=max")
+@pytest.mark.parametrize("steps_per_execution", ["auto", 1])
+def test_ema_equals_torch_s_averaged_model(run, tmp_path, steps_per_execution):
+    run(*WORDS, "average=ema", f"steps_per_execution={steps_per_execution}", "monitor=train/accuracy", "mode=max")
     averaged = []
 
     def after_step(model, opt):
@@ -66,7 +66,7 @@ def test_the_averages_are_what_is_validated_and_tested(run, tmp_path):
     run(*WORDS, "average=ema")
     data, model = built(*WORDS)
     model.load_state_dict(weights_of(tmp_path / "run"))
-    x, y = data.rows["val"]
+    x, y = data.samples["val"]
     with torch.no_grad():
         loss = model.loss(model.eval()(x), y).item()
     assert loss == pytest.approx(float(rows_of(tmp_path / "run")[-1]["val/loss"]), abs=1e-6)
@@ -76,10 +76,10 @@ def test_the_averages_are_what_is_validated_and_tested(run, tmp_path):
 @pytest.mark.parametrize("place", ["train_batch_end", "validation_end", "train_epoch_end"])
 @pytest.mark.parametrize("decay", [0.9, None])
 def test_a_stopped_average_goes_on_where_it_was(tmp_path, decay, place):
-    whole = fitted(tmp_path / "whole", Averaged(decay), chunk=5)
+    whole = fitted(tmp_path / "whole", Averaged(decay), steps_per_execution=5)
     with pytest.raises(SystemExit):
-        fitted(tmp_path / "stopped", Sends(signal.SIGTERM, place), Averaged(decay), chunk=5)
+        fitted(tmp_path / "stopped", Sends(signal.SIGTERM, place), Averaged(decay), steps_per_execution=5)
     last = tmp_path / "stopped" / "last.ckpt"
     assert torch.load(last, weights_only=True)["callbacks"]["Averaged"]["others"]
-    resumed = fitted(tmp_path / "stopped", Averaged(decay), chunk=5, ckpt_path=last)
+    resumed = fitted(tmp_path / "stopped", Averaged(decay), steps_per_execution=5, ckpt_path=last)
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)

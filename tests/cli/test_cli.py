@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from kindling import UserError
 from kindling.cli import conf as conf_folders
-from kindling.cli import validation as knobs
+from kindling.cli import validation as options
 from kindling.cli.before_run import Check
 
 TOGETHER = PROJECT / "conf/hydra/launcher/together.yaml"
@@ -51,8 +51,17 @@ def test_help_lists_what_stands_in_conf_with_a_meaning_and_without_torch(watched
         listed = {line.split()[0]: line.split()[1:] for line in section.splitlines()}
         assert listed.keys() == files[group]
         assert all(listed.values())
-    for knob in ("activation", "depth", "width", "hidden_sizes", "dropout", "seed", "chunk", "patience"):
-        assert re.search(rf"^  {knob} +\S.*\(default .*\)$", shown.stdout, re.M)
+    for option in (
+        "activation",
+        "depth",
+        "width",
+        "hidden_sizes",
+        "dropout",
+        "seed",
+        "steps_per_execution",
+        "patience",
+    ):
+        assert re.search(rf"^  {option} +\S.*\(default .*\)$", shown.stdout, re.M)
 
 
 def test_cfg_job_prints_the_config_without_torch(watched):
@@ -162,7 +171,7 @@ def test_a_debug_preset_is_no_surprise():
     [
         ["model=deep", "depth=4", "width=8", "activation=tanh", "dropout=0.1", "lr=0.5", "optimizer=sgd", "seed=3"],
         ["model=wide", "width=9", "epochs=3", "batch_size=full", "scale=none", "patience=3", "monitor=val/accuracy"],
-        ["data=blobs", "optimizer=adam", "lr=0.01", "resume=null", "verbose=true", "chunk=off"],
+        ["data=blobs", "optimizer=adam", "lr=0.01", "resume=null", "verbose=true", "steps_per_execution=1"],
     ],
 )
 def test_knobs_that_are_read_are_not_named(words):
@@ -193,16 +202,16 @@ def test_flags_may_stand_anywhere():
 @pytest.mark.parametrize("word", ["repeat=2", "folds=3", "on_error=stop", "sweep.name=a"])
 def test_what_only_a_sweep_reads_is_refused_without_one(word):
     with pytest.raises(UserError, match=rf"^{word} is of a sweep: put -m in front"):
-        knobs.refuse_sweep_options(["seed=3", word])
-    knobs.refuse_sweep_options(["repeat=1", "folds=null", "on_error=continue", "epochs=3"])
+        options.refuse_sweep_options(["seed=3", word])
+    options.refuse_sweep_options(["repeat=1", "folds=null", "on_error=continue", "epochs=3"])
 
 
 def test_files_are_looked_for_only_where_a_class_of_ours_reads_them():
     own = {"_target_": "kindling.data.tabular.Table", "path": "data/ring.csv", "test_path": "no.csv"}
     with pytest.raises(UserError, match=r"^data.test_path=no.csv is no file"):
-        knobs.check_files({"data": own})
-    knobs.check_files({"data": {**own, "test_path": None}, "init": "zeros"})
-    knobs.check_files({"data": {"_target_": "mine.Table", "path": "s3://bucket"}})
+        options.check_files({"data": own})
+    options.check_files({"data": {**own, "test_path": None}, "init": "zeros"})
+    options.check_files({"data": {"_target_": "mine.Table", "path": "s3://bucket"}})
 
 
 @pytest.fixture
@@ -218,12 +227,12 @@ def conf(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("conf")
 def test_a_model_s_own_lr_is_none_of_the_run_s():
     typed = {"optimizer": "adam", "model": "own"}
-    assert knobs.notes(typed, {"lr": 0.003, "model": {"lr": 5}}, {"lr"}, typed) == []
+    assert options.notes(typed, {"lr": 0.003, "model": {"lr": 5}}, {"lr"}, typed) == []
 
 
 @pytest.mark.usefixtures("conf")
 def test_a_value_that_another_file_replaced_is_named_with_that_file():
-    (line,) = knobs.notes({"optimizer": "adam"}, {"lr": 5}, {"lr"}, {"optimizer": "adam", "model": "all"})
+    (line,) = options.notes({"optimizer": "adam"}, {"lr": 5}, {"lr"}, {"optimizer": "adam", "model": "all"})
     assert line == "note: lr=5 is that of model=all; optimizer=adam alone would bring lr=0.003"
 
 

@@ -42,7 +42,7 @@ def by_hand(folder):
         cfg, weights = OmegaConf.load(folder / job / ".hydra" / "config.yaml"), weights_of(folder / job, "best")
         data = build(cfg.data)
         data.setup()
-        x, y = (part.double().numpy() for part in data.rows["test"])
+        x, y = (part.double().numpy() for part in data.samples["test"])
         w1, b1, w2, b2 = (weights[f"net.{name}"].double().numpy() for name in LAYERS)
         members.append(np.maximum(0, x @ w1.T + b1) @ w2.T + b2)
     return found, data, np.stack(members), y

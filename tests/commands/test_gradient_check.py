@@ -11,7 +11,7 @@ from torch import nn
 
 from kindling.commands.gradient_check import MOST, WRONG, H, _error, central, check, report
 from kindling.models.base import Model
-from kindling.models.capture import some_rows
+from kindling.models.capture import some_samples
 from kindling.models.mlp import Deep
 
 
@@ -65,7 +65,7 @@ def test_the_central_difference_of_a_square_at_4_is_8():
 def test_every_model_s_own_gradient_passes(words):
     torch.manual_seed(0)
     data, model = built(*words.split())
-    lines, right = report(check(model, *some_rows(data, model, 4), most=50))
+    lines, right = report(check(model, *some_samples(data, model, 4), most=50))
     assert right, "\n".join(lines)
     assert len(lines) == 2 + len(list(model.parameters()))
 

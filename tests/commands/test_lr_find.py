@@ -23,7 +23,7 @@ def test_every_step_is_one_of_gradient_descent_with_a_rate_that_grows_by_the_sam
     words = ("data=line", "model=linear", "optimizer=sgd", "batch_size=full", "init=zeros", "trainer.precision=64-true")
     seen = found(tmp_path, *words)
     data, _ = built(*words)
-    (x, y), w, b = (part.double() for part in data.rows["train"]), 0.0, 0.0
+    (x, y), w, b = (part.double() for part in data.samples["train"]), 0.0, 0.0
     for i, (rate, loss, _) in enumerate(seen):
         assert rate == pytest.approx(LOWEST * (HIGHEST / LOWEST) ** (i / (STEPS - 1)))
         off = w * x + b - y

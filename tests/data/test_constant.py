@@ -43,7 +43,7 @@ def test_a_constant_column_is_named_and_new_values_of_it_are_harmless(warm, scal
     with caplog.at_level("INFO", "kindling"):
         data.setup()
     assert data.transform["factor"][1] == 0.0
-    assert data.rows["test"][0][:, 1].tolist() == [0.0] * 100
+    assert data.samples["test"][0][:, 1].tolist() == [0.0] * 100
     assert "constant in the training rows, so without effect: column 'temp'" in caplog.text
 
 
@@ -99,7 +99,7 @@ def test_a_constant_target_keeps_its_unit_and_is_said(caplog, scale_target):
     )
     with caplog.at_level("INFO", "kindling"):
         data.setup()
-    shift = data.rows["test"][1].item() - data.rows["train"][1][0].item()
+    shift = data.samples["test"][1].item() - data.samples["train"][1][0].item()
     assert shift == pytest.approx(1.0, rel=1e-6)
     assert "constant in the training rows: the target" in caplog.text
 
@@ -124,7 +124,7 @@ def test_r2_beside_one_training_target_of_1e12_is_scikit_learn_s(run, tmp_path):
     data = Table(str(tmp_path / "t.csv"), "y", "regression")
     data.setup()
     saved = torch.load(tmp_path / "run/checkpoints/best.ckpt", weights_only=True)
-    x, y = data.rows["val"]
+    x, y = data.samples["val"]
     z = (x @ saved["state_dict"]["net.0.weight"].T + saved["state_dict"]["net.0.bias"]).double()
     preds, true = (v * data.transform["target_std"][0] + data.transform["target_shift"][0] for v in (z, y))
     assert sorted(true.round().flatten().tolist()) == sorted(true.round().clamp(0, 6).flatten().tolist())

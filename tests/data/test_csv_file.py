@@ -55,15 +55,15 @@ def test_empty_cells_of_inputs_are_missing_and_constant_columns_are_kept(tmp_pat
     assert examples.x[:, 0].isnan().tolist() == [False, True, False, True]
     data = Table(str(tmp_path / "t.csv"), "sold", val_share=0.0, test_share=0.0)
     data.setup()
-    assert data.rows["train"][0][:, 1].tolist() == [0.0] * 4  # constant: nothing to learn from, nothing broken
-    assert sorted(data.rows["train"][0][:, 0].tolist())[1:3] == [0.0, 0.0]  # the mean of 1 and 3
+    assert data.samples["train"][0][:, 1].tolist() == [0.0] * 4  # constant: nothing to learn from, nothing broken
+    assert sorted(data.samples["train"][0][:, 0].tolist())[1:3] == [0.0, 0.0]  # the mean of 1 and 3
 
 
 def test_three_rows_are_trained_on_and_nothing_is_tested(tmp_path):
     (tmp_path / "t.csv").write_text("a,sold\n1,0\n2,1\n3,0\n")
     data = Table(str(tmp_path / "t.csv"), "sold")
     data.setup()
-    assert [len(y) for _, y in data.rows.values()] == [3, 0, 0]
+    assert [len(y) for _, y in data.samples.values()] == [3, 0, 0]
 
 
 BAD = {
@@ -191,7 +191,7 @@ def test_columns_of_a_large_offset_keep_their_digits(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{start + i},{start + 3 * i}\n" for i in range(100)))
     data = Table(str(tmp_path / "t.csv"), task="regression", val_share=0.0, test_share=0.0)
     data.setup()
-    x, y = data.rows["train"]
+    x, y = data.samples["train"]
     assert len(x.unique()) == len(y.unique()) == 100
     assert data.transform["target_std"] == pytest.approx([3 * (100**2 - 1) ** 0.5 / 12**0.5])
     torch.testing.assert_close(x, y)

@@ -17,25 +17,25 @@ BAYES = {"ring": 0.956, "xor": 0.964, "spiral": 1.0}
 
 def test_diabetes_has_768_rows_split_80_10_10():
     data = made("data=diabetes")
-    assert {stage: len(y) for stage, (_, y) in data.rows.items()} == {"train": 614, "val": 77, "test": 77}
-    assert sum(y.sum().item() for _, y in data.rows.values()) == 268  # positives in the table as distributed
+    assert {stage: len(y) for stage, (_, y) in data.samples.items()} == {"train": 614, "val": 77, "test": 77}
+    assert sum(y.sum().item() for _, y in data.samples.values()) == 268  # positives in the table as distributed
 
 
 def test_zeros_that_mean_missing_become_the_mean_of_the_train_rows():
     data, raw = made("data=diabetes"), pd.read_csv(PROJECT / "data/diabetes.csv")
     assert (raw["insulin"] == 0).sum() == 374
-    x = torch.cat([x for x, _ in data.rows.values()])
+    x = torch.cat([x for x, _ in data.samples.values()])
     assert (x[:, list(raw.columns).index("insulin")].abs() < 1e-6).sum() == 374
 
 
 def test_scaling_uses_train_rows_only():
     data = made("data=diabetes")
-    train = data.rows["train"][0]
+    train = data.samples["train"][0]
     torch.testing.assert_close(train.mean(0), torch.zeros(8), atol=1e-5, rtol=0)
-    whole = torch.cat([x for x, _ in data.rows.values()])
+    whole = torch.cat([x for x, _ in data.samples.values()])
     assert whole.mean(0).abs().max() > 1e-3
 
-    low = made("data=diabetes", "scale=minmax").rows["train"][0]
+    low = made("data=diabetes", "scale=minmax").samples["train"][0]
     assert (low.amin(0).tolist(), low.amax(0).tolist()) == ([0.0] * 8, pytest.approx([1.0] * 8))
 
 
@@ -44,7 +44,7 @@ def test_the_transform_in_a_checkpoint_scales_raw_rows():
     raw = pd.read_csv(PROJECT / "data/ring_test.csv")[["x", "y"]]
     x = apply_transform(torch.tensor(raw.to_numpy("float32")), data.state_dict())
     assert data.state_dict()["columns"] == ["x", "y"]
-    torch.testing.assert_close(x, data.rows["test"][0])
+    torch.testing.assert_close(x, data.samples["test"][0])
 
 
 @pytest.mark.parametrize("name", BAYES)
@@ -79,7 +79,7 @@ def test_blobs_have_the_centres_and_variance_of_the_config():
         centres=[[0.0, 0.0, 9.0], [5.0, 0.0, 0.0], [0.0, 7.0, 0.0]], variance=4.0, num_examples=30_000, scale="none"
     )
     data.setup()
-    x, y = data.rows["train"]
+    x, y = data.samples["train"]
     assert data.model_kwargs()["num_outputs"] == 3
     torch.testing.assert_close(x[y == 1].mean(0), torch.tensor([5.0, 0.0, 0.0]), atol=0.1, rtol=0)
     torch.testing.assert_close(x[y == 2].var(0), torch.full((3,), 4.0), atol=0.2, rtol=0)
@@ -93,19 +93,19 @@ def test_drawn_centres_have_the_number_and_dimensions_asked_for():
 def test_digits_stay_bytes_in_memory_and_come_scaled():
     data = ImageArchive("data/mnist_sample.npz")
     data.setup()
-    assert (data.rows["train"][0].dtype, len(data.rows["test"][1])) == (torch.uint8, 500)
+    assert (data.samples["train"][0].dtype, len(data.samples["test"][1])) == (torch.uint8, 500)
     x = torch.cat([x for x, _ in data.train_dataloader()])
     assert (x.mean().item(), x.std().item()) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))
-    assert torch.bincount(data.rows["test"][1]).tolist() == [50] * 10
+    assert torch.bincount(data.samples["test"][1]).tolist() == [50] * 10
 
 
 def test_setup_twice_splits_once_and_the_split_has_its_own_seed():
     data = made("data=diabetes", "seed=7")
-    before = data.rows["val"][0].clone()
+    before = data.samples["val"][0].clone()
     data.setup("fit")
-    assert torch.equal(before, data.rows["val"][0])
-    assert torch.equal(before, made("data=diabetes", "seed=8").rows["val"][0])
-    assert not torch.equal(before, made("data=diabetes", "data.split_seed=1").rows["val"][0])
+    assert torch.equal(before, data.samples["val"][0])
+    assert torch.equal(before, made("data=diabetes", "seed=8").samples["val"][0])
+    assert not torch.equal(before, made("data=diabetes", "data.split_seed=1").samples["val"][0])
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():
@@ -120,17 +120,17 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     assert torch.equal(order(5, 5).sort().values, torch.arange(100))
 
 
-def test_chunks_hold_the_same_mini_batches_and_a_loader_goes_on_where_it_was():
+def test_lists_of_batches_hold_the_same_mini_batches_and_a_loader_goes_on_where_it_was():
     one = list(TensorLoader(torch.arange(100), torch.arange(100), 7, seed=0))
-    loader = TensorLoader(torch.arange(100), torch.arange(100), 7, seed=0, chunk=4)
-    chunks = list(loader)
-    flat = [batch for chunk in chunks for batch in chunk]
-    assert [len(chunk) for chunk in chunks] == [4, 4, 4, 3]
+    loader = TensorLoader(torch.arange(100), torch.arange(100), 7, seed=0, num_steps=4)
+    lists = list(loader)
+    flat = [batch for several in lists for batch in several]
+    assert [len(several) for several in lists] == [4, 4, 4, 3]
     assert all(torch.equal(a[0], b[0]) for a, b in zip(one, flat, strict=True))
     assert loader.state_dict() == {"position": 0}
 
     loader.load_state_dict({"position": 2})
-    assert [torch.equal(a[0][0], b[0][0]) for a, b in zip(loader, chunks[2:], strict=True)] == [True, True]
+    assert [torch.equal(a[0][0], b[0][0]) for a, b in zip(loader, lists[2:], strict=True)] == [True, True]
     assert len(list(loader)) == 4
 
 
@@ -148,7 +148,7 @@ def test_a_table_serves_every_task(tmp_path):
         data = Table(str(path), target, task, test_share=0.0, val_share=0.0)
         shapes[task] = (
             data.model_kwargs()["num_outputs"],
-            tuple(data.rows["train"][1].shape),
+            tuple(data.samples["train"][1].shape),
             data.model_kwargs()["input_shape"],
         )
     assert shapes == {

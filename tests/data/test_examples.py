@@ -64,7 +64,7 @@ def test_what_load_may_not_return_is_refused_with_a_way_out(returned, message):
 def test_floating_point_inputs_of_any_precision_are_scaled_column_by_column(dtype):
     data = Own(Examples((X * torch.tensor([1.0, 100.0])).to(dtype), YES, "binary"))
     data.setup()
-    train = data.rows["train"][0]
+    train = data.samples["train"][0]
     torch.testing.assert_close(train.mean(0), torch.zeros(2), atol=1e-5, rtol=0)
     torch.testing.assert_close(train.std(0, correction=0), torch.ones(2), atol=1e-5, rtol=0)
 

@@ -34,11 +34,11 @@ def test_features_come_before_scaling_and_stand_in_the_checkpoint(run, tmp_path,
     raw = torch.tensor(pd.read_csv(PROJECT / "data/ring_test.csv")[["x", "y"]].to_numpy("float32"))
     data = build(compose_config(*words).data)
     data.setup()
-    torch.testing.assert_close(apply_transform(raw, state), data.rows["test"][0])
+    torch.testing.assert_close(apply_transform(raw, state), data.samples["test"][0])
 
     data = build(compose_config(*words, "scale=none").data)  # the same split, unscaled
     data.setup()
-    scaler.fit(data.rows["train"][0].double().numpy())
+    scaler.fit(data.samples["train"][0].double().numpy())
     expected = torch.from_numpy(scaler.transform(add_features(raw.double(), "polynomial", 3).numpy())).float()
     torch.testing.assert_close(apply_transform(raw, state), expected, atol=1e-5, rtol=1e-5)
 

@@ -36,7 +36,7 @@ def rows_of_folds(folds, classes, **options):
     for fold in range(folds):
         data = Rows(classes, folds=folds, fold=fold, **options)
         data.setup()
-        every.append({stage: x.flatten().long().tolist() for stage, (x, _) in data.rows.items()})
+        every.append({stage: x.flatten().long().tolist() for stage, (x, _) in data.samples.items()})
     return every
 
 
@@ -59,11 +59,11 @@ def test_every_row_but_the_test_rows_is_validated_on_once(words):
     whole = made(*words)
     folds = [made(*words, "data.folds=5", f"data.fold={fold}") for fold in range(5)]
     for data in folds:
-        assert all(torch.equal(a, b) for a, b in zip(data.rows["test"], whole.rows["test"], strict=True))
-        assert abs(len(data.rows["val"][1]) - len(folds[0].rows["val"][1])) <= 1
-    rest = in_order([whole.rows["train"], whole.rows["val"]])
-    assert in_order([data.rows["val"] for data in folds]) == rest
-    assert in_order([folds[2].rows["train"], folds[2].rows["val"]]) == rest
+        assert all(torch.equal(a, b) for a, b in zip(data.samples["test"], whole.samples["test"], strict=True))
+        assert abs(len(data.samples["val"][1]) - len(folds[0].samples["val"][1])) <= 1
+    rest = in_order([whole.samples["train"], whole.samples["val"]])
+    assert in_order([data.samples["val"] for data in folds]) == rest
+    assert in_order([folds[2].samples["train"], folds[2].samples["val"]]) == rest
 
 
 @pytest.mark.filterwarnings("ignore:The least populated class")

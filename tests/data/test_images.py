@@ -30,14 +30,14 @@ def loaded(folder):
 def test_idx_files_keep_the_official_test_set_apart_and_validate_on_a_tenth_of_train(folder):
     data = loaded(folder)
     data.setup()
-    assert {stage: tuple(x.shape) for stage, (x, _) in data.rows.items()} == {
+    assert {stage: tuple(x.shape) for stage, (x, _) in data.samples.items()} == {
         "train": (18, 1, 5, 4),
         "val": (2, 1, 5, 4),
         "test": (7, 1, 5, 4),
     }
-    assert data.rows["test"][1].tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert data.samples["test"][1].tolist() == [0, 1, 2, 0, 1, 2, 0]
     raw = (folder / "t10k-images-idx3-ubyte").read_bytes()
-    assert data.rows["test"][0].flatten().tolist() == list(raw[16:])
+    assert data.samples["test"][0].flatten().tolist() == list(raw[16:])
 
 
 @pytest.mark.parametrize("broken", [lambda b: b[:-1], lambda b: b"\0\0\x0d" + b[3:], lambda b: b[:6], lambda b: b""])
@@ -54,8 +54,8 @@ def test_the_real_files_have_60_000_and_10_000_images_6_000_and_1_000_of_each_cl
         pytest.skip(f"{folder} has no files: `python train.py data={name}` fetches them")
     data = build(compose_config(f"data={name}").data)
     data.setup()
-    assert {stage: len(y) for stage, (_, y) in data.rows.items()} == {"train": 54_000, "val": 6_000, "test": 10_000}
-    labels = torch.cat([data.rows[stage][1] for stage in ("train", "val")])
+    assert {stage: len(y) for stage, (_, y) in data.samples.items()} == {"train": 54_000, "val": 6_000, "test": 10_000}
+    labels = torch.cat([data.samples[stage][1] for stage in ("train", "val")])
     if name == "mnist":
         assert torch.bincount(labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
         assert [round(v, 4) for v in (data.transform["shift"][0] / 255, 1 / 255 / data.transform["factor"][0])] == [
@@ -105,13 +105,13 @@ def test_only_training_images_move_anew_in_every_epoch_and_a_loader_goes_on_wher
     assert not torch.equal(next(iter(loader))[0], x)
 
 
-def test_chunks_of_images_hold_the_same_mini_batches():
+def test_lists_of_image_batches_hold_the_same_mini_batches():
     x, y = torch.randint(256, (50, 1, 6, 6), dtype=torch.uint8), torch.arange(50)
     pixels = Pixels({"shift": [3.0], "factor": [0.5]}, shift=1)
     one = list(TensorLoader(x, y, 8, seed=0, pixels=pixels))
-    chunks = [batch for chunk in TensorLoader(x, y, 8, seed=0, chunk=3, pixels=pixels) for batch in chunk]
-    assert len(one) == len(chunks) == 7
-    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(one, chunks, strict=True))
+    lists = [batch for several in TensorLoader(x, y, 8, seed=0, num_steps=3, pixels=pixels) for batch in several]
+    assert len(one) == len(lists) == 7
+    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(one, lists, strict=True))
 
 
 def test_channels_last_is_the_same_convolution():

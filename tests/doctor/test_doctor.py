@@ -65,7 +65,7 @@ def test_the_command_that_it_advises_betters_the_validation_loss(run, words):
     assert cured["metrics"]["val/loss"] < ill["metrics"]["val/loss"] - 0.1
 
 
-def test_classes_that_are_rare_or_have_few_rows_are_told(run, tmp_path):
+def test_classes_that_are_rare_or_have_few_samples_are_told(run, tmp_path):
     rows = [f"{i % 7},{i % 5},{i % 3},{'rare' if i % 20 == 0 else 'usual'}" for i in range(200)]
     (tmp_path / "few.csv").write_text("\n".join(["a,b,c,label", *rows]) + "\n")
     advice = run("data=csv", f"data.path={tmp_path / 'few.csv'}", "data.target=label", "epochs=2")["advice"]
@@ -88,7 +88,7 @@ def test_looking_changes_nothing_and_a_resumed_run_goes_on_with_what_was_seen(ru
 def test_gradients_dead_units_and_saturation_are_those_of_plain_pytorch():
     data, model = built("data=ring", "hidden_sizes=[4,3]")
     data.setup()
-    x, y = (part[:256] for part in data.rows["train"])
+    x, y = (part[:256] for part in data.samples["train"])
     with torch.no_grad():
         model.net[0].bias[1] = -100.0  # one of seven units is dead
     seen = measurements.look(model, x, y, 0)
@@ -105,7 +105,7 @@ def test_gradients_dead_units_and_saturation_are_those_of_plain_pytorch():
 def test_simple_models_score_as_scikit_learn_s():
     data, _ = built("data=diabetes")
     data.setup()
-    (x, y), (x_val, y_val) = ((part.numpy() for part in data.rows[stage]) for stage in ("train", "val"))
+    (x, y), (x_val, y_val) = ((part.numpy() for part in data.samples[stage]) for stage in ("train", "val"))
     line = ((LinearRegression().fit(x, y[:, 0]).predict(x_val) > 0.5) == y_val[:, 0]).mean()
     constant = DummyClassifier().fit(x_val, y_val[:, 0]).score(x_val, y_val[:, 0])
     assert list(measurements.simple_scores(data).values()) == pytest.approx([constant, line])
@@ -150,4 +150,4 @@ def test_a_perceptron_that_has_separated_its_rows_is_well(run):
 def test_the_scales_compared_are_those_of_columns_that_vary():
     x = torch.randn(40, 3)
     x[:, 2] = 36.6
-    assert measurements.scales(SimpleNamespace(rows={"train": (x, x)}, examples=SimpleNamespace(columns=[])))[0] < 2
+    assert measurements.scales(SimpleNamespace(samples={"train": (x, x)}, examples=SimpleNamespace(columns=[])))[0] < 2

@@ -10,15 +10,15 @@ from kindling.doctor import rules
 from kindling.doctor.case import Case
 from kindling.doctor.command import Command, replaced
 from kindling.doctor.measurements import History, Look
-from kindling.doctor.outcomes import few_rows
+from kindling.doctor.outcomes import few_samples
 
 FLAT = History([0.69] * 20, [0.69] * 20, [Look(0, [0.1, 0.1, 0.1], 0.5, 0.69, None, None)])
 FALLING = History([1 - i / 40 for i in range(20)], [1 - i / 40 for i in range(20)], FLAT.looks)
 UNDERFIT = {
     "score": ("accuracy", 0.6),
     "simple": {"the most frequent class": 0.6, "a straight line": 0.8},
-    "val_rows": 77,
-    "train_rows": 600,
+    "val_samples": 77,
+    "train_samples": 600,
 }
 # command -> what the suggestion must not keep
 LEARNS_NOTHING = {
@@ -148,27 +148,27 @@ def test_a_step_size_of_0_is_told_unless_it_is_on_purpose(line, says):
 
 @pytest.mark.parametrize(("rows", "val", "folds"), [(2, 0, None), (2, 1, 3), (9, 1, 5)])
 def test_folds_are_as_many_as_the_smallest_class_has_samples(rows, val, folds):
-    seen = {"class_rows": {"a": rows, "b": 50}, "val_class_rows": {"a": val, "b": 5}, "inputs": 3}
-    found = few_rows(case("", **seen))
+    seen = {"class_counts": {"a": rows, "b": 50}, "val_class_counts": {"a": val, "b": 5}, "inputs": 3}
+    found = few_samples(case("", **seen))
     assert (found and found[1]) == (folds and [("-m", f"folds={folds}")])
 
 
 def test_folds_are_suggested_with_m_in_front_and_not_within_folds():
-    seen = {"class_rows": {"a": 9, "b": 50}, "val_class_rows": {"a": 2, "b": 5}, "inputs": 3}
+    seen = {"class_counts": {"a": 9, "b": 50}, "val_class_counts": {"a": 2, "b": 5}, "inputs": 3}
     (told,) = rules.advice(case("lr=0.1", history=History(), **seen))
     assert suggested(told) == "python train.py -m lr=0.1 folds=5"
     assert rules.advice(case("data.folds=5", history=History(), **seen)) == []
 
 
 def test_f1_is_suggested_where_validation_has_every_class_and_it_is_not_monitored_already():
-    seen = {"class_rows": {"a": 5, "b": 500}, "val_class_rows": {"a": 1, "b": 50}, "history": History()}
+    seen = {"class_counts": {"a": 5, "b": 500}, "val_class_counts": {"a": 1, "b": 50}, "history": History()}
     assert suggested(rules.advice(case("", **seen))[0]) == "python train.py monitor=val/f1"
     assert rules.advice(case("monitor=val/f1", **seen)) == []
-    assert rules.advice(case("", **seen | {"val_class_rows": {"a": 0, "b": 50}})) == []
+    assert rules.advice(case("", **seen | {"val_class_counts": {"a": 0, "b": 50}})) == []
 
 
 def test_a_huge_r2_is_written_short():
-    seen = {"score": ("r2", -7.25e18), "simple": {"the mean": 0.0, "a straight line": 0.9}, "val_rows": 9}
+    seen = {"score": ("r2", -7.25e18), "simple": {"the mean": 0.0, "a straight line": 0.9}, "val_samples": 9}
     assert "r2 is -7.25e+18 on" in rules.advice(case("data=diabetes", **seen))[0]
 
 

@@ -6,7 +6,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticD
 
 from kindling import UserError
 from kindling.lectures import closed_form
-from kindling.models.predict import answers
+from kindling.models.predict import predict
 
 SETTING = ["callbacks.closed_form={_target_: " + f"{closed_form.__name__}.Gaussians" + "}"]
 
@@ -18,13 +18,13 @@ def probabilities(run, tmp_path, *words):
     run(*words, "model=logistic", "optimizer=sgd", "lr=0", "epochs=1", *(f"+{word}" for word in SETTING))
     data, model = built(*words, "model=logistic")
     model.load_state_dict(weights_of(tmp_path / "run"))
-    return answers(model, data, data.examples.test[0]), data
+    return predict(model, data, data.examples.test[0]), data
 
 
-def train_rows(data):
+def train_samples(data):
     """Unscaled columns and classes."""
     factor, shift = (torch.tensor(data.transform[name]) for name in ("factor", "shift"))
-    x, y = data.rows["train"]
+    x, y = data.samples["train"]
     return (x.double() / factor + shift)[:, :2].numpy(), y.flatten().long().numpy()
 
 
@@ -32,7 +32,7 @@ def train_rows(data):
 def test_with_one_covariance_it_is_linear_discriminant_analysis(run, tmp_path, clouds):
     found, data = probabilities(run, tmp_path, "data=blobs", f"data.centres={clouds}")
     oracle = (
-        LinearDiscriminantAnalysis(solver="lsqr").fit(*train_rows(data)).predict_proba(data.examples.test[0].numpy())
+        LinearDiscriminantAnalysis(solver="lsqr").fit(*train_samples(data)).predict_proba(data.examples.test[0].numpy())
     )
     torch.testing.assert_close(found.double(), torch.from_numpy(oracle)[:, -found.shape[1] :], atol=1e-5, rtol=0)
 
@@ -41,7 +41,7 @@ def test_with_one_covariance_it_is_linear_discriminant_analysis(run, tmp_path, c
 def test_with_a_covariance_each_it_is_quadratic_discriminant_analysis(run, tmp_path, clouds):
     words = ["data=blobs", f"data.centres={clouds}", "features=polynomial", "degree=2"]
     found, data = probabilities(run, tmp_path, *words)
-    x, y = train_rows(data)
+    x, y = train_samples(data)
     # scikit-learn divides by the rows less one: regularise nothing, but take the covariances as they are here.
     oracle = QuadraticDiscriminantAnalysis(store_covariance=True).fit(x, y)
     expected = torch.from_numpy(oracle.predict_proba(data.examples.test[0].numpy()))

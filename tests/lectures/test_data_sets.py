@@ -12,9 +12,9 @@ from kindling.training.result import loss_note
 
 def test_the_lecture_table_has_its_759_rows_and_share():
     data = made("data=diabetes_lecture")
-    x, y = data.rows["train"]
+    x, y = data.samples["train"]
     assert (tuple(x.shape), round(y.mean().item(), 4)) == ((759, 8), 0.6535)
-    assert (x.abs().max() <= 1, len(data.rows["val"][1]), len(data.rows["test"][1])) == (True, 0, 0)
+    assert (x.abs().max() <= 1, len(data.samples["val"][1]), len(data.samples["test"][1])) == (True, 0, 0)
     # The first row of the lecture's file.
     first = [-0.294118, 0.487437, 0.180328, -0.292929, 0.0, 0.00149028, -0.53117, -0.0333333]
     nearest = (x - torch.tensor(first)).abs().sum(1).min()
@@ -22,16 +22,16 @@ def test_the_lecture_table_has_its_759_rows_and_share():
 
 
 def test_points_lie_on_their_formula():
-    x, y = made("data=line", "scale=none", "data.scale_target=none").rows["test"]
+    x, y = made("data=line", "scale=none", "data.scale_target=none").samples["test"]
     assert ((y - 0.9 * x - 0.2).abs().max().item(), len(x)) == (pytest.approx(0.05, abs=1e-3), 1000)
-    x, y = made("data=polynomial", "features=none", "scale=none", "data.scale_target=none").rows["train"]
+    x, y = made("data=polynomial", "features=none", "scale=none", "data.scale_target=none").samples["train"]
     torch.testing.assert_close(y, x + 2 * x**2 + 3 * x**3 + 4 * x**4)
-    x, y = made("data=linear9", "scale=none", "data.scale_target=none").rows["train"]
+    x, y = made("data=linear9", "scale=none", "data.scale_target=none").samples["train"]
     torch.testing.assert_close(y, x @ torch.arange(9.0)[:, None] + 9)
 
 
 def test_dates_have_their_formula_and_relative_noise():
-    x, y = made("data=dates", "scale=none", "data.scale_target=none", "data.noise=0.15").rows["test"]
+    x, y = made("data=dates", "scale=none", "data.scale_target=none", "data.noise=0.15").samples["test"]
     factor = y / (0.8 * x[:, :1] + 0.003 * x[:, 1:] + 2)
     assert (factor.mean().item(), factor.std().item()) == (pytest.approx(1, abs=0.02), pytest.approx(0.15, abs=0.01))
     assert (x.amin(0).tolist()[0], x.amax(0).tolist()[0], (x % 1 == 0).all()) == (0.0, 25.0, True)
@@ -40,11 +40,11 @@ def test_dates_have_their_formula_and_relative_noise():
 def test_a_regression_s_targets_are_scaled_and_its_metrics_are_in_their_own_unit(run, tmp_path):
     result = run("data=dates", "model=linear", "epochs=2")
     data = made("data=dates")
-    y = data.rows["train"][1]
+    y = data.samples["train"][1]
     assert (y.mean().item(), y.std(correction=0).item()) == (pytest.approx(0, abs=1e-5), pytest.approx(1, abs=1e-5))
     saved = torch.load(tmp_path / "run/checkpoints/best.ckpt", weights_only=True)
     weights, state = saved["state_dict"], saved["Dates"]
-    raw_x, raw_y = made("data=dates", "scale=none", "data.scale_target=none").rows["test"]
+    raw_x, raw_y = made("data=dates", "scale=none", "data.scale_target=none").samples["test"]
     z = apply_transform(raw_x, state) @ weights["net.0.weight"].T + weights["net.0.bias"]
     preds = z * torch.tensor(state["target_std"]) + torch.tensor(state["target_shift"])
     assert result["metrics"]["test/mse"] == pytest.approx((preds - raw_y).square().mean().item(), rel=1e-4)
@@ -73,7 +73,7 @@ def test_the_lecture_run_equals_a_plain_loop_in_every_epoch(run, tmp_path, seed)
 
     data, model = built("experiment=lectures/diabetes", f"seed={seed}")
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    x, y = data.rows["train"]
+    x, y = data.samples["train"]
     layers = torch.nn.Sequential(
         torch.nn.Linear(8, 6), torch.nn.Sigmoid(), torch.nn.Linear(6, 4), torch.nn.Sigmoid(), torch.nn.Linear(4, 1)
     )
@@ -134,7 +134,7 @@ def test_one_pass_of_the_perceptron_is_the_notes_rule(run, tmp_path):
     run("experiment=lectures/perceptron_pass")
     data = made("experiment=lectures/perceptron_pass", "data.unit=1.0")
     data.trainer = None
-    loader = TensorLoader(*data.rows["train"], batch_size=1, seed=0)
+    loader = TensorLoader(*data.samples["train"], batch_size=1, seed=0)
     w, b, eta = torch.zeros(2, dtype=torch.float64), 0.0, 1e-5
     for x, y in loader:
         s = 2 * y.item() - 1

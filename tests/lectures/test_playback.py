@@ -87,7 +87,7 @@ def test_nothing_is_trained_in_the_copy(run):
     result = run("experiment=lectures/playback_copy", "data.num_examples=2000")
     data, _ = built("experiment=lectures/playback_copy", "data.num_examples=2000")
     data.setup()
-    x, y = data.rows["test"]
+    x, y = data.samples["test"]
     wanted = roc_auc_score(y.flatten(), x[:, -SLOTS:].flatten())
     assert result["metrics"]["test/auroc_micro"] == pytest.approx(wanted, abs=1e-6)
     assert result["mode"] == "max"

@@ -11,7 +11,7 @@ from pytorch_lightning import callbacks
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from kindling.data.synthetic import Blobs
-from kindling.models import multi_step as chunks
+from kindling.models import multi_step
 from kindling.models.mlp import Deep
 from kindling.training.metrics_csv import Records
 
@@ -56,7 +56,7 @@ def both(tmp_path, kind, configure, *extra, batch_size=32, **options):
     plain = Plain(Deep(**data.model_kwargs()).net, configure)
     plain.net.load_state_dict(model.net.state_dict())
     trainer_for(tmp_path, *(make() for make in extra), **options).fit(model, datamodule=data)
-    data = Blobs(batch_size=batch_size, chunk="off")
+    data = Blobs(batch_size=batch_size, steps_per_execution=1)
     trainer_for(tmp_path, *(make() for make in extra), **options).fit(plain, datamodule=data)
     return model, plain.net
 
@@ -87,7 +87,7 @@ def test_a_scheduler_of_configure_optimizers_steps_as_in_lightning(tmp_path, nam
         configure_optimizers = configure
 
     model, net = both(tmp_path, Scheduled, configure)
-    assert model.chunk_refusal == "Scheduled has its own configure_optimizers"
+    assert model.single_step_reason == "Scheduled has its own configure_optimizers"
     assert model.trainer.optimizers[0].param_groups[0]["lr"] != 0.1
     assert_same(model, net)
 
@@ -99,7 +99,7 @@ def test_lbfgs_gets_its_closure(tmp_path):
 
     lbfgs = partial(torch.optim.LBFGS, lr=0.1)
     model, net = both(tmp_path, Quasi, lambda module: lbfgs(module.parameters()), batch_size="full")
-    assert model.chunk_refusal == "LBFGS is not known to allow more"
+    assert model.single_step_reason == "LBFGS is not known to allow more"
     assert_same(model, net)
 
 
@@ -125,31 +125,31 @@ def test_an_own_training_step_trains_and_what_it_does_not_log_is_absent(tmp_path
 )
 def test_lightnings_callbacks_act_as_in_lightning(tmp_path, make):
     model, net = both(tmp_path, Net, lambda module: torch.optim.SGD(module.parameters(), lr=0.1), make)
-    assert "acts on single batches" in model.chunk_refusal
+    assert "acts on single batches" in model.single_step_reason
     assert_same(model, net)
 
 
 def test_accumulated_gradients_are_lightnings(tmp_path):
     sgd = partial(torch.optim.SGD, lr=0.1)
     model, net = both(tmp_path, Net, lambda module: sgd(module.parameters()), accumulate_grad_batches=3)
-    assert model.chunk_refusal == "trainer.accumulate_grad_batches acts on single batches"
+    assert model.single_step_reason == "trainer.accumulate_grad_batches acts on single batches"
     assert_same(model, net)
 
 
 def test_every_callback_of_lightning_is_classified():
     """A new one fails here until somebody has looked whether it acts on single batches."""
-    known = chunks.EPOCH_CALLBACKS | chunks.BATCH_CALLBACKS
+    known = multi_step.EPOCH_CALLBACKS | multi_step.BATCH_CALLBACKS
     assert {getattr(callbacks, name) for name in callbacks.__all__} == known
-    assert not chunks.EPOCH_CALLBACKS & chunks.BATCH_CALLBACKS
+    assert not multi_step.EPOCH_CALLBACKS & multi_step.BATCH_CALLBACKS
 
 
 def test_every_optimizer_of_torch_is_classified():
     every = {c for c in vars(torch.optim).values() if isinstance(c, type) and issubclass(c, torch.optim.Optimizer)}
-    assert every - chunks.OPTIMIZERS == {torch.optim.LBFGS, torch.optim.SparseAdam, torch.optim.Optimizer}
+    assert every - multi_step.OPTIMIZERS == {torch.optim.LBFGS, torch.optim.SparseAdam, torch.optim.Optimizer}
 
 
 class Allowed(pl.Callback):
-    takes_chunks = True
+    supports_multi_step = True
 
 
 class Inherits(Allowed):
@@ -179,21 +179,21 @@ def test_several_steps_are_taken_only_where_everything_is_known_to_allow_it(tmp_
     data = Blobs()
     model = kind(**data.model_kwargs(), optimizer=partial(torch.optim.SGD, lr=0.1))
     trainer_for(tmp_path, *(make() for make in extra)).fit(model, datamodule=data)
-    assert (refusal or "") in (model.chunk_refusal or "")
+    assert (refusal or "") in (model.single_step_reason or "")
     assert model.automatic_optimization == (refusal is not None)
-    assert (f"one mini-batch a training step: {model.chunk_refusal}" in caplog.text) == (refusal is not None)
+    assert (f"one mini-batch a training step: {model.single_step_reason}" in caplog.text) == (refusal is not None)
 
 
 def test_an_own_dataloader_of_a_data_set_is_read_batch_by_batch(tmp_path):
     class Loaded(Blobs):
         def train_dataloader(self):
-            return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*self.rows["train"]), batch_size=100)
+            return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*self.samples["train"]), batch_size=100)
 
     data = Loaded()
     model = Deep(**data.model_kwargs(), optimizer=partial(torch.optim.SGD, lr=0.1))
     trainer = trainer_for(tmp_path)
     trainer.fit(model, datamodule=data)
-    assert model.chunk_refusal == "Loaded has its own train_dataloader"
+    assert model.single_step_reason == "Loaded has its own train_dataloader"
     assert trainer.global_step == EPOCHS * 9  # of 900 samples
 
 

@@ -1,4 +1,4 @@
-"""The training step against a plain PyTorch loop, in chunks and one batch at a time."""
+"""The training step against a plain PyTorch loop, several batches and one batch at a time."""
 
 import json
 from functools import partial
@@ -34,11 +34,11 @@ def test_mini_batches_equal_a_plain_loop(run, tmp_path, optimizer):
     assert_weights(tmp_path / "run", model)
 
 
-@pytest.mark.parametrize("chunk", ["off", "3", "1"])
-def test_every_chunk_size_gives_the_same_numbers(run, tmp_path, chunk):
+@pytest.mark.parametrize("steps_per_execution", ["1", "3", "2"])
+def test_every_steps_per_execution_gives_the_same_numbers(run, tmp_path, steps_per_execution):
     words = ["data=blobs", "epochs=3", "dropout=0.2"]
     whole = run(*words, folder="whole")
-    parts = run(*words, f"chunk={chunk}", folder="parts")
+    parts = run(*words, f"steps_per_execution={steps_per_execution}", folder="parts")
     assert parts["metrics"] == pytest.approx(whole["metrics"], abs=FLOAT)
     steps = [[row["step"] for row in rows_of(tmp_path / name)] for name in ("whole", "parts")]
     assert steps[0] == steps[1] == ["29", "58", "87"]
@@ -120,11 +120,11 @@ def test_full_batch_is_one_step_an_epoch_and_one_row_is_one_a_row(run, tmp_path)
     assert rows_of(tmp_path / "one")[-1]["step"] == "45"
 
 
-@pytest.mark.parametrize("chunk", ["auto", "off", "3"])
-def test_an_epoch_of_five_passes_takes_the_steps_of_five_epochs(run, tmp_path, chunk):
+@pytest.mark.parametrize("steps_per_execution", ["auto", "1", "3"])
+def test_an_epoch_of_five_passes_takes_the_steps_of_five_epochs(run, tmp_path, steps_per_execution):
     words = ["data=blobs", "model=logistic", "optimizer=sgd", "lr=0.5", "batch_size=full"]
     run(*words, "epochs=10", folder="ten")
-    result = run(*words, "data.passes=5", "epochs=2", f"chunk={chunk}", folder="two")
+    result = run(*words, "data.passes=5", "epochs=2", f"steps_per_execution={steps_per_execution}", folder="two")
     assert result["epochs"] == 2
     for name, tensor in weights_of(tmp_path / "ten").items():
         torch.testing.assert_close(weights_of(tmp_path / "two")[name], tensor, atol=FLOAT, rtol=0)
@@ -141,14 +141,21 @@ def test_passes_have_orders_of_their_own_and_a_mini_batch_reaches_into_the_next(
 def test_equal_seeds_give_equal_results_and_other_seeds_keep_the_split(run, tmp_path):
     first, again, other = (run("epochs=3", f"seed={seed}", folder=str(i)) for i, seed in enumerate((0, 0, 1)))
     assert first["metrics"] == again["metrics"] != other["metrics"]
-    split = [built(f"seed={seed}")[0].rows["test"][1] for seed in (0, 1)]
+    split = [built(f"seed={seed}")[0].samples["test"][1] for seed in (0, 1)]
     assert torch.equal(*split)
     assert json.loads((tmp_path / "0/result.json").read_text())["best_epoch"] == first["best_epoch"]
 
 
-def test_chunks_in_mixed_precision_take_the_same_steps(run, tmp_path):
-    """Autocast may keep a weight's bfloat16 copy: in a chunk it must not outlive the step."""
-    for chunk in ("auto", "off"):
-        run("data=blobs", "epochs=3", "optimizer=sgd", "precision=bf16-mixed", f"chunk={chunk}", folder=chunk)
-    auto, off = weights_of(tmp_path / "auto"), weights_of(tmp_path / "off")
+def test_several_steps_per_execution_in_mixed_precision_take_the_same_steps(run, tmp_path):
+    """Autocast may keep a weight's bfloat16 copy: it must not outlive the step."""
+    for steps_per_execution in ("auto", "1"):
+        run(
+            "data=blobs",
+            "epochs=3",
+            "optimizer=sgd",
+            "precision=bf16-mixed",
+            f"steps_per_execution={steps_per_execution}",
+            folder=steps_per_execution,
+        )
+    auto, off = weights_of(tmp_path / "auto"), weights_of(tmp_path / "1")
     assert all(torch.equal(auto[key], off[key]) for key in auto)

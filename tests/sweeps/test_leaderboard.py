@@ -63,7 +63,7 @@ def test_a_variant_that_is_better_with_every_seed_wins_and_its_best_seed_s_check
     variant(job, "activation=tanh", "depth=2", mean=0.488)
     variant(job, "activation=tanh", "depth=4", mean=0.6)
     board = make_board(sweep)
-    assert [board.label(row.knobs) for row in board.rows] == ["tanh depth=2", "relu depth=2", "tanh depth=4"]
+    assert [board.label(row.options) for row in board.rows] == ["tanh depth=2", "relu depth=2", "tanh depth=4"]
     shown = capsys.readouterr().out
     assert (
         "tanh depth=2 leads relu depth=2 by 0.012 in val/loss, more than the noise between seeds "
@@ -161,12 +161,12 @@ def test_only_the_listed_jobs_count_and_one_without_a_result_is_unfinished(job, 
     gone = {"folder": "never_started", "overrides": ["lr=3", "on_error=stop"]}
     (sweep / "jobs.json").write_text(json.dumps({"jobs": [*entries, gone]}))
     board = make_board(sweep)
-    assert [(job.status, job.knobs) for job in board.jobs] == [
+    assert [(job.status, job.options) for job in board.jobs] == [
         ("finished", {"lr": "1"}),
         ("unfinished", {"lr": "2"}),
         ("unfinished", {"lr": "3"}),
     ]
-    assert (board.knobs, len(board.rows), len(board.unranked)) == (["lr"], 1, 2)
+    assert (board.options, len(board.rows), len(board.unranked)) == (["lr"], 1, 2)
 
 
 def test_a_knob_that_some_jobs_leave_out_is_a_swept_one_and_a_score_that_is_no_number_has_no_rank(job, sweep):
@@ -174,7 +174,7 @@ def test_a_knob_that_some_jobs_leave_out_is_a_swept_one_and_a_score_that_is_no_n
     job("+width=9", "depth=3", score=0.4)
     job("+width=8", "depth=3", score=None)
     board = rank(sweep, read_jobs(sweep))
-    assert [row.knobs for row in board.rows] == [{"width": "9"}, {"width": ""}]
+    assert [row.options for row in board.rows] == [{"width": "9"}, {"width": ""}]
     assert [job.reason for job in board.unranked] == ["it has no finite val/loss"]
 
 
@@ -224,7 +224,7 @@ def test_importing_it_takes_no_heavy_library():
 def data_of(cfg) -> dict:
     data = build(cfg.data)
     data.setup()
-    rows = {stage: (x.double().numpy(), y.double().numpy()) for stage, (x, y) in data.rows.items()}
+    rows = {stage: (x.double().numpy(), y.double().numpy()) for stage, (x, y) in data.samples.items()}
     return {**rows, "std": data.transform.get("target_std")}
 
 
@@ -274,10 +274,10 @@ def test_each_data_set_has_its_baselines_as_a_mean_over_its_splits_and_a_second_
             words = ["data=ring", f"features={features}", f"data.split_seed={split}"]
             job(*words, score=0.5, config=compose_config(*words))
     board = make_board(sweep)
-    known = [(row.name, row.knobs, row.count) for row in board.baselines]
+    known = [(row.name, row.options, row.count) for row in board.baselines]
     names = ("majority class", "logistic regression")
     assert known == [(name, {"features": f}, "2") for f in ("none", "radius") for name in names]
-    by_name = {(row.name, row.knobs["features"]): row.mean for row in board.baselines}
+    by_name = {(row.name, row.options["features"]): row.mean for row in board.baselines}
     assert by_name[names[1], "radius"] < 0.3 < by_name[names[1], "none"]  # a ring is a threshold of the radius
     monkeypatch.setattr(baselines, "build", None)
     assert [row.mean for row in make_board(sweep).baselines] == [row.mean for row in board.baselines]
@@ -310,10 +310,10 @@ def test_the_marginal_means_are_those_of_a_group_by_and_the_strongest_knob_is_fi
     found = effects(rank(sweep, read_jobs(sweep)))
     make_board(sweep)
     frame = table(sweep)
-    assert [effect.knob for effect in found] == ["activation", "depth"]
+    assert [effect.option for effect in found] == ["activation", "depth"]
     assert list(found[1].means) == ["1", "2", "10"]
     for effect in found:
-        groups = frame.astype({effect.knob: str}).groupby(effect.knob)["val/loss"]
+        groups = frame.astype({effect.option: str}).groupby(effect.option)["val/loss"]
         assert effect.means == pytest.approx(groups.mean().to_dict())
         assert effect.stds == pytest.approx(groups.std().to_dict())
         explained = groups.transform("mean").var() / frame["val/loss"].var()

@@ -43,7 +43,7 @@ def test_the_shares_of_options_interactions_and_noise_are_the_sums_of_squares_an
     total, cells = ((scores - scores.mean()) ** 2).sum(), scores.mean(2)
     rows, columns = cells.mean(1) - scores.mean(), cells.mean(0) - scores.mean()
     inner = cells - scores.mean() - rows[:, None] - columns
-    found = {effect.knob: effect.strength for effect in effects(board)}
+    found = {effect.option: effect.strength for effect in effects(board)}
     assert found == pytest.approx({"activation": 12 * (rows**2).sum() / total, "depth": 8 * (columns**2).sum() / total})
     assert noise(board) == pytest.approx(((scores - cells[..., None]) ** 2).sum() / total)
     assert sum(found.values()) + 4 * (inner**2).sum() / total + noise(board) == pytest.approx(1)
@@ -126,8 +126,8 @@ def test_a_baseline_has_no_option_of_a_job_but_what_tells_its_data(job, sweep):
     job("data=blobs", "lr=1", "depth=2", score=0.5, config=config)
     job("data=blobs", "lr=2", "depth=3", status="failed", error="x")
     job("data=ring", "lr=2", "depth=2", score=0.4, config=compose_config("data=ring"))
-    shown = [row.knobs for row in make_board(sweep).baselines]
-    assert {tuple(knobs.values()) for knobs in shown} == {("blobs", "", ""), ("ring", "", "")}
+    shown = [row.options for row in make_board(sweep).baselines]
+    assert {tuple(options.values()) for options in shown} == {("blobs", "", ""), ("ring", "", "")}
 
 
 def test_it_is_said_which_samples_the_metrics_are_of(job, sweep, capsys):
@@ -160,7 +160,7 @@ def test_a_sweep_without_any_score_has_a_board_without_rows(job, sweep, capsys, 
 def test_where_mode_is_auto_the_name_tells_what_is_better(job, sweep, monitor, first):
     for lr in (1, 2):
         job(f"lr={lr}", score=0.1 * lr, monitor=monitor, mode="auto")
-    assert rank(sweep, read_jobs(sweep)).rows[0].knobs == {"lr": first}
+    assert rank(sweep, read_jobs(sweep)).rows[0].options == {"lr": first}
 
 
 def test_an_unknown_direction_is_refused(job, sweep):

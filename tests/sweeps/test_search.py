@@ -37,15 +37,15 @@ class Formula(Launcher):
         pass
 
     def launch(self, job_overrides, initial_job_idx):
-        knobs = [{key: value.strip("'") for key, value in typed(words).items()} for words in job_overrides]
-        self.batches.append(knobs)
-        for own in knobs:
+        options = [{key: value.strip("'") for key, value in typed(words).items()} for words in job_overrides]
+        self.batches.append(options)
+        for own in options:
             folder, found = Path(own["hydra.sweep.dir"], own["hydra.sweep.subdir"]), self.score(own)
             if found != {}:
                 folder.mkdir()
                 result = found if isinstance(found, dict) else {"status": "finished", "score": found}
                 (folder / "result.json").write_text(json.dumps(result))
-        return [JobReturn(status=JobStatus.COMPLETED) for _ in knobs]
+        return [JobReturn(status=JobStatus.COMPLETED) for _ in options]
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ def study(folder):
     return optuna.load_study(study_name="search", storage=f"sqlite:///{folder}/optuna.db")
 
 
-def values(trials, knob="lr"):
-    return [trial.params.get(knob) for trial in trials]
+def values(trials, option="lr"):
+    return [trial.params.get(option) for trial in trials]
 
 
 def jobs_of(folder):

@@ -16,7 +16,9 @@ def place(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("own", [["hydra.launcher.workers=2", "chunk=off"], []], ids=["in processes", "together"])
+@pytest.mark.parametrize(
+    "own", [["hydra.launcher.workers=2", "steps_per_execution=1"], []], ids=["in processes", "together"]
+)
 def test_jobs_are_trained_and_their_commands_have_it(shell, tmp_path, place, own):
     shell("train.py", "-m", place, *WORDS, *own, check=True)
     results = [json.loads(file.read_text()) for file in (tmp_path / "runs/sweeps/s").glob("*/result.json")]

@@ -60,7 +60,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 class Killer(pl.Callback):
-    takes_chunks = True
+    supports_multi_step = True
     def on_train_epoch_end(self, trainer, module):
         once = Path("kill")
         if trainer.current_epoch == 2 and trainer.datamodule.seed == 1 and once.exists():
@@ -233,7 +233,7 @@ def test_a_finished_sweep_runs_nothing_and_a_longer_one_what_is_new(undisturbed,
 
 
 def test_on_error_stop_ends_at_the_first_failure(tmp_path, shell, table):
-    words = ["train.py", "-m", *table, *SMALL, "on_error=stop", "model=cnn,deep", "chunk=off", "seed=0"]
+    words = ["train.py", "-m", *table, *SMALL, "on_error=stop", "model=cnn,deep", "steps_per_execution=1", "seed=0"]
     process = shell(*words, "hydra.launcher.workers=0")
     assert process.returncode == 1
     assert "on_error=stop: the other jobs are not run" in process.stdout

@@ -28,7 +28,7 @@ def reasons(*words):
         (["data=mnist_sample", "model=cnn"], "convolutions gain nothing"),
         (["data=mnist_sample", "model=deep", "width=128", "depth=6", "batch_size=full"], "a step is so long"),
         (["+trainer.strategy=ddp"], "several processes"),
-        (["chunk=off"], "chunk=off asks for"),
+        (["steps_per_execution=1"], "steps_per_execution=1 asks for"),
         (["max_steps=50"], "callbacks.last_step works on single runs"),
         (["compile=true"], "callbacks.compile works on single runs"),
         (["debug=overfit"], "callbacks.overfit works on single runs"),
@@ -133,7 +133,7 @@ def test_data_and_modules_of_your_own_are_looked_at():
 def test_a_model_of_your_own_is_computed_by_its_own_forward():
     data = Blobs()
     nets = [Sound(**data.model_kwargs(), width=5) for _ in range(3)]
-    x = data.rows["train"][0][:7]
+    x = data.samples["train"][0][:7]
     together = Stack([(slice(0, 3), nets[0])], [weights_of(net) for net in nets])(x.expand(3, *x.shape))
     for net, logits in zip(nets, together, strict=True):
         torch.testing.assert_close(logits, net(x))

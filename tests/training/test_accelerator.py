@@ -26,7 +26,7 @@ SAME = {
     "dropout": ["dropout=0.2", "activation=rrelu"],
     "regularized": ["l1=1e-3", "clip=0.5", "weight_decay=1e-2", "batch_norm=true"],
     "averaged": ["average=ema", "schedule=cosine"],
-    "one_by_one": ["chunk=off", "optimizer=sgd"],
+    "one_by_one": ["steps_per_execution=1", "optimizer=sgd"],
     "regression": ["data=line", "model=linear"],
     "wide_deep": ["data=blobs", "model=wide_deep"],
 }

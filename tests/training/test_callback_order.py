@@ -30,7 +30,7 @@ def test_lightning_runs_the_callbacks_in_the_order_of_the_config_and_one_is_the_
 class Sees(pl.Callback):
     """Keeps what callback_metrics has at the end of each epoch, and the training metrics that a validation finds."""
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self):
         self.ends: list[dict] = []
@@ -47,17 +47,18 @@ class Sees(pl.Callback):
         self.ends.append({name: float(value) for name, value in trainer.callback_metrics.items()})
 
 
-@pytest.mark.parametrize("chunk", ["auto", "off"])
-def test_callbacks_of_lightning_find_the_epoch_s_metrics(tmp_path, chunk):
+@pytest.mark.parametrize("steps_per_execution", ["auto", 1])
+def test_callbacks_of_lightning_find_the_epoch_s_metrics(tmp_path, steps_per_execution):
     torch.manual_seed(0)
-    data, sees = Blobs(chunk=chunk), Sees()
+    data, sees = Blobs(steps_per_execution=steps_per_execution), Sees()
     model = Deep(**data.model_kwargs(), optimizer=partial(torch.optim.Adam, lr=0.01))
     best = ModelCheckpoint(tmp_path / "best", monitor="train/loss", save_on_train_epoch_end=True)
     stops = EarlyStopping("train/loss", patience=50, stopping_threshold=0.27, check_on_train_epoch_end=True)
-    callbacks = [sees, Records(tmp_path), *([best, stops, LearningRateMonitor()] if chunk == "off" else [])]
+    callbacks = [sees, Records(tmp_path), *([best, stops, LearningRateMonitor()] if steps_per_execution == 1 else [])]
     trainer = pl.Trainer(
         max_epochs=6, accelerator="cpu", callbacks=callbacks, logger=CSV(tmp_path), enable_progress_bar=False,
-        enable_model_summary=False, num_sanity_val_steps=0, enable_checkpointing=chunk == "off", log_every_n_steps=1,
+        enable_model_summary=False, num_sanity_val_steps=0, enable_checkpointing=steps_per_execution == 1,
+        log_every_n_steps=1,
     )  # fmt: skip
     trainer.fit(model, datamodule=data)
     rows = rows_of(tmp_path)
@@ -67,7 +68,7 @@ def test_callbacks_of_lightning_find_the_epoch_s_metrics(tmp_path, chunk):
         assert end.keys() == row.keys() - {"epoch", "step", "lr"}
         assert [float(row[name]) for name in end] == list(end.values())
         assert at_validation == float(row["train/loss"])
-    if chunk == "off":
+    if steps_per_execution == 1:
         losses = [float(row["train/loss"]) for row in rows]
         assert float(best.best_model_score) == pytest.approx(min(losses))
         assert (losses[-1] <= 0.27, len(rows) < 6) == (True, True) or len(rows) == 6

@@ -32,7 +32,11 @@ def pr_curves(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [["chunk=4"], ["chunk=off"], ["average=ema", "clip=0.5", "schedule=cosine"]], ids=str)
+@pytest.mark.parametrize(
+    "words",
+    [["steps_per_execution=4"], ["steps_per_execution=1"], ["average=ema", "clip=0.5", "schedule=cosine"]],
+    ids=str,
+)
 def test_two_processes_equal_one(tmp_path, words):
     trained(tmp_path / "one", "trainer=cpu", *words)
     output = trained(tmp_path / "two", "trainer=ddp_cpu", *words)
@@ -61,7 +65,7 @@ def test_two_processes_equal_one(tmp_path, words):
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
 def test_a_signal_to_the_first_of_two_processes_stops_both_and_both_go_on(tmp_path):
-    words = ["trainer=ddp_cpu", "chunk=4", "epochs=40"]
+    words = ["trainer=ddp_cpu", "steps_per_execution=4", "epochs=40"]
     trained(tmp_path / "whole", *words)
     folder = tmp_path / "stopped"
     command = [sys.executable, str(PROJECT / "train.py"), *WORDS, *words, f"hydra.run.dir={folder}"]

@@ -15,8 +15,8 @@ from conftest import PLAIN, PROJECT, rows_of
 from kindling import UserError
 from kindling.cli import resume
 
-# 225 steps an epoch in chunks of 3, with dropout: a stop falls into an epoch, and random numbers must go on.
-RUN = ["data=blobs", "batch_size=4", "epochs=12", "chunk=3", "dropout=0.1", "trainer=cpu"]
+# 225 steps an epoch, 3 per execution, with dropout: a stop falls into an epoch, and random numbers must go on.
+RUN = ["data=blobs", "batch_size=4", "epochs=12", "steps_per_execution=3", "dropout=0.1", "trainer=cpu"]
 NOT_COMPARED = {"seconds", "command", "git"}
 
 
@@ -86,8 +86,8 @@ def test_a_stopped_run_resumes_bit_for_bit(tmp_path, shell, undisturbed, name):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to a child")
-def test_a_run_whose_epoch_is_one_chunk_stops_at_its_end_and_resumes_bit_for_bit(tmp_path, shell):
-    words = ["chunk=auto", "epochs=60"]
+def test_a_run_whose_epoch_is_one_execution_stops_at_its_end_and_resumes_bit_for_bit(tmp_path, shell):
+    words = ["steps_per_execution=auto", "epochs=60"]
     whole, folder = tmp_path / "whole", tmp_path / "runs" / "blobs-deep" / "stopped"
     shell("train.py", *RUN, *words, f"hydra.run.dir={whole}", check=True)
     folder.parent.mkdir(parents=True)
@@ -225,6 +225,6 @@ def test_a_run_that_works_in_its_own_folder_is_resumed_and_swept_alike(shell, tm
     shell("train.py", "resume=last", "epochs=2", there, check=True)
     assert len(rows_of(folder)) == 2
     assert {"best.ckpt", "last.ckpt"} == {path.name for path in (folder / "checkpoints").iterdir()}
-    shell("train.py", "-m", *plain, "epochs=1", there, "seed=0,1", "chunk=off", "sweep.name=s", check=True)
+    shell("train.py", "-m", *plain, "epochs=1", there, "seed=0,1", "steps_per_execution=1", "sweep.name=s", check=True)
     assert (tmp_path / "runs/sweeps/s/leaderboard.csv").is_file()
     assert len(list(tmp_path.rglob("result.json"))) == 3

@@ -26,7 +26,7 @@ STOP = f"{{_target_: conftest.Sends, number: {int(signal.SIGINT)}, place: train_
 class CopiesFolder(pl.Callback):
     """Copies the run's folder as a kill in the fourth epoch would leave it: with records that no checkpoint has."""
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self, folder: str, to: str):
         self.folder, self.to = folder, to

@@ -100,7 +100,7 @@ def test_the_best_checkpoint_is_plain_data_and_gives_the_test_score(finished):
 
     data = build(compose_config().data)
     data.setup()
-    x, y = data.rows["test"]
+    x, y = data.samples["test"]
     accuracy = (model.task.preds(model(x)) == y[:, 0]).float().mean().item()
     assert accuracy == pytest.approx(json.loads((folder / "result.json").read_text())["metrics"]["test/accuracy"])
 

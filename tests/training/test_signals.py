@@ -22,19 +22,19 @@ PLACES = [
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="os.kill ends the process on Windows")
 @pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*exists and is not empty")
-@pytest.mark.parametrize("chunk", ["auto", 5, "off"])
+@pytest.mark.parametrize("steps_per_execution", ["auto", 5, 1])
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_at_any_place_of_an_epoch_loses_nothing(tmp_path, name, place, chunk):
+def test_a_signal_at_any_place_of_an_epoch_loses_nothing(tmp_path, name, place, steps_per_execution):
     number = getattr(signal, name)
     handler = signal.getsignal(number)
-    whole = fitted(tmp_path / "whole", chunk=chunk)
+    whole = fitted(tmp_path / "whole", steps_per_execution=steps_per_execution)
     with pytest.raises(SystemExit):
-        fitted(tmp_path / "stopped", Sends(number, place), chunk=chunk)
+        fitted(tmp_path / "stopped", Sends(number, place), steps_per_execution=steps_per_execution)
     assert signal.getsignal(number) == handler
     last = tmp_path / "stopped" / "last.ckpt"
     assert torch.load(last, weights_only=True)["global_step"] < 6 * 29
-    resumed = fitted(tmp_path / "stopped", chunk=chunk, ckpt_path=last)
+    resumed = fitted(tmp_path / "stopped", steps_per_execution=steps_per_execution, ckpt_path=last)
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 

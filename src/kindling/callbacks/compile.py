@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 class Compile(pl.Callback):
     """Compiles in place, so checkpoints and names stay as they are. On a CPU torch wants a C++ compiler."""
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit":

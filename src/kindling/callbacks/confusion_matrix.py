@@ -25,7 +25,7 @@ class ConfusionMatrix(pl.Callback):
         folder: the run's; the matrices of the best weights are written there.
     """
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self, folder: str):
         self.folder, self.text_failed = Path(folder), False

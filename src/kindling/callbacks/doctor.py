@@ -17,7 +17,7 @@ from kindling.doctor.case import Case
 from kindling.doctor.command import Command
 from kindling.doctor.rules import advice
 from kindling.models.base import Model
-from kindling.models.capture import in_series, some_rows
+from kindling.models.capture import in_series, some_samples
 from kindling.training.checkpoint import best_of
 from kindling.training.divergence import Divergence
 from kindling.training.summary import Summary
@@ -45,7 +45,7 @@ def _warn(error: Exception) -> None:
 
 def examined(trainer: pl.Trainer, model: Model, history: measurements.History, lr: float) -> Case:
     """Return what there is to say of a run that has ended."""
-    data, rows, best = trainer.datamodule, trainer.datamodule.rows, best_of(trainer)
+    data, rows, best = trainer.datamodule, trainer.datamodule.samples, best_of(trainer)
     metrics = best.get("metrics", {})
     name = next((name for name in ("accuracy", "r2") if f"val/{name}" in metrics), None)
     hidden = sum(p.dim() > 1 for p in model.parameters()) > 1
@@ -56,12 +56,12 @@ def examined(trainer: pl.Trainer, model: Model, history: measurements.History, l
         diverged=next((c.diverged for c in trainer.callbacks if isinstance(c, Divergence)), None),
         scales=measurements.scales(data),
         widest=measurements.widest(data),
-        class_rows=measurements.class_rows(data, "train"),
-        val_class_rows=measurements.class_rows(data, "val"),
+        class_counts=measurements.class_counts(data, "train"),
+        val_class_counts=measurements.class_counts(data, "val"),
         inputs=rows["train"][0].shape[1] if rows["train"][0].dim() == 2 else None,
         score=(name, float(metrics[f"val/{name}"])) if name else None,
-        train_rows=len(rows["train"][1]),
-        val_rows=len(rows["val"][1]),
+        train_samples=len(rows["train"][1]),
+        val_samples=len(rows["val"][1]),
         simple=measurements.simple_scores(data),
         bounded=any(type(module) in measurements.ENDS for module in model.modules()),
         hidden=hidden,
@@ -73,7 +73,7 @@ def examined(trainer: pl.Trainer, model: Model, history: measurements.History, l
 class Doctor(pl.Callback, Summary):
     """Examines a `Model` on a `Data`; for any other module it says that it does not."""
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self):
         self.history, self.case, self.lr, self.looks = measurements.History(), None, 0.0, False
@@ -126,4 +126,4 @@ class Doctor(pl.Callback, Summary):
 
     def _look(self, trainer: pl.Trainer, model: Model, epoch: int) -> None:
         with torch.autocast(model.device.type, enabled=False):
-            self.history.looks.append(measurements.look(model, *some_rows(trainer.datamodule, model), epoch))
+            self.history.looks.append(measurements.look(model, *some_samples(trainer.datamodule, model), epoch))

@@ -18,7 +18,7 @@ MOST = 20  # terms of an equation, and equations
 class Equation(pl.Callback, Summary):
     """For `Linear` on a table without hidden columns: a line for every output, of the best weights."""
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self):
         self.lines: list[str] = []
@@ -28,7 +28,7 @@ class Equation(pl.Callback, Summary):
             self._write(pl_module, best_of(trainer), trainer.datamodule)
 
     def _write(self, pl_module: pl.LightningModule, best: dict, data) -> None:
-        if best and type(pl_module) is Linear and isinstance(data, Data) and len(data.rows["train"][0].shape) == 2:
+        if best and type(pl_module) is Linear and isinstance(data, Data) and len(data.samples["train"][0].shape) == 2:
             weight, bias = in_units_of_the_data(best["weights"], data.transform)
             if max(weight.shape) <= MOST:
                 self.lines = equations(weight, bias, data)

@@ -66,7 +66,7 @@ def find(cfg: DictConfig) -> list[tuple[float, float, float]]:
     """What a run of this config would see: rate, loss and smoothed loss of every step."""
     silence(cfg.verbose)
     OmegaConf.set_struct(cfg, False)
-    cfg.chunk = "off"
+    cfg.steps_per_execution = 1
     data, model = data_and_model(cfg)
     nodes = [node for name, node in cfg.callbacks.items() if node and name not in OF_A_RUN]
     steps = Range()

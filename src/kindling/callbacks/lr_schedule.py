@@ -12,7 +12,7 @@ from kindling.training.stopping import LastStep
 
 
 class Schedule(pl.Callback):
-    """Moves the learning rate of any model with one optimizer, of a chunk's mini-batches too.
+    """Set the learning rate of a model with one optimizer, also with several steps per training_step.
 
     Lightning leaves schedulers alone where a training step takes several optimizer steps, hence a callback.
 
@@ -26,7 +26,7 @@ class Schedule(pl.Callback):
         UserError: the model brings schedulers of its own, or a resumed run has another number of steps.
     """
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ class Overfit(pl.Callback):
         UserError: at the end, where the loss stayed above.
     """
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self, share: float = 0.1, rows: int = 8):
         self.share, self.rows = share, rows
@@ -35,9 +35,9 @@ class Overfit(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         data = trainer.datamodule
         if stage == "fit" and isinstance(data, Data):
-            x, y = data.rows["train"]
+            x, y = data.samples["train"]
             chosen = _mixed(x, y, min(self.rows, x[0].numel() + 1))
-            data.rows["train"], data.batch_size = (x[chosen], y[chosen]), "full"
+            data.samples["train"], data.batch_size = (x[chosen], y[chosen]), "full"
             self.rows = len(chosen)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:

@@ -8,10 +8,10 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from kindling.data.base import Data
 from kindling.models.base import Model
-from kindling.models.capture import in_series, some_rows
+from kindling.models.capture import in_series, some_samples
 from kindling.plots import data_card, tensorboard
 from kindling.plots import loss_path as path
-from kindling.plots.figures import Drawings, model_figures, positives, row_figures, stage_answers, without_test
+from kindling.plots.figures import Drawings, model_figures, positives, sample_figures, stage_predictions, without_test
 from kindling.plots.save import log_figure
 from kindling.training.checkpoint import best_of
 from kindling.training.loggers import log_text
@@ -28,7 +28,7 @@ class Pictures(pl.Callback):
         pictures: "none", "final" or "series".
     """
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self, folder: str, pictures: str = "final"):
         self.folder, self.pictures = Path(folder), pictures
@@ -90,25 +90,25 @@ class Pictures(pl.Callback):
             self._of_layers(trainer, model, epoch)
         figures = model_figures(model, data, f"best epoch ({epoch})", way=self.path)
         self._show(trainer, figures, "/best", epoch=epoch, folder=self.folder)
-        if len(data.rows["test"][1]) == 0:
+        if len(data.samples["test"][1]) == 0:
             self._of_rows(trainer, model, without_test(data))
         with optional("graph of the model"):
             for writer in writers(trainer):
-                tensorboard.write_graph(writer, model, some_rows(data, model, 1)[0])
+                tensorboard.write_graph(writer, model, some_samples(data, model, 1)[0])
 
     def _of_rows(self, trainer: pl.Trainer, model: Model, stage: str) -> None:
         """Of the best weights, at their epoch: a test uses them as well."""
         data, epoch = trainer.datamodule, best_of(trainer).get("epoch", 0)
         with optional(f"pictures of the {stage} samples"):
-            answer = stage_answers(model, data, stage)
-            self._show(trainer, row_figures(data, stage, answer), "", epoch=epoch, folder=self.folder)
+            preds = stage_predictions(model, data, stage)
+            self._show(trainer, sample_figures(data, stage, preds), "", epoch=epoch, folder=self.folder)
             if data.examples.task != "regression":
                 for writer in writers(trainer):
-                    tensorboard.write_pr_curves(writer, positives(data, stage, answer), stage, step=epoch)
+                    tensorboard.write_pr_curves(writer, positives(data, stage, preds), stage, step=epoch)
 
     def _of_layers(self, trainer: pl.Trainer, model: Model, epoch: int) -> None:
         with optional(f"histograms of epoch {epoch}"):
-            rows = some_rows(trainer.datamodule, model)
+            rows = some_samples(trainer.datamodule, model)
             for writer in writers(trainer):
                 tensorboard.write_histograms(writer, model, *rows, epoch)
 

@@ -8,14 +8,14 @@ from kindling import UserError
 
 
 class Gradients(pl.Callback):
-    """Works on the gradients of every optimizer step, of a chunk's mini-batches too.
+    """Change the gradients before every optimizer step, also with several steps per training_step.
 
     Args:
         l1: factor of the sum of absolute weights and biases that is added to the loss; recorded losses are without it.
         clip: largest norm of all gradients together, or None. The penalty's part is in it.
     """
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self, l1: float = 0.0, clip: float | None = None):
         self.l1, self.clip = l1, clip

@@ -24,7 +24,7 @@ class Averaged(pl.Callback):
         start: share of the epochs after which averaging begins.
     """
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self, decay: float | None = None, start: float = 0.0):
         self.decay, self.start = decay, start

@@ -25,7 +25,7 @@ class Init(pl.Callback):
         init: "xavier", "kaiming", "zeros", "normal" (standard deviation 0.1), or a JSON file.
     """
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self, init: str):
         self.init = init

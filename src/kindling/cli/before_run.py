@@ -11,8 +11,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
-from kindling.cli import monitor
-from kindling.cli import validation as knobs
+from kindling.cli import monitor, validation
 from kindling.cli.build import refuse_missing_packages
 from kindling.cli.errors import plain_errors, refuse
 
@@ -26,7 +25,7 @@ class Check(Callback):
         if typed and (Path(folder) / ".claim").exists():  # Hydra would write over its .hydra/
             refuse(f"{folder} has a run already: leave hydra.run.dir out, or continue it with resume={folder}.")
         with plain_errors():
-            knobs.refuse_sweep_options(list(config.hydra.overrides.task))
+            validation.refuse_sweep_options(list(config.hydra.overrides.task))
         self._check(config)
 
     def on_job_start(self, config: DictConfig, **kwargs) -> None:
@@ -53,8 +52,8 @@ class Check(Callback):
         calls = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
         with plain_errors():
             plain = OmegaConf.to_container(job, resolve=True)
-            knobs.check({key: value for key, value in plain.items() if not isinstance(value, dict)})
-            knobs.check_files(plain)
+            validation.check({key: value for key, value in plain.items() if not isinstance(value, dict)})
+            validation.check_files(plain)
             raw = OmegaConf.to_container(calls, resolve=False)
             monitor.check_callbacks(raw)
             refuse_missing_packages(raw)

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from kindling.cli import validation as knobs
+from kindling.cli import validation
 from kindling.cli.conf import choice_file
 from kindling.cli.hyperparameters import hyperparameters, read_options
 from kindling.cli.monitor import direction
@@ -59,7 +59,7 @@ def command(overrides: list[str]) -> str:
 def say_notes(cfg: DictConfig, overrides: list[str]) -> None:
     """Log a line for every option that was given and does nothing."""
     raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
-    for line in knobs.notes(typed(overrides), resolved, read_options(raw), choices=choices_of(cfg)):
+    for line in validation.notes(typed(overrides), resolved, read_options(raw), choices=choices_of(cfg)):
         log.info(line)
 
 

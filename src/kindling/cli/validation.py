@@ -48,7 +48,7 @@ RULES: dict[str, tuple[str, Callable]] = {
     "batch_norm": ("true or false", lambda v: isinstance(v, bool)),
     "compile": ("true or false", lambda v: isinstance(v, bool)),
     "patience": ("a whole number of validations from 1, or null", lambda v: v is None or _whole(v, 1)),
-    "chunk": ("auto, off, or a whole number of mini-batches from 1", lambda v: v in ("auto", "off") or _whole(v, 1)),
+    "steps_per_execution": ("auto, or a whole number of mini-batches from 1", lambda v: v == "auto" or _whole(v, 1)),
     "test": ("true, false or auto", lambda v: v == "auto" or isinstance(v, bool)),
     "repeat": ("a whole number from 1", lambda v: _whole(v, 1)),
     "folds": ("a whole number from 2, or null", lambda v: v is None or _whole(v, 2)),
@@ -75,7 +75,7 @@ OF_HIDDEN_LAYERS = {
 READ_BY_TRAIN = {"seed", "patience", "on_error", *OF_A_RUN}
 
 
-def check(knobs: dict) -> None:
+def check(options: dict) -> None:
     """Refuse values that cannot work.
 
     Args:
@@ -84,18 +84,18 @@ def check(knobs: dict) -> None:
     Raises:
         UserError: with the value, what it must be, and the nearest choice.
     """
-    if "activation" in knobs:
-        canonical(knobs["activation"])
+    if "activation" in options:
+        canonical(options["activation"])
     for name, choices in CHOICES.items():
-        if name in knobs and knobs[name] not in choices:
-            near = get_close_matches(str(knobs[name]), choices, 1)
+        if name in options and options[name] not in choices:
+            near = get_close_matches(str(options[name]), choices, 1)
             hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(choices)}."
-            raise UserError(f"{name}={knobs[name]} is unknown. {hint}")
+            raise UserError(f"{name}={options[name]} is unknown. {hint}")
     for name, (wanted, fits) in RULES.items():
-        if name in knobs and not fits(knobs[name]):
-            raise UserError(f"{name}={knobs[name]} cannot be: {name} must be {wanted}.")
+        if name in options and not fits(options[name]):
+            raise UserError(f"{name}={options[name]} cannot be: {name} must be {wanted}.")
     for name, others, (file, table) in NAMED:
-        value = knobs.get(name, others[0])  # a call, e.g. loss={_target_: torch.nn.HuberLoss}, is no name
+        value = options.get(name, others[0])  # a call, e.g. loss={_target_: torch.nn.HuberLoss}, is no name
         if isinstance(value, str) and value not in others and not value.endswith(".json"):
             known = [*others, *names_in(file, table)]
             if value not in known:

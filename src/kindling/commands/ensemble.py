@@ -22,7 +22,18 @@ from kindling.training import load as saved
 USAGE = "python -m kindling ensemble sweep=<sweep folder> [trust=true]"
 
 # What members may differ in: the test rows are the same, and what the model makes of them is compared.
-OWN = ("batch_size", "seed", "chunk", "passes", "features", "degree", "scale", "val_share", "folds", "fold")
+OWN = (
+    "batch_size",
+    "seed",
+    "steps_per_execution",
+    "passes",
+    "features",
+    "degree",
+    "scale",
+    "val_share",
+    "folds",
+    "fold",
+)
 
 
 def ensemble(folder: Path, trust: bool = False) -> dict:
@@ -45,38 +56,38 @@ def ensemble(folder: Path, trust: bool = False) -> dict:
 
     silence()
     loaded: dict[str, object] = {}  # data sets by their config
-    answers, members, first = [], [], ()
+    preds, members, first = [], [], ()
     for job in jobs:
         data, model = _trained(job, loaded, trust)
-        y = data.rows["test"][1]
+        y = data.samples["test"][1]
         if not len(y):
             raise UserError(f"{folder} has no test rows to score: its data keeps none apart (data.test_share).")
         first = first or (model, y)
         if not torch.equal(y, first[1]):
             raise UserError(f"{jobs[0].folder.name} and {job.folder.name} have different test rows: {DIFFERENT}.")
-        answers.append(_answers(model, data))
-        members.append(scores(first[0], answers[-1], y))  # all by one loss
+        preds.append(_predictions(model, data))
+        members.append(scores(first[0], preds[-1], y))  # all by one loss
     names = list(members[0])
     found = {
         "jobs": [job.folder.name for job in jobs],
         "rows": len(first[1]),
         "members": {name: [member[name] for member in members] for name in names},
-        "metrics": scores(first[0], torch.stack(answers).mean(0), first[1]),
+        "metrics": scores(first[0], torch.stack(preds).mean(0), first[1]),
     }
     write_json(folder / "ensemble.json", found)
     return found
 
 
-def scores(model, answers, y) -> dict[str, float | None]:
+def scores(model, preds, y) -> dict[str, float | None]:
     """Metrics of probabilities or values (N, num_outputs), as the model itself has them; None where not finite."""
     from kindling.tasks import scoring
 
     task = model.task.name
     if task == "regression":
-        logits = answers
+        logits = preds
     else:
-        answers = answers.clamp(1e-15, 1 - 1e-15)  # the loss of a certain mistake is then 35, not infinite
-        logits = answers.log() if task == "multiclass" else answers.logit()
+        preds = preds.clamp(1e-15, 1 - 1e-15)  # the loss of a certain mistake is then 35, not infinite
+        logits = preds.log() if task == "multiclass" else preds.logit()
     y = y.double() if y.is_floating_point() else y
     own, std = model.own_metrics, model.target_std
     values = scoring.scores(model.task, model.loss, logits, y=y, target_std=std, own=own)
@@ -130,7 +141,9 @@ def _trained(job: Job, loaded: dict, trust: bool) -> tuple:
 
     cfg, best = saved.config_of(job.folder), saved.best_checkpoint(job.folder)
     node = OmegaConf.to_container(cfg.data, resolve=True)
-    key = json.dumps({name: value for name, value in node.items() if name not in ("batch_size", "seed", "chunk")})
+    key = json.dumps(
+        {name: value for name, value in node.items() if name not in ("batch_size", "seed", "steps_per_execution")}
+    )
     data = loaded[key] = loaded.get(key) or build(cfg.data)
     model = build(cfg.model, **model_kwargs(data))
     if not isinstance(data, Data) or not isinstance(model, Model):
@@ -139,7 +152,7 @@ def _trained(job: Job, loaded: dict, trust: bool) -> tuple:
     return data, model.eval()
 
 
-def _answers(model, data):
+def _predictions(model, data):
     """Probabilities or values (N, num_outputs) for the test rows, in 64 bits from the model's own precision on."""
     import torch
 

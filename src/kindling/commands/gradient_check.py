@@ -126,7 +126,7 @@ def report(done: list[Checked]) -> tuple[list[str], bool]:
 def check_gradients(cfg: DictConfig) -> None:
     from kindling.data.base import Data
     from kindling.models.base import Model
-    from kindling.models.capture import some_rows
+    from kindling.models.capture import some_samples
     from kindling.training.load import data_and_model
     from kindling.training.quiet import silence
 
@@ -138,7 +138,7 @@ def check_gradients(cfg: DictConfig) -> None:
         )
     if cfg.callbacks.get("init") and (start := build(cfg.callbacks.init)):
         start.setup(None, model, "fit")
-    x, y = some_rows(data, model.double(), ROWS)
+    x, y = some_samples(data, model.double(), ROWS)
     weights = sum(p.numel() for p in model.parameters())
     log.info(f"{len(y)} training rows, {type(model).__name__} with {weights:,} parameters, float64, h = {H:g}")
     lines, right = report(check(model, x, y))

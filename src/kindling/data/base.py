@@ -36,7 +36,8 @@ class Data(pl.LightningDataModule, ABC):
         fold: the part, counted from 0, that is for validation, in place of val_share.
         split_seed: seed of the split, apart from `seed` so that a sweep over seeds compares on the same rows.
         seed: with the epoch's number it gives the order of the training rows.
-        chunk: mini-batches in a training step: "auto" (about a second's work), "off", or a number.
+        steps_per_execution: mini-batches per call of training_step: "auto" (about a second's work) or a number; 1 is
+            Lightning's automatic optimization.
         passes: over the training rows in an epoch. Steps of gradient descent are short: with passes=100 the records and
             the validation of an epoch come once in 100 of them.
     """
@@ -54,20 +55,20 @@ class Data(pl.LightningDataModule, ABC):
         fold: int = 0,
         split_seed: int = 0,
         seed: int = 0,
-        chunk: int | str = "auto",
+        steps_per_execution: int | str = "auto",
         passes: int = 1,
     ):
         super().__init__()
         check_shares(val_share, test_share, folds, fold=fold)
         if not isinstance(passes, int) or passes < 1:
             raise UserError(f"data.passes={passes} cannot be: it must be a whole number from 1.")
-        self.batch_size, self.chunk, self.passes = batch_size, chunk, passes
+        self.batch_size, self.steps_per_execution, self.passes = batch_size, steps_per_execution, passes
         self.features, self.degree, self.scale, self.scale_target = features, degree, scale, scale_target
         self.val_share, self.test_share, self.folds, self.fold = val_share, test_share, folds, fold
         self.split_seed, self.seed = split_seed, seed
-        self.rows: dict[str, tuple[Tensor, Tensor]] = {}  # stage -> x, y; empty until setup
+        self.samples: dict[str, tuple[Tensor, Tensor]] = {}  # stage -> x, y; empty until setup
         self.transform: dict = {}  # of raw inputs and targets; empty until setup
-        self.takes_chunks = False  # set by a model whose training step takes several mini-batches
+        self.supports_multi_step = False  # set by a model whose training step takes several mini-batches
 
     examples: Examples  # from setup on
 
@@ -76,7 +77,7 @@ class Data(pl.LightningDataModule, ABC):
         """Read or make the rows; called once."""
 
     def setup(self, stage: str | None = None) -> None:
-        if self.rows:
+        if self.samples:
             return
         self.examples = examples = self.load()
         check_examples(examples, type(self).__name__)
@@ -91,7 +92,7 @@ class Data(pl.LightningDataModule, ABC):
         self.transform = column_transform(x, self.scale, self.features, degree=self.degree, names=examples.columns)
         if x.is_floating_point():  # images stay bytes in memory and are scaled by the loader
             rows = {stage: (apply_transform(x, self.transform), y) for stage, (x, y) in rows.items()}
-        self.rows = self._scale_targets(rows) if examples.task == "regression" else rows
+        self.samples = self._scale_targets(rows) if examples.task == "regression" else rows
 
     def _scale_targets(self, rows: dict[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
         y = rows["train"][1]
@@ -107,7 +108,7 @@ class Data(pl.LightningDataModule, ABC):
 
     def number_of(self, stage: str) -> int:
         """Return the number of samples of a stage."""
-        return len(self.rows[stage][1])
+        return len(self.samples[stage][1])
 
     @property
     def samples_per_step(self) -> int:
@@ -119,7 +120,7 @@ class Data(pl.LightningDataModule, ABC):
         self.setup()
         examples = self.examples
         return {
-            "input_shape": list(self.rows["train"][0].shape[1:]),
+            "input_shape": list(self.samples["train"][0].shape[1:]),
             "task": examples.task,
             "num_outputs": _num_outputs(examples),
             "class_names": list(examples.class_names),
@@ -132,10 +133,10 @@ class Data(pl.LightningDataModule, ABC):
 
     def train_dataloader(self) -> TensorLoader:
         batch = self.samples_per_step
-        chunk = self._chunk(self.trainer.lightning_module, batch) if self.takes_chunks else None
+        num_steps = self._num_steps(self.trainer.lightning_module, batch) if self.supports_multi_step else None
         # Lightning over-fits the same first batches every epoch.
         seed = None if self.trainer and self.trainer.overfit_batches else self.seed
-        return self.loader("train", batch, seed, chunk=chunk)
+        return self.loader("train", batch, seed, num_steps=num_steps)
 
     def val_dataloader(self) -> TensorLoader | list:
         return self._evaluation("val")
@@ -158,27 +159,37 @@ class Data(pl.LightningDataModule, ABC):
         return {**rows, "test": examples.test} if examples.test else rows
 
     def _evaluation(self, stage: str) -> TensorLoader | list:
-        x, y = self.rows[stage]
+        x, y = self.samples[stage]
         # About 4 MB of inputs: of images more would leave the cache with the first layer's output.
         return self.loader(stage, max(1, min(4096, 1_000_000 // x[0].numel()))) if len(y) else []
 
-    def loader(self, stage: str, batch_size: int, seed: int | None = None, chunk: int | None = None) -> TensorLoader:
+    def loader(
+        self, stage: str, batch_size: int, seed: int | None = None, num_steps: int | None = None
+    ) -> TensorLoader:
         """Over the rows of a stage, on the trainer's device; see TensorLoader."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        x, y = (t.to(device) for t in self.rows[stage])
+        x, y = (t.to(device) for t in self.samples[stage])
         shift = self.examples.shift if seed is not None else 0
         pixels = None if x.is_floating_point() else Pixels(self.transform, shift)
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         passes = self.passes if stage == "train" and seed is not None else 1
         return TensorLoader(
-            x, y, batch_size, seed=seed, chunk=chunk, pixels=pixels, rank=rank, world_size=world_size, passes=passes
+            x,
+            y,
+            batch_size,
+            seed=seed,
+            num_steps=num_steps,
+            pixels=pixels,
+            rank=rank,
+            world_size=world_size,
+            passes=passes,
         )
 
-    def _chunk(self, model: pl.LightningModule, batch_size: int) -> int:
+    def _num_steps(self, model: pl.LightningModule, batch_size: int) -> int:
         """Mini-batches of about a second on a core: 2,000 steps, 4e6 input values, or 5e9 multiply-adds of weights."""
-        if self.chunk != "auto":
-            return self.chunk
-        values = self.rows["train"][0][0].numel() * batch_size
+        if self.steps_per_execution != "auto":
+            return self.steps_per_execution
+        values = self.samples["train"][0][0].numel() * batch_size
         weights = sum(p.numel() for p in model.parameters()) * batch_size
         return max(1, min(2_000, 4_000_000 // values, 5_000_000_000 // max(1, weights)))
 

@@ -87,8 +87,8 @@ def _reader(source: str) -> Callable[[str], bytes]:
 
 def _get(url: str) -> bytes:
     log.info(f"fetching {url}")
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-        return answer.read()  # raises IncompleteRead where the connection ends early
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as preds:
+        return preds.read()  # raises IncompleteRead where the connection ends early
 
 
 def _unpacked(path: Path) -> bytes:

@@ -32,7 +32,7 @@ class Pixels:
 
 
 class TensorLoader:
-    """Yields mini-batches `(x, y)`, or, with `chunk=n`, up to n of them at a time for a step that takes several.
+    """Yields mini-batches `(x, y)`, or, with `num_steps=n`, up to n of them at a time for a step that takes several.
 
     The order of epoch e depends on (seed, e) alone; without a seed rows come in order. Lightning calls `set_epoch`
     because the loader names itself as its sampler, and keeps `state_dict` in its checkpoints, so that a run resumes at
@@ -51,23 +51,30 @@ class TensorLoader:
         y: Tensor,
         batch_size: int,
         seed: int | None = None,
-        chunk: int | None = None,
+        num_steps: int | None = None,
         pixels: Pixels | None = None,
         rank: int = 0,
         world_size: int = 1,
         passes: int = 1,
     ):
-        self.x, self.y, self.batch_size, self.seed, self.chunk, self.pixels = x, y, batch_size, seed, chunk, pixels
+        self.x, self.y, self.batch_size, self.seed, self.num_steps, self.pixels = (
+            x,
+            y,
+            batch_size,
+            seed,
+            num_steps,
+            pixels,
+        )
         self.rank, self.world_size, self.passes = rank, world_size, passes
         self.epoch, self.start, self.position = 0, 0, 0
         if seed is not None:
             self.sampler = self.batch_sampler = self
 
     def __len__(self) -> int:
-        return math.ceil(self.rows / (self.batch_size * (self.chunk or 1)))
+        return math.ceil(self.num_samples / (self.batch_size * (self.num_steps or 1)))
 
     @property
-    def rows(self) -> int:
+    def num_samples(self) -> int:
         """Of an epoch, all passes together."""
         return len(self.x) * self.passes
 
@@ -82,7 +89,7 @@ class TensorLoader:
 
     def __iter__(self) -> Iterator:
         # A generator: on resume Lightning calls iter() before set_epoch, so nothing may happen before the first next().
-        rows = self.batch_size * (self.chunk or 1)
+        rows = self.batch_size * (self.num_steps or 1)
         order, moves = (None, None) if self.seed is None else self.draw()
         start, self.start = self.start, 0
         for item in range(start, len(self)):
@@ -92,7 +99,7 @@ class TensorLoader:
             batches = zip(self._split(x), self._split(y), strict=True)
             if self.pixels:
                 batches = self._prepared(batches, None if moves is None else iter(self._split(moves[part])))
-            yield (batches if self.pixels else list(batches)) if self.chunk else next(iter(batches))
+            yield (batches if self.pixels else list(batches)) if self.num_steps else next(iter(batches))
 
     def _split(self, rows: Tensor) -> Sequence[Tensor]:
         batches = rows.split(self.batch_size)
@@ -102,7 +109,7 @@ class TensorLoader:
 
     def weight(self, batch_idx: int, rows: int) -> float:
         """What makes the mean over processes of their mean losses the mean over the rows, where shares are uneven."""
-        return rows * self.world_size / min(self.batch_size, self.rows - batch_idx * self.batch_size)
+        return rows * self.world_size / min(self.batch_size, self.num_samples - batch_idx * self.batch_size)
 
     def _prepared(self, batches: Iterator, moves: Iterator | None) -> Iterator:
         for x, y in batches:
@@ -112,13 +119,13 @@ class TensorLoader:
         """The epoch's order of the rows, and moves of images: drawn on the CPU, so the same on every device."""
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         passes = [torch.randperm(len(self.x), generator=generator) for _ in range(self.passes)]
-        moves = self.pixels.moves(self.rows, generator) if self.pixels else None
+        moves = self.pixels.moves(self.num_samples, generator) if self.pixels else None
         return torch.cat(passes).to(self.x.device), None if moves is None else moves.to(self.x.device)
 
 
 def steps_per_epoch(trainer: pl.Trainer) -> int:
-    """Optimizer steps of an epoch: with chunks Lightning counts a chunk as one batch."""
+    """Optimizer steps of an epoch: Lightning counts a list of several mini-batches as one batch."""
     loader = trainer.train_dataloader
-    if isinstance(loader, TensorLoader) and loader.chunk:
-        return math.ceil(loader.rows / loader.batch_size)
+    if isinstance(loader, TensorLoader) and loader.num_steps:
+        return math.ceil(loader.num_samples / loader.batch_size)
     return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)

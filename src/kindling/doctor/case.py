@@ -32,7 +32,7 @@ class Case:
         start_lr: the optimizer's before the first step.
         scales: largest over smallest standard deviation of an input column, and the name of the largest.
         widest: the largest standard deviation of an input column.
-        class_rows, val_class_rows: samples of each class, for training and for validation.
+        class_counts, val_class_counts: samples of each class, for training and for validation.
         inputs: columns of a table.
         score: "accuracy" or "r2" of the best epoch's validation samples; simple: the same of simple models.
         bounded: whether its activations are; hidden: whether it has hidden layers.
@@ -46,12 +46,12 @@ class Case:
     diverged: str | None = None
     scales: tuple[float, str] | None = None
     widest: float = 1.0
-    class_rows: dict[str, int] | None = None
-    val_class_rows: dict[str, int] | None = None
+    class_counts: dict[str, int] | None = None
+    val_class_counts: dict[str, int] | None = None
     inputs: int | None = None
     score: tuple[str, float] | None = None
-    train_rows: int = 0
-    val_rows: int = 0
+    train_samples: int = 0
+    val_samples: int = 0
     simple: dict[str, float] = field(default_factory=dict)
     bounded: bool = False
     hidden: bool = True
@@ -76,7 +76,7 @@ class Case:
         """Optimizer steps of all epochs."""
         size = self.options.get("batch_size", 1)
         passes = self.command.config["data"].get("passes", 1)
-        batches = 1 if size == "full" else -(-self.train_rows // size)
+        batches = 1 if size == "full" else -(-self.train_samples // size)
         return batches * passes * len(self.history.train_loss)
 
     @property

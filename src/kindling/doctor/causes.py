@@ -136,7 +136,7 @@ def lr_too_low(case: Case) -> Found | None:
 def _more_progress(case: Case, epochs: int) -> list[tuple[str, ...]]:
     rate, longer = faster(case), (f"epochs={3 * epochs}",)
     words = [(f"lr={rate:g}",)] if rate else []
-    if case.options.get("batch_size") == "full" and case.steps < FEW_STEPS and case.train_rows > 64:
+    if case.options.get("batch_size") == "full" and case.steps < FEW_STEPS and case.train_samples > 64:
         words.append(("batch_size=32",))
     return [*words, longer]
 

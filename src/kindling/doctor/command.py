@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kindling import UserError
 from kindling.activations import canonical
-from kindling.cli import validation as knobs
+from kindling.cli import validation
 from kindling.cli.conf import CONF, choice_file
 from kindling.cli.hyperparameters import BUILT, read_options
 
@@ -74,7 +74,7 @@ class Command:
             idle = [word for word in words if new._is_idle(word)]
             if idle:
                 return self.with_options(*(word for word in words if word not in idle)) if idle != list(words) else None
-            knobs.check({k: v for k, v in new.config.items() if not isinstance(v, dict)})
+            validation.check({k: v for k, v in new.config.items() if not isinstance(v, dict)})
         except (HydraException, OmegaConfBaseException, UserError):
             return None
         whole = all(node.get("_target_") for node in new.callbacks.values())
@@ -94,7 +94,7 @@ class Command:
 
     def _is_idle(self, word: str) -> bool:
         key, _, value = word.partition("=")
-        lines = knobs.notes({key: value}, self.config, self.read, choices=self.choices)
+        lines = validation.notes({key: value}, self.config, self.read, choices=self.choices)
         return any(line.startswith(f"note: {key}=") and "no effect" in line for line in lines)
 
     def _built(self) -> dict:

@@ -45,7 +45,7 @@ def doubtful(case: Case) -> dict[str, str]:
         found["activation=identity"] = "activation=relu"
     if options["schedule"] != "none":
         found[f"schedule={options['schedule']}"] = "schedule=none"
-    if case.hidden and options.get("batch_size") == "full" and case.steps < FEW_STEPS and case.train_rows > 64:
+    if case.hidden and options.get("batch_size") == "full" and case.steps < FEW_STEPS and case.train_samples > 64:
         found["batch_size=full"] = "batch_size=32"
     sizes = options.get("hidden_sizes") or [options.get("width", NARROW)]
     if case.hidden and min(sizes) < NARROW:

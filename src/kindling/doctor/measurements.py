@@ -70,7 +70,7 @@ def scales(data) -> tuple[float, str] | None:
 
     With it the name of the column of the largest; None for inputs of less than two columns.
     """
-    x = data.rows["train"][0]
+    x = data.samples["train"][0]
     if x.dim() != 2 or x.shape[1] < 2:
         return None
     deviations = x.double().std(0, correction=0)
@@ -84,7 +84,7 @@ def scales(data) -> tuple[float, str] | None:
 
 def widest(data) -> float:
     """Return the largest standard deviation of a training input column; of images 1, because they are scaled."""
-    x = data.rows["train"][0]
+    x = data.samples["train"][0]
     return x.double().std(0, correction=0).max().item() if x.dim() == 2 else 1.0
 
 
@@ -94,7 +94,7 @@ def steepest(data) -> float | None:
     Of squared error that of mean (w x + b - y)^2; of binary cross-entropy at most an eighth of it, of cross-entropy at
     most a quarter.
     """
-    x = data.rows["train"][0][:10_000]
+    x = data.samples["train"][0][:10_000]
     if x.dim() != 2 or x.shape[1] > 1000:
         return None
     x = nn.functional.pad(x.double(), (0, 1), value=1.0)
@@ -102,11 +102,11 @@ def steepest(data) -> float | None:
     return 2 * most if data.examples.task == "regression" else most / 2
 
 
-def class_rows(data, stage: str) -> dict[str, int] | None:
+def class_counts(data, stage: str) -> dict[str, int] | None:
     """Return the number of samples of each class; None without classes that exclude each other."""
     if data.examples.task not in ("binary", "multiclass"):
         return None
-    names, y = data.examples.class_names, data.rows[stage][1]
+    names, y = data.examples.class_names, data.samples[stage][1]
     return dict(zip(names, torch.bincount(y.flatten().long(), minlength=len(names)).tolist(), strict=True))
 
 
@@ -117,7 +117,7 @@ def simple_scores(data) -> dict[str, float]:
 
     Wide inputs (over 1,000 columns) have no line: it would take longer than to train.
     """
-    (x, y), (x_val, y_val) = data.rows["train"], data.rows["val"]
+    (x, y), (x_val, y_val) = data.samples["train"], data.samples["val"]
     if not len(y_val) or data.examples.task == "multilabel":
         return {}
     classes = data.examples.task != "regression"
@@ -131,7 +131,7 @@ def simple_scores(data) -> dict[str, float]:
         scores = {"the mean": r2(y.mean(0).expand_as(goal), goal).item()}
     if x.dim() == 2 and x.shape[1] <= 1000:
         x, x_val = (nn.functional.pad(part.double(), (0, 1), value=1.0) for part in (x, x_val))
-        answer = x_val @ torch.linalg.lstsq(x, y, driver="gelsd").solution
-        score = (answer.argmax(1) == goal).double().mean() if classes else r2(answer, goal)
+        preds = x_val @ torch.linalg.lstsq(x, y, driver="gelsd").solution
+        score = (preds.argmax(1) == goal).double().mean() if classes else r2(preds, goal)
         scores["a straight line"] = score.item()
     return scores

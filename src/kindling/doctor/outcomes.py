@@ -13,10 +13,10 @@ def too_little(case: Case) -> tuple[str, str] | None:
     Returns:
         A sentence, and the name of the simple model that is not beaten.
     """
-    if not case.score or not case.simple or not case.val_rows:
+    if not case.score or not case.simple or not case.val_samples:
         return None
     name, score = case.score
-    error = 2 * math.sqrt(max(score * (1 - score), 0) / case.val_rows) if name == "accuracy" else 0.02
+    error = 2 * math.sqrt(max(score * (1 - score), 0) / case.val_samples) if name == "accuracy" else 0.02
     constant, line = next(iter(case.simple)), list(case.simple)[-1]
     beaten_by = line if score < case.simple[line] - error else constant
     if score < case.simple[line] - error or score < case.simple[constant] + error:
@@ -61,10 +61,10 @@ def overfit(case: Case) -> Found | None:
 
 
 def rare(case: Case) -> Found | None:
-    rows = case.class_rows or {}
+    rows = case.class_counts or {}
     total = sum(rows.values())
     name = min(rows, key=rows.get) if rows else ""
-    scored = min((case.val_class_rows or {"": 0}).values()) > 0 and case.options.get("monitor") in RARE_UNSEEN
+    scored = min((case.val_class_counts or {"": 0}).values()) > 0 and case.options.get("monitor") in RARE_UNSEEN
     if total and scored and rows[name] < RARE * total / max(1, len(rows) / 2):
         return (
             f"Only {rows[name] / total:.1%} of the training rows are {name}, so that accuracy says little of it.",
@@ -72,12 +72,12 @@ def rare(case: Case) -> Found | None:
         )
 
 
-def few_rows(case: Case) -> Found | None:
-    rows = case.class_rows or {}
+def few_samples(case: Case) -> Found | None:
+    rows = case.class_counts or {}
     name = min(rows, key=rows.get) if rows else ""
     if not rows or not case.inputs or rows[name] >= ROWS_PER_INPUT * case.inputs:
         return None
-    folds = min(5, min(n + (case.val_class_rows or {}).get(of, 0) for of, n in rows.items()))
+    folds = min(5, min(n + (case.val_class_counts or {}).get(of, 0) for of, n in rows.items()))
     if folds < 3 or case.options.get("batch_norm"):  # each part must have samples of every class
         return None
     return (
@@ -89,4 +89,4 @@ def few_rows(case: Case) -> Found | None:
 
 RARE_UNSEEN = ("val/loss", "val/accuracy")  # monitored values that a rare class hardly moves
 BROAD = 64  # units of a hidden layer, of which half may be left out
-OF_DATA = (rare, few_rows)
+OF_DATA = (rare, few_samples)

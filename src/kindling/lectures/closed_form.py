@@ -21,7 +21,7 @@ class Gaussians(pl.Callback):
         UserError: the model is not linear, or the data is no table with classes and fitting features.
     """
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         data = trainer.datamodule
@@ -50,7 +50,7 @@ class Gaussians(pl.Callback):
 
     def _raw_rows(self, data: Data) -> tuple[Tensor, Tensor]:
         """The training rows' columns (N, D), without features and scaling, and classes (N,)."""
-        x, y = data.rows["train"]
+        x, y = data.samples["train"]
         factor, shift = (torch.tensor(data.transform[name], dtype=torch.float64) for name in ("factor", "shift"))
         columns = data.examples.x.shape[1]  # of a polynomial the first features are the columns themselves
         return (x.double() / factor + shift)[:, :columns], y.flatten().long()

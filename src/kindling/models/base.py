@@ -67,7 +67,7 @@ class Model(pl.LightningModule, ABC):
                 raise UserError(f"label_smoothing={label_smoothing} is for loss=bce and cross_entropy: leave it out.")
             self.training_loss = partial(self.loss, smoothing=label_smoothing)
         self.outputs: dict[str, tuple[Tensor, Tensor]] = {}
-        self.chunk_refusal: str | None = None  # why a training step takes one mini-batch, from `setup` on
+        self.single_step_reason: str | None = None  # why a training step takes one mini-batch, from `setup` on
         self._backward = self.manual_backward
         self._shares_batches = False
         self._kept: dict[str, list] = {"train": [], "val": [], "test": []}
@@ -89,12 +89,12 @@ class Model(pl.LightningModule, ABC):
             refuse_batch_of_one(self)
             refuse_true_precision(self.trainer)
             seed_noise(self, torch.initial_seed())
-            self.chunk_refusal = why_single_batches(self, Model)
-            self.automatic_optimization = self.chunk_refusal is not None
+            self.single_step_reason = why_single_batches(self, Model)
+            self.automatic_optimization = self.single_step_reason is not None
             if isinstance(self.trainer.datamodule, Data):
-                self.trainer.datamodule.takes_chunks = not self.automatic_optimization
-            if self.chunk_refusal not in (None, "chunk=off"):
-                log.info(f"one mini-batch a training step: {self.chunk_refusal}")
+                self.trainer.datamodule.supports_multi_step = not self.automatic_optimization
+            if self.single_step_reason not in (None, "steps_per_execution=1"):
+                log.info(f"one mini-batch a training step: {self.single_step_reason}")
             self._backward = backward_of(self)
             self._shares_batches = self.trainer.world_size > 1
 
@@ -102,7 +102,7 @@ class Model(pl.LightningModule, ABC):
         if self.automatic_optimization:
             return self._loss(batch, "train", batch_idx)
         optimizer, losses = self.optimizers(), []
-        zero_grad, first = zero_grad_of(optimizer.optimizer), batch_idx * self.trainer.train_dataloader.chunk
+        zero_grad, first = zero_grad_of(optimizer.optimizer), batch_idx * self.trainer.train_dataloader.num_steps
         for i, mini_batch in enumerate(batch, first):
             zero_grad()
             loss = self._loss(mini_batch, "train", i)

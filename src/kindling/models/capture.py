@@ -19,9 +19,9 @@ def in_series(epoch: int) -> bool:
     return one == epoch
 
 
-def some_rows(data, model, number: int = ROWS) -> tuple[Tensor, Tensor]:
+def some_samples(data, model, number: int = ROWS) -> tuple[Tensor, Tensor]:
     """The first training rows, as the model is given them, on its device and in its precision."""
-    x, y = (t[:number] for t in data.rows["train"])
+    x, y = (t[:number] for t in data.samples["train"])
     x = x if x.is_floating_point() else Pixels(data.transform)(x)
     return for_model(model, x), for_model(model, y)
 

@@ -74,8 +74,8 @@ def why_single_batches(module: pl.LightningModule, base: type) -> str | None:
         base: the class whose own methods are made for several; one that a subclass overrides has to be in ALLOWED.
     """
     trainer, data = module.trainer, module.trainer.datamodule
-    if not isinstance(data, Data) or data.chunk == "off":
-        return "chunk=off"
+    if not isinstance(data, Data) or data.steps_per_execution == 1:
+        return "steps_per_execution=1"
     if flags := [flag for flag, is_set in _counting(trainer).items() if is_set]:
         return f"trainer.{flags[0]} acts on single batches"
     for kind, own, allowed in ((type(module), base, ALLOWED), (type(data), Data, ALLOWED_DATA)):
@@ -91,11 +91,11 @@ def why_single_batches(module: pl.LightningModule, base: type) -> str | None:
 
 def _why_callback(kind: type) -> str | None:
     # A class of ours or the user's says so for itself alone: what a subclass adds may act on single batches.
-    if kind in EPOCH_CALLBACKS or vars(kind).get("takes_chunks"):
+    if kind in EPOCH_CALLBACKS or vars(kind).get("supports_multi_step"):
         return None
     if kind in BATCH_CALLBACKS:
         return f"{kind.__name__} acts on single batches"
-    return f"{kind.__name__} may act on single batches (if it does not, write takes_chunks = True in its class)"
+    return f"{kind.__name__} may act on single batches (if it does not, write supports_multi_step = True in its class)"
 
 
 def backward_of(module: pl.LightningModule) -> Callable[[torch.Tensor], None]:

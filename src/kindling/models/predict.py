@@ -8,7 +8,7 @@ from kindling.models.capture import for_model
 from kindling.tasks.tasks import TASKS
 
 
-def answers(model, data, raw: Tensor) -> Tensor:
+def predict(model, data, raw: Tensor) -> Tensor:
     """Probabilities (N, num_outputs) of raw inputs (N, columns), or of a regression the values in the target's unit."""
     return of_logits(data, logits_of(model, apply_transform(raw, data.transform)))
 

@@ -10,7 +10,7 @@ from kindling.data.base import Data
 def refuse_true_precision(trainer: pl.Trainer) -> None:
     """Refuse a precision that images, which come as 32-bit numbers, cannot be computed in."""
     data, precision = trainer.datamodule, trainer.precision
-    images = isinstance(data, Data) and not data.rows["train"][0].is_floating_point()
+    images = isinstance(data, Data) and not data.samples["train"][0].is_floating_point()
     if images and precision.endswith("-true") and precision != "32-true":
         raise UserError(
             f"precision={precision} is not for images, which come as 32-bit numbers: take 32-true, 16-mixed or "

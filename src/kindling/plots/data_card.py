@@ -12,7 +12,7 @@ def data_card(data) -> str:
     """Markdown: each stage's rows, with their classes or target, and each raw column's range, and what is missing."""
     examples = data.examples
     lines = [f"**{type(data).__name__}**, {examples.task}", "", "| rows | number |" + _heads(examples), _rule(examples)]
-    for stage, (x, y) in data.rows.items():
+    for stage, (x, y) in data.samples.items():
         lines.append(f"| {stage} | {len(x):,} |" + _cells(data, y))
     x = examples.x
     if x.dim() != 2:

@@ -42,7 +42,7 @@ def model_figures(model, data, title: str, way: list | None = None, columns: tup
             yield "path", partial(path.draw_path, model, data, way, title=title)
 
 
-def stage_answers(model, data, stage: str) -> Tensor:
+def stage_predictions(model, data, stage: str) -> Tensor:
     """Return the predictions (N, num_outputs) for a stage's samples: probabilities, or values in the target's unit."""
     loader = data.loader(stage, 1000)
     loader.rank, loader.world_size = 0, 1  # all samples, also where the training has several processes
@@ -50,34 +50,34 @@ def stage_answers(model, data, stage: str) -> Tensor:
     return of_logits(data, logits)
 
 
-def row_figures(data, stage: str, answer: Tensor) -> Drawings:
+def sample_figures(data, stage: str, preds: Tensor) -> Drawings:
     """Yield (tag, function that draws) for the predictions of a stage's samples, from `stage_answers`."""
-    x, y = data.rows[stage]
+    x, y = data.samples[stage]
     title = f"{STAGES[stage]}, best weights"
     with style():
         if data.examples.task == "regression":
             true = of_logits(data, y)
             names = list(data.examples.class_names) or _targets(true.shape[1])
-            yield f"regression/{stage}", partial(predictions.draw_regression, answer, true, names, title=title)
+            yield f"regression/{stage}", partial(predictions.draw_regression, preds, true, names, title=title)
             return
         several = data.examples.task == "multiclass"
-        sure = answer.max(1) if several else None
-        confidence = (sure.values, sure.indices == y) if several else (answer.flatten(), y.flatten())
-        yield f"curves/{stage}", partial(predictions.draw_curves, positives(data, stage, answer), confidence, title)
-        wrong = images.most_wrong(answer, y) if x.dim() == 4 and several else []
+        sure = preds.max(1) if several else None
+        confidence = (sure.values, sure.indices == y) if several else (preds.flatten(), y.flatten())
+        yield f"curves/{stage}", partial(predictions.draw_curves, positives(data, stage, preds), confidence, title)
+        wrong = images.most_wrong(preds, y) if x.dim() == 4 and several else []
         if len(wrong):
-            picked = (x[wrong], answer[wrong], y[wrong], list(data.examples.class_names))
+            picked = (x[wrong], preds[wrong], y[wrong], list(data.examples.class_names))
             yield f"wrong/{stage}", partial(images.draw_wrong, *picked, title)
 
 
-def positives(data, stage: str, answer: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+def positives(data, stage: str, preds: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
     """Of a classification, name -> probability and truth: see `predictions.one_against_rest`."""
-    return predictions.one_against_rest(answer, data.rows[stage][1], list(data.examples.class_names))
+    return predictions.one_against_rest(preds, data.samples[stage][1], list(data.examples.class_names))
 
 
 def without_test(data) -> str:
     """The stage whose rows are shown where no test rows are."""
-    return "val" if len(data.rows["val"][1]) else "train"
+    return "val" if len(data.samples["val"][1]) else "train"
 
 
 def _targets(number: int) -> list[str]:

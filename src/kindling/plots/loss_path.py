@@ -38,7 +38,7 @@ def draw_path(model, data, path: list[list[float]], title: str, side: int = 60):
 
     Loss and numbers are those of training, so where the data is scaled the axes say so.
     """
-    x, y = (for_model(model, t) for t in data.rows["train"])
+    x, y = (for_model(model, t) for t in data.samples["train"])
     ends = torch.tensor(path)
     ends = ends[ends.isfinite().all(1)]
     low, high = ends.amin(0), ends.amax(0)

@@ -14,7 +14,7 @@ from kindling.data.base import Data
 from kindling.files import BEST
 from kindling.models.base import Model
 from kindling.plots.confusion_matrix import draw as draw_counts
-from kindling.plots.figures import model_figures, row_figures, stage_answers, without_test
+from kindling.plots.figures import model_figures, sample_figures, stage_predictions, without_test
 from kindling.plots.save import picture, png
 from kindling.plots.style import style
 from kindling.training import load as saved
@@ -74,7 +74,7 @@ def _figures(
     title = f"best epoch ({epoch})"
     drawings = [("/best", *drawing) for drawing in model_figures(model, data, title, columns=columns)]
     with optional(f"pictures of the {stage} samples"):
-        drawings += [("", *drawing) for drawing in row_figures(data, stage, stage_answers(model, data, stage))]
+        drawings += [("", *drawing) for drawing in sample_figures(data, stage, stage_predictions(model, data, stage))]
     with style():
         for kind, name, draw_figure in drawings:
             file = folder / f"{name.replace('/', '_')}{suffix if name in ('surface', 'plane', 'neurons') else ''}.png"

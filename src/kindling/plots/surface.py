@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from kindling import UserError
 from kindling.data.transforms import apply_transform
 from kindling.models.capture import for_model
-from kindling.models.predict import answers, logits_of
+from kindling.models.predict import logits_of, predict
 from kindling.plots.style import COLOURS, diverging, figure, pale, plain, scatter_style
 
 POINTS = 400  # drawn on a surface, at most
@@ -60,7 +60,7 @@ def plane(data, columns: tuple[str, str] | None = None, side: int = 100) -> Plan
 
 def draw_surface(model, data, of: Plane, title: str):
     """The answer over the plane, and rows of the data on it: a probability, a class, or a value."""
-    answer = answers(model, data, of.x)
+    preds = predict(model, data, of.x)
     fig = figure(5.2, 4.4)
     axes = fig.add_axes((0.12, 0.11, 0.7, 0.78))
     look = {"extent": of.extent, "origin": "lower", "aspect": "auto", "interpolation": "bilinear"}
@@ -69,11 +69,11 @@ def draw_surface(model, data, of: Plane, title: str):
     points, y = raw[some][:, list(of.places)], y[some]
     names = [plain(name, 24) for name in data.examples.class_names]
     if data.examples.task == "multiclass":
-        colours = torch.tensor([pale(COLOURS[k % len(COLOURS)]) for k in range(answer.shape[1])])
-        axes.imshow((answer @ colours).clamp(0, 1).view(of.side, of.side, 3).numpy(), **look)
+        colours = torch.tensor([pale(COLOURS[k % len(COLOURS)]) for k in range(preds.shape[1])])
+        axes.imshow((preds @ colours).clamp(0, 1).view(of.side, of.side, 3).numpy(), **look)
         _points(axes, points, y, names=names)
     else:
-        value = answer[:, 0].view(of.side, of.side).numpy()
+        value = preds[:, 0].view(of.side, of.side).numpy()
         two = data.examples.task in ("binary", "multilabel")
         limits = {"vmin": 0, "vmax": 1, "cmap": diverging()} if two else {"cmap": "viridis"}
         image = axes.imshow(value, **look, **limits)
@@ -92,7 +92,7 @@ def draw_surface(model, data, of: Plane, title: str):
 
 def draw_plane(model, data, of: Plane, title: str):
     """The surface of a regression in space, over its two inputs, and rows of the data above and below it."""
-    height = answers(model, data, of.x)[:, 0].view(of.side, of.side)
+    height = predict(model, data, of.x)[:, 0].view(of.side, of.side)
     x, y = (of.x[:, place].view(of.side, of.side) for place in of.places)
     fig = figure(5.2, 4.4)
     axes = fig.add_axes((0.0, 0.04, 0.9, 0.86), projection="3d")
@@ -112,7 +112,7 @@ def draw_curve(model, data, title: str):
     fig = figure(5.2, 3.8)
     axes = fig.add_axes((0.13, 0.13, 0.84, 0.77))
     axes.plot(raw[some, 0], y[some, 0], **scatter_style(len(some)))
-    axes.plot(x[:, 0], answers(model, data, x)[:, 0], color=COLOURS[1], linewidth=2)
+    axes.plot(x[:, 0], predict(model, data, x)[:, 0], color=COLOURS[1], linewidth=2)
     binary = data.examples.task == "binary"
     label = f"probability of {plain(data.examples.class_names[-1])}" if binary else "target"
     axes.set(xlabel=plain(names[0]), ylabel=label, title=title)

@@ -93,21 +93,21 @@ class Composer:
             self.resolved[rest] = pickle.dumps(_resolve(self.bases[rest][0]))
         return pickle.loads(self.resolved[rest])
 
-    def _places(self, rest: tuple[str, ...], knob: str) -> list[str] | None:
+    def _places(self, rest: tuple[str, ...], option: str) -> list[str] | None:
         """Where a knob's value arrives as it is, found by sending another one; None where something is made of it."""
-        if (rest, knob) not in self.places:
+        if (rest, option) not in self.places:
             raw = self.bases[rest][0]
             before, sent = self._base_resolved(rest), pickle.loads(pickle.dumps(raw))
-            _set(sent, knob, SENT)
+            _set(sent, option, SENT)
             try:
                 after = _resolve(sent)
             except OmegaConfBaseException:  # a resolver wants something else
-                self.places[rest, knob] = None
+                self.places[rest, option] = None
                 return None
             changed = [key for key in paths(after) if get(after, key) != get(before, key)]
-            whole = all(get(after, key) == SENT for key in changed) and not _is_computed_with(raw, [knob, *changed])
-            self.places[rest, knob] = changed if whole else None
-        return self.places[rest, knob]
+            whole = all(get(after, key) == SENT for key in changed) and not _is_computed_with(raw, [option, *changed])
+            self.places[rest, option] = changed if whole else None
+        return self.places[rest, option]
 
 
 def _resolve(raw: dict) -> dict:

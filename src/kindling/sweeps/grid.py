@@ -20,7 +20,7 @@ log = logging.getLogger("kindling")
 def with_params(words: list[str], params: dict | None) -> list[str]:
     """The words, and before them the knobs that a config's hydra.sweeper.params names and nobody has typed."""
     typed = {word.lstrip("+~").split("=", 1)[0] for word in words}
-    return [f"{knob}={values}" for knob, values in (params or {}).items() if knob not in typed] + words
+    return [f"{option}={values}" for option, values in (params or {}).items() if option not in typed] + words
 
 
 def shorthand(words: list[str], repeat: int, folds: int | None) -> list[str]:

@@ -10,7 +10,7 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from kindling import UserError
-from kindling.cli import validation as knobs
+from kindling.cli import validation
 from kindling.cli.build import refuse_missing_packages
 from kindling.cli.conf import OF_A_SWEEP
 from kindling.files import PACKAGE, PROJECT
@@ -49,8 +49,8 @@ def check(job: Job) -> None:
     missing = [key for key in paths(job.resolved) if get(job.resolved, key) == "???"]
     if missing:
         raise UserError(f"{', '.join(sorted(missing))} must be given, e.g. {min(missing)}=...")
-    knobs.check({key: value for key, value in job.resolved.items() if not isinstance(value, dict)})
-    knobs.check_files(job.resolved)
+    validation.check({key: value for key, value in job.resolved.items() if not isinstance(value, dict)})
+    validation.check_files(job.resolved)
     refuse_missing_packages(job.resolved)
 
 

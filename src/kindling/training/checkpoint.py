@@ -37,7 +37,7 @@ class BestAndLast(SavesInTime):
         UserError: the model's checkpoints would keep more than plain data, or it does not log `monitor`.
     """
 
-    takes_chunks = True  # on_train_batch_end works once a chunk as well
+    supports_multi_step = True  # on_train_batch_end may cover several optimizer steps
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ class Divergence(pl.Callback):
     a step size of 1e9 spoils the first epoch too. `diverged` then says where.
     """
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self):
         self.diverged: str | None = None
@@ -31,7 +31,7 @@ class Divergence(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
         if not isinstance(outputs, dict):
             return
-        if "losses" in outputs:  # of a chunk's mini-batches
+        if "losses" in outputs:  # one per mini-batch of the step
             self.losses.append(outputs["losses"])
             if _anywhere(trainer, not torch.isfinite(outputs["losses"]).all()):
                 trainer.should_stop = True  # closes the epoch: its metrics are recorded
@@ -124,5 +124,5 @@ def constant_loss(data: pl.LightningDataModule, model: pl.LightningModule) -> fl
     ours = isinstance(data, Data) and isinstance(model, Model)
     if not ours or model.loss in (losses.perceptron, losses.class_perceptron):
         return 0.0
-    y = data.rows["train"][1]
+    y = data.samples["train"][1]
     return model.loss(model.task.constant_logits(y).expand(len(y), -1), y).item()

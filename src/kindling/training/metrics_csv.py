@@ -24,7 +24,7 @@ class Records(pl.Callback):
         folder: the run's.
     """
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self, folder: str):
         self.path = Path(folder) / "metrics.csv"

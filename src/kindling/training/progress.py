@@ -16,7 +16,7 @@ class ProgressLine(pl.Callback):
         monitor: the value shown beside the losses.
     """
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self, monitor: str = "val/loss"):
         self.monitor = monitor

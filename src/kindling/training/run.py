@@ -87,7 +87,7 @@ class Run:
             trainer.precision_plugin.convert_module(model)
         self.params = sum(p.numel() for p in model.parameters() if p.requires_grad)
         self.threads = choose_threads(trainer, model, data)
-        counts = [f"{data.number_of(stage):,} {stage}" for stage in data.rows] if isinstance(data, Data) else []
+        counts = [f"{data.number_of(stage):,} {stage}" for stage in data.samples] if isinstance(data, Data) else []
         of = "  ".join(counts) + " rows" if counts else type(data).__name__
         name = named(type(model).__name__, {options.get("model")})
         log.info(f"{of}  {name} with {self.params:,} parameters  on {trainer.strategy.root_device}")

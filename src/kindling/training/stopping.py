@@ -15,7 +15,7 @@ class Patience(EarlyStopping):
         patience: validations in a row without a better value.
     """
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self, patience: int, monitor: str = "val/loss", mode: str = "min"):
         # Not strict: BestAndLast refuses a value that was not logged, and says what was.

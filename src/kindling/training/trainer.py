@@ -19,7 +19,7 @@ def auto(model: pl.LightningModule, data: pl.LightningDataModule, precision=None
     Without a precision, images of ours are computed in bfloat16 on a CPU that has instructions for it.
     """
     parameters = sum(p.numel() for p in model.parameters())
-    x = data.rows["train"][0] if isinstance(data, Data) else None
+    x = data.samples["train"][0] if isinstance(data, Data) else None
     if not torch.accelerator.is_available():
         accelerator, why = "cpu", "no accelerator found"
     elif x is not None and x.dim() == 2 and parameters <= SMALL:
@@ -52,7 +52,7 @@ def choose_threads(
     Of images only for one without convolutions, whose weights are used many times in a forward pass.
     """
     before = torch.get_num_threads()
-    x = data.rows["train"][0] if isinstance(data, Data) else None
+    x = data.samples["train"][0] if isinstance(data, Data) else None
     known = x is not None and (x.dim() == 2 or all(p.dim() <= 2 for p in model.parameters()))
     if trainer.strategy.root_device.type != "cpu" or not known:
         return before

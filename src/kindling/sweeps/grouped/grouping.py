@@ -161,13 +161,13 @@ def _split(group: Group, most_bytes: float) -> list[Group]:
 def _bytes(variant: Variant) -> float:
     """Of a member, about: weights and their like, a step's activations, what an epoch's metrics are computed from."""
     model, data = variant.model, variant.data
-    x = data.rows["train"][0]
+    x = data.samples["train"][0]
     batch = data.samples_per_step
     weights = sum(p.numel() for p in model.parameters())
     units = x[0].numel() + sum(p.numel() for p in model.parameters() if p.dim() == 1)
-    rows = sum(len(y) for _, y in data.rows.values()) + (data.passes - 1) * len(x)
+    rows = sum(len(y) for _, y in data.samples.values()) + (data.passes - 1) * len(x)
     outputs = data.model_kwargs()["num_outputs"]
-    return 4 * (10 * weights + 6 * batch * units + rows * (6 * outputs + 4) + 2 * len(data.rows["val"][1]) * units)
+    return 4 * (10 * weights + 6 * batch * units + rows * (6 * outputs + 4) + 2 * len(data.samples["val"][1]) * units)
 
 
 def _without(node: dict, paths: tuple) -> str:

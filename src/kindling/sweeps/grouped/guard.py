@@ -125,12 +125,12 @@ def _few_samples() -> Iterator[None]:
     whole = Data.setup
 
     def setup(self: Data, stage: str | None = None) -> None:
-        is_new = not self.rows
+        is_new = not self.samples
         whole(self, stage)
         if is_new:
             batch = 32 if self.batch_size == "full" else max(4, self.batch_size)
             most = {"train": int(BATCHES * batch), "val": VALIDATED, "test": VALIDATED}
-            self.rows = {stage: (x[: most[stage]], y[: most[stage]]) for stage, (x, y) in self.rows.items()}
+            self.samples = {stage: (x[: most[stage]], y[: most[stage]]) for stage, (x, y) in self.samples.items()}
 
     Data.setup = setup
     try:

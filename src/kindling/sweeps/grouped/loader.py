@@ -10,28 +10,28 @@ from kindling.data.loader import TensorLoader
 
 
 class MembersLoader:
-    """Yields lists of up to `chunk` mini-batches x (M, B, *input_shape), y (M, B, ...), as TensorLoader does of one.
+    """Yield lists of up to `num_steps` mini-batches x (M, B, *input_shape), y (M, B, ...) for M members.
 
     Args:
         loader: of the training rows; it draws the orders.
         seeds: of the M members.
-        chunk: mini-batches in a list.
+        num_steps: mini-batches in a list.
     """
 
-    def __init__(self, loader: TensorLoader, seeds: list[int], chunk: int):
-        self.loader, self.chunk, self.batch_size = loader, chunk, loader.batch_size
+    def __init__(self, loader: TensorLoader, seeds: list[int], num_steps: int):
+        self.loader, self.num_steps, self.batch_size = loader, num_steps, loader.batch_size
         self.seeds = list(dict.fromkeys(seeds))
         self.seed_of = torch.tensor([self.seeds.index(seed) for seed in seeds], device=loader.x.device)
         self.epoch, self.start, self.position = 0, 0, 0
         self.sampler = self.batch_sampler = self  # Lightning calls set_epoch on it
 
     def __len__(self) -> int:
-        return math.ceil(self.steps / self.chunk)
+        return math.ceil(self.steps / self.num_steps)
 
     @property
     def steps(self) -> int:
         """Optimizer steps of an epoch."""
-        return math.ceil(self.loader.rows / self.batch_size)
+        return math.ceil(self.loader.num_samples / self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -45,7 +45,7 @@ class MembersLoader:
     def __iter__(self) -> Iterator[list[tuple[Tensor, Tensor]]]:
         start, self.start = self.start, 0
         order = torch.stack([self._order(seed) for seed in self.seeds]).index_select(0, self.seed_of)  # (M, N)
-        rows = self.chunk * self.batch_size
+        rows = self.num_steps * self.batch_size
         for item in range(start, len(self)):
             self.position = (item + 1) % len(self)
             yield list(self._batches(order[:, item * rows : (item + 1) * rows]))

@@ -145,13 +145,13 @@ def _training_loss(group: Group) -> Loss:
 def _loaders(jobs: list[Job], data: Data, trainer: pl.Trainer) -> tuple[MembersLoader, Shared | None]:
     """Of the training rows, in lists of mini-batches of about a second's work; and of the validation rows."""
     data.trainer = trainer
-    (x, _), (val, _) = data.rows["train"], data.rows["val"]
+    (x, _), (val, _) = data.samples["train"], data.samples["val"]
     batch = data.samples_per_step
-    chunk = max(1, min(200, 10_000_000 // (x[0].numel() * batch * len(jobs))))
+    num_steps = max(1, min(200, 10_000_000 // (x[0].numel() * batch * len(jobs))))
     seeds = [job.resolved["data"].get("seed", 0) for job in jobs]
     rows = max(1, 50_000_000 // (len(jobs) * max(100, x[0].numel())))
     validation = Shared(data.loader("val", rows), len(jobs)) if len(val) else None
-    return MembersLoader(data.loader("train", batch, seed=0), seeds, chunk), validation
+    return MembersLoader(data.loader("train", batch, seed=0), seeds, num_steps), validation
 
 
 def _member(job: Job) -> Member:

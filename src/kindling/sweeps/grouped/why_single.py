@@ -76,7 +76,7 @@ def why_by_model(model: pl.LightningModule, data: pl.LightningDataModule, patien
         replaced = _replaced(type(thing), base, own)
         if replaced:
             return f"{type(thing).__name__} has a {replaced} of its own"
-    x, _ = data.rows["train"]
+    x, _ = data.samples["train"]
     if any(isinstance(layer, CONVOLUTIONS) for layer in model.modules()):
         return "convolutions gain nothing by it"
     if data.examples.shift:
@@ -91,7 +91,7 @@ def why_by_model(model: pl.LightningModule, data: pl.LightningDataModule, patien
         len(x) * data.passes % batch,
     ):
         return "batch norm needs two samples in every batch"
-    if patience is not None and not len(data.rows["val"][1]):
+    if patience is not None and not len(data.samples["val"][1]):
         return "patience needs validation rows"
     return _why_random(model, x) or (None if layers_of(model) else _why_vmap(model, x))
 
@@ -129,8 +129,8 @@ def _why_trainer(resolved: dict) -> str | None:
     for key, value in node.items():
         if key not in TRAINER and key != "devices" and value is not None:
             return f"trainer.{key} acts on single runs"
-    if resolved.get("data", {}).get("chunk", "auto") == "off":
-        return "chunk=off asks for one mini-batch a training step"
+    if resolved.get("data", {}).get("steps_per_execution", "auto") == 1:
+        return "steps_per_execution=1 asks for one mini-batch a training step"
     return None
 
 

@@ -31,11 +31,11 @@ def add_baselines(board: Board) -> None:
             used[key] = used.get(key) or known.get(key) or scored(jobs[0].folder, board.metric)
             entries.append(used[key])
         board.notes += [note for entry in entries if (note := entry["note"]) and note not in board.notes]
-        knobs = _telling(board, [job for jobs in repetitions.values() for job in jobs])
+        options = _telling(board, [job for jobs in repetitions.values() for job in jobs])
         for name in dict.fromkeys(name for entry in entries for name in entry["baselines"]):
             results = [entry["baselines"][name] for entry in entries if name in entry["baselines"]]
             results = [result for result in results if result.get(board.metric) is not None]
-            board.baselines += [Row(knobs, board.metric, results, finished=[], jobs=[], name=name)] if results else []
+            board.baselines += [Row(options, board.metric, results, finished=[], jobs=[], name=name)] if results else []
     if used != known:
         write_json(cache, used)
 
@@ -55,9 +55,9 @@ def _telling(board: Board, jobs: list[Job]) -> dict[str, str]:
     """
     config = (jobs[0].folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
     of_data = {*_blocks(config, board.metric), "experiment"}
-    values = {knob: {job.knobs.get(knob, "") for job in jobs} for knob in board.knobs}
-    tells = {knob for knob, found in values.items() if len(found) == 1 and knob.partition(".")[0] in of_data}
-    return {knob: min(found) if knob in tells else "" for knob, found in values.items()}
+    values = {option: {job.options.get(option, "") for job in jobs} for option in board.options}
+    tells = {option for option, found in values.items() if len(found) == 1 and option.partition(".")[0] in of_data}
+    return {option: min(found) if option in tells else "" for option, found in values.items()}
 
 
 def _data_sets(board: Board) -> list[dict[str, list[Job]]]:
@@ -84,7 +84,9 @@ def data_text(config: str, metric: str) -> str:
 def _blocks(config: str, metric: str) -> dict[str, str]:
     """Return the top-level keys of a config.yaml that its data needs, with their text."""
     blocks = {m[1]: m[0] for m in re.finditer(r"^(\w+):.*\n(?:[ -].*\n)*", config + "\n", flags=re.MULTILINE)}
-    blocks["data"] = re.sub(r"^  (batch_size|seed|chunk): .*\n", "", blocks.get("data", ""), flags=re.MULTILINE)
+    blocks["data"] = re.sub(
+        r"^  (batch_size|seed|steps_per_execution): .*\n", "", blocks.get("data", ""), flags=re.MULTILINE
+    )
     loss = re.search(r"^  loss: .*\n", blocks.get("model", ""), flags=re.MULTILINE)
     blocks["data"] += loss[0] if loss and metric.endswith("/loss") else ""
     needed, found = ["data"], {}
@@ -124,11 +126,11 @@ def _baselines(data, metric: str, loss: str) -> dict:
     from kindling.models.linear_baseline import constant, fit_line, scores
 
     facts, stage = data.model_kwargs(), metric.split("/")[0]
-    if stage not in data.rows:
+    if stage not in data.samples:
         return {"baselines": {}, "note": f"No baselines: {metric} is a metric of the model's own."}
-    if not len(data.rows[stage][1]):
+    if not len(data.samples[stage][1]):
         return {"baselines": {}, "note": f"No baselines: there are no {stage} rows."}
-    (x, y), rows = data.rows["train"], data.rows[stage]
+    (x, y), rows = data.samples["train"], data.samples[stage]
     named = (
         ("mean", "linear regression") if facts["task"] == "regression" else ("majority class", "logistic regression")
     )

@@ -10,14 +10,14 @@ from kindling import UserError
 from kindling.cli.monitor import direction, split
 from kindling.sweeps.leaderboard.jobs import FOLDED, Job, swept
 
-WORDS_OF_MANY_KNOBS = {"none", "null", "true", "false", "auto", "default"}  # say nothing without their knob
+AMBIGUOUS_VALUES = {"none", "null", "true", "false", "auto", "default"}  # say nothing without their knob
 
 
 @dataclass
 class Row:
     """One variant: the jobs that differ in seed, fold or split alone; or a baseline, which has no jobs."""
 
-    knobs: dict[str, str]
+    options: dict[str, str]
     metric: str  # that is ranked
     results: list[dict[str, float | None]]  # metrics of each repetition that has a finite score
     finished: list[Job]  # those jobs
@@ -69,7 +69,7 @@ class Board:
 
     folder: Path
     jobs: list[Job]
-    knobs: list[str]  # swept, without the folded ones
+    options: list[str]  # swept, without the folded ones
     folded: list[str]  # swept
     metric: str
     mode: str
@@ -84,13 +84,13 @@ class Board:
         """The other metrics' names."""
         return list(dict.fromkeys(name for row in [*self.rows, *self.baselines] for name in row.others))
 
-    def label(self, knobs: dict[str, str]) -> str:
+    def label(self, options: dict[str, str]) -> str:
         """A variant in words, `tanh depth=2`: with the knob's name where the value alone does not say enough."""
         words = []
-        for key, value in knobs.items():
+        for key, value in options.items():
             plain = value.replace("_", "").isalpha() and value not in self.ambiguous
             words += [value if plain else f"{key}={value}"] if value else []
-        return " ".join(words) or ("the default" if knobs else "the only variant")
+        return " ".join(words) or ("the default" if options else "the only variant")
 
 
 def rank(folder: Path, jobs: list[Job]) -> Board:
@@ -100,17 +100,17 @@ def rank(folder: Path, jobs: list[Job]) -> Board:
         UserError: whether a higher score is better is not known.
     """
     differing = swept(jobs)
-    knobs, folded = ([key for key in differing if (key in FOLDED) == fold] for fold in (False, True))
+    options, folded = ([key for key in differing if (key in FOLDED) == fold] for fold in (False, True))
     metric, mode = _watched(jobs)
     groups: dict[tuple, list[Job]] = {}
     for job in jobs:
-        groups.setdefault(tuple(job.knobs.get(key, "") for key in knobs), []).append(job)
+        groups.setdefault(tuple(job.options.get(key, "") for key in options), []).append(job)
     rows, unranked = [], []
     for values, members in groups.items():
         scored = [(job, score) for job in members if (score := _score(job, metric)) is not None]
         finished, results = [job for job, _ in scored], [{**job.metrics, metric: score} for job, score in scored]
         rows += (
-            [Row(dict(zip(knobs, values, strict=True)), metric, results, finished=finished, jobs=members)]
+            [Row(dict(zip(options, values, strict=True)), metric, results, finished=finished, jobs=members)]
             if scored
             else []
         )
@@ -118,10 +118,18 @@ def rank(folder: Path, jobs: list[Job]) -> Board:
     for job in unranked:
         job.reason = job.reason or ("" if job.status != "finished" else f"it has no finite {metric}")
     rows.sort(key=lambda row: row.mean, reverse=mode == "max")
-    uses = Counter(value for _, value in {(key, job.knobs.get(key, "")) for job in jobs for key in knobs})
-    ambiguous = WORDS_OF_MANY_KNOBS | {value for value, number in uses.items() if number > 1}
+    uses = Counter(value for _, value in {(key, job.options.get(key, "")) for job in jobs for key in options})
+    ambiguous = AMBIGUOUS_VALUES | {value for value, number in uses.items() if number > 1}
     return Board(
-        folder, jobs, knobs, folded=folded, metric=metric, mode=mode, rows=rows, unranked=unranked, ambiguous=ambiguous
+        folder,
+        jobs,
+        options,
+        folded=folded,
+        metric=metric,
+        mode=mode,
+        rows=rows,
+        unranked=unranked,
+        ambiguous=ambiguous,
     )
 
 

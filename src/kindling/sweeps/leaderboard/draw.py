@@ -40,7 +40,7 @@ def draw(board: Board) -> Figure:
         axes.set_ylim(low, high)
         axes.tick_params(labelleft=i % columns == 0)
         axes.set_ylabel(plain(board.metric) if i % columns == 0 else "")
-        _panel(axes, effect, {value: _beyond(board, effect.knob, value, limits=limits) for value in effect.scores})
+        _panel(axes, effect, {value: _beyond(board, effect.option, value, limits=limits) for value in effect.scores})
         _mark_lost(axes, effect, board.mode)
         axes.set_title(_title(effect, noise(board, limits)), fontsize=10)
     if pair:
@@ -95,16 +95,16 @@ def _why(board: Board) -> str:
 
 
 def _title(effect: Effect, share: float | None) -> str:
-    name = plain(effect.knob, 24)
+    name = plain(effect.option, 24)
     if effect.strength is None:
         return f"{name}: {'only one value has a score' if len(effect.scores) == 1 else 'too many values for a share'}"
     noise_too = "noise unknown" if share is None else f"noise {share:.0%}"
     return f"{name}: {effect.strength:.0%} of the variance ({noise_too})"
 
 
-def _beyond(board: Board, knob: str, value: str, limits: tuple[float, float]) -> np.ndarray:
+def _beyond(board: Board, option: str, value: str, limits: tuple[float, float]) -> np.ndarray:
     """For each job with that value return -1 for a score below the limits, 1 for above, 0 for within."""
-    scores = np.array([score for row in board.rows if row.knobs[knob] == value for score in row.scores])
+    scores = np.array([score for row in board.rows if row.options[option] == value for score in row.scores])
     return (scores > limits[1]).astype(int) - (scores < limits[0])
 
 

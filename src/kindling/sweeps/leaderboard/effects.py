@@ -21,7 +21,7 @@ class Effect:
         lost: value -> number of jobs without a score, which are in no mean and no share.
     """
 
-    knob: str
+    option: str
     scores: dict[str, list[float]]
     strength: float | None
     lost: dict[str, int] = field(default_factory=dict)
@@ -46,16 +46,16 @@ def effects(board: Board, limits: tuple[float, float] = (-math.inf, math.inf)) -
     A score outside the limits counts as the limit: one that is 1e5 times the others would be all the variance.
     """
     found = []
-    for knob in board.knobs:
-        values = in_order(dict.fromkeys(job.knobs.get(knob, "") for job in board.jobs))
-        rows = {value: [row for row in board.rows if row.knobs[knob] == value] for value in values}
+    for option in board.options:
+        values = in_order(dict.fromkeys(job.options.get(option, "") for job in board.jobs))
+        rows = {value: [row for row in board.rows if row.options[option] == value] for value in values}
         rows = {value: some for value, some in rows.items() if some}
         scores = {value: [score for row in some for score in held(row, limits)] for value, some in rows.items()}
-        lost = [job.knobs.get(knob, "") for job in board.unranked]
+        lost = [job.options.get(option, "") for job in board.unranked]
         number = sum(map(len, scores.values()))
         strength = between(list(scores.values())) if 1 < len(scores) <= number / 2 else None
         found.append(
-            Effect(knob, scores, strength, lost={value: lost.count(value) for value in values if value in lost})
+            Effect(option, scores, strength, lost={value: lost.count(value) for value in values if value in lost})
         )
     return sorted(found, key=lambda effect: -1.0 if effect.strength is None else effect.strength, reverse=True)
 

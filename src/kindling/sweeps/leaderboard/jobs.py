@@ -12,7 +12,7 @@ from kindling.cli.overrides import typed
 from kindling.files import BEST
 
 # Words that say how the sweep is run, not what is trained.
-NO_KNOBS = ("test", "folder", "resume", "verbose", "sweep.name", "on_error", "repeat", "folds")
+NOT_OPTIONS = ("test", "folder", "resume", "verbose", "sweep.name", "on_error", "repeat", "folds")
 FOLDED = ("seed", "data.fold", "data.split_seed")  # repetitions of one variant
 
 
@@ -21,7 +21,7 @@ class Job:
     """One training of the sweep: its typed knobs, how it ended, and why if it did not finish."""
 
     folder: Path
-    knobs: dict[str, str]
+    options: dict[str, str]
     status: str
     reason: str = ""
     result: dict = field(default_factory=dict)
@@ -58,23 +58,23 @@ def read_jobs(folder: Path) -> list[Job]:
 
 def swept(jobs: list[Job]) -> list[str]:
     """The knobs whose value differs among the jobs; where one is not typed counts as a value."""
-    keys = dict.fromkeys(key for job in jobs for key in job.knobs)
-    return [key for key in keys if len({job.knobs.get(key) for job in jobs}) > 1]
+    keys = dict.fromkeys(key for job in jobs for key in job.options)
+    return [key for key in keys if len({job.options.get(key) for job in jobs}) > 1]
 
 
 def _job(folder: Path, overrides: list[str]) -> Job:
     words = typed(overrides)
-    knobs = {k: v for k, v in words.items() if k not in NO_KNOBS and not k.startswith("hydra")}
+    options = {k: v for k, v in words.items() if k not in NOT_OPTIONS and not k.startswith("hydra")}
     try:
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Job(folder, knobs, "unfinished", reason="it has no result.json")
+        return Job(folder, options, "unfinished", reason="it has no result.json")
     except ValueError as error:
-        return Job(folder, knobs, "unfinished", reason=f"its result.json cannot be read: {error}")
+        return Job(folder, options, "unfinished", reason=f"its result.json cannot be read: {error}")
     reason = result.get("diverged") or result.get("error") or ""
     return Job(
         folder,
-        knobs,
+        options,
         result.get("status", "unfinished"),
         reason=" ".join(str(reason).split()),
         result=result,

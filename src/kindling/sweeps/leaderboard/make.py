@@ -62,7 +62,7 @@ def _incomparable(board: Board) -> list[str]:
     """Return the swept options that change the samples, or the way, in which the ranked metric is computed."""
     options = ["data", *(f"data.{name}" for name in ("path", "target", "test_path", "val_share", "test_share", "task"))]
     options += ["loss", "model.loss", "data.scale_target"] if split(board.metric)[1] == "loss" else []
-    found = [name for name in [*options, "monitor"] if len({row.knobs.get(name) for row in board.rows}) > 1]
+    found = [name for name in [*options, "monitor"] if len({row.options.get(name) for row in board.rows}) > 1]
     monitored = {job.result.get("monitor") for row in board.rows for job in row.finished}
     return found + ["the monitored value"] * (len(monitored) > 1 and "monitor" not in found)
 

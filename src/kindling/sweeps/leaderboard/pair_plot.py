@@ -13,7 +13,7 @@ from kindling.sweeps.leaderboard.ticks import MOST_TICKS, place, scale_of
 
 def draw_pair(figure: Figure, axes, board: Board, one: Effect, other: Effect) -> None:
     """Draw `one` upwards and `other` to the right: a cell for each pair of values, or a dot where they are many."""
-    names = f"{plain(one.knob, 24)} and {plain(other.knob, 24)}"
+    names = f"{plain(one.option, 24)} and {plain(other.option, 24)}"
     if scale_of(list(one.scores)) or scale_of(list(other.scores)):
         image, cut = _dots(axes, board, one, other=other)
         title = f"{names}: a dot for each variant, the best one ringed"
@@ -23,12 +23,12 @@ def draw_pair(figure: Figure, axes, board: Board, one: Effect, other: Effect) ->
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(cut, "neither")
     figure.colorbar(image, ax=axes, extend=extend, pad=0.01).set_label(plain(board.metric))
     axes.set_title(f"{title}{'; colours end before far outliers' if any(cut) else ''}", fontsize=10)
-    axes.set(xlabel=plain(other.knob), ylabel=plain(one.knob))
+    axes.set(xlabel=plain(other.option), ylabel=plain(one.option))
 
 
 def _dots(axes, board: Board, one: Effect, other: Effect) -> tuple:
     x, y = place(axes.xaxis, list(other.scores)), place(axes.yaxis, list(one.scores))
-    points = np.array([[x[row.knobs[other.knob]], y[row.knobs[one.knob]], row.mean] for row in board.rows])
+    points = np.array([[x[row.options[other.option]], y[row.options[one.option]], row.mean] for row in board.rows])
     colours, low, high, cut = _colours(points[:, 2], board.mode)
     look = {"cmap": colours, "vmin": low, "vmax": high, "edgecolors": "#666666", "linewidths": 0.5}
     image = axes.scatter(points[:, 0], points[:, 1], c=points[:, 2], s=45, **look)
@@ -37,7 +37,7 @@ def _dots(axes, board: Board, one: Effect, other: Effect) -> tuple:
 
 
 def _cells(axes, board: Board, one: Effect, other: Effect) -> tuple:
-    cells = marginal(board.rows, lambda row: (row.knobs[one.knob], row.knobs[other.knob]))
+    cells = marginal(board.rows, lambda row: (row.options[one.option], row.options[other.option]))
     means = np.array([[np.mean(cells.get((r, c), np.nan)) for c in other.scores] for r in one.scores])
     colours, low, high, cut = _colours(means[~np.isnan(means)], board.mode)
     image = axes.imshow(means, cmap=colours, vmin=low, vmax=high, aspect="auto")

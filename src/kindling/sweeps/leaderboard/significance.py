@@ -46,7 +46,7 @@ def verdict(board: Board) -> str:
     first, second = board.rows[:2]
     a, b = first.scores, second.scores
     ahead = f"{abs(first.mean - second.mean):.2g} in {board.metric}"
-    lead = f"{board.label(first.knobs)} leads {board.label(second.knobs)} by {ahead}"
+    lead = f"{board.label(first.options)} leads {board.label(second.options)} by {ahead}"
     if least_p(len(a), len(b)) >= LEVEL:
         enough = next(n for n in range(2, 10) if least_p(n, n) < LEVEL)
         return (

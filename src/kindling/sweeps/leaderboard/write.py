@@ -18,21 +18,21 @@ SAMPLES = {"train": "training", "val": "validation", "test": "test"}
 def as_csv(board: Board) -> str:
     """Everything: ranked rows, then baselines, then jobs without a score, a line each."""
     others = board.others
-    head = ["rank", "status", "name", *board.knobs, board.metric, f"{board.metric} std", "n", "jobs"]
+    head = ["rank", "status", "name", *board.options, board.metric, f"{board.metric} std", "n", "jobs"]
     lines = [[*head, *others, "params", "seconds", "folder", "command", "reason"]]
     for rank, row in enumerate([*board.rows, *board.baselines], 1):
         job = row.best_job(board.mode) if row.finished else None
         lines.append(
-            ["" if row.name else rank, "baseline" if row.name else "finished", row.name or board.label(row.knobs)]
-            + [*row.knobs.values(), row.mean, row.std, len(row.results), len(row.jobs) or len(row.results)]
+            ["" if row.name else rank, "baseline" if row.name else "finished", row.name or board.label(row.options)]
+            + [*row.options.values(), row.mean, row.std, len(row.results), len(row.jobs) or len(row.results)]
             + [*(row.others.get(name) for name in others), row.params, row.seconds]
             + ([job.folder.name, job.result.get("command"), ""] if job else ["", "", ""])
         )
     for job in board.unranked:
-        knobs = [job.knobs.get(key, "") for key in board.knobs]
+        options = [job.options.get(key, "") for key in board.options]
         end = [job.folder.name, job.result.get("command"), job.reason]
         seconds = job.result.get("seconds")
-        lines.append(["", job.status, "", *knobs, "", "", 0, 1, *("" for _ in others), "", seconds, *end])
+        lines.append(["", job.status, "", *options, "", "", 0, 1, *("" for _ in others), "", seconds, *end])
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue()
@@ -81,7 +81,7 @@ def sentences(board: Board, quote: str = "") -> list[str]:
     of = [f"{board.metric} and the metrics next to it: {stage} samples, best epoch of each job"] * bool(stage)
     job = board.rows[0].best_job(board.mode)
     command, path = job.result.get("command", ""), shown(job.checkpoint).as_posix()
-    found = [*of, f"winner: {board.label(board.rows[0].knobs)}", f"command: {quote}{command}{quote}"]
+    found = [*of, f"winner: {board.label(board.rows[0].options)}", f"command: {quote}{command}{quote}"]
     return [*found, f"checkpoint: {quote}{path}{quote}", *board.notes]
 
 
@@ -95,12 +95,12 @@ def ranked(board: Board) -> list[tuple[str, Row]]:
 
 def header(board: Board, others: list[str]) -> list[str]:
     names = [split(name)[1] for name in others]
-    return ["rank", *(board.knobs or ["variant"]), board.metric, "n", *names, "params", "seconds"]
+    return ["rank", *(board.options or ["variant"]), board.metric, "n", *names, "params", "seconds"]
 
 
 def cells(board: Board, rank: str, row: Row, others: list[str]) -> list[str]:
     """A row as text; a baseline's name stands in the columns of knobs, before the values that tell its data."""
-    knobs = list(row.knobs.values()) or ["all"]
+    options = list(row.options.values()) or ["all"]
     if row.name:
         rank = f"baseline: {row.name}"
     mean = number(row.mean)
@@ -109,7 +109,7 @@ def cells(board: Board, rank: str, row: Row, others: list[str]) -> list[str]:
     values = [value_of(row.others, name) for name in others]
     params = "" if row.params is None else f"{row.params:,}"
     seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
-    return [rank, *knobs, mean, row.count, *values, params, seconds]
+    return [rank, *options, mean, row.count, *values, params, seconds]
 
 
 def value_of(metrics: dict[str, float | None], name: str) -> str:
@@ -121,8 +121,8 @@ def _failures(board: Board) -> list[str]:
     """A line for every variant that has jobs without a rank, with the first one's reason."""
     groups: dict[tuple, list[Job]] = {}
     for job in board.unranked:
-        knobs = {key: job.knobs.get(key, "") for key in board.knobs}
-        groups.setdefault((job.status, board.label(knobs)), []).append(job)
+        options = {key: job.options.get(key, "") for key in board.options}
+        groups.setdefault((job.status, board.label(options)), []).append(job)
     lines = []
     for (status, name), jobs in groups.items():
         reason = jobs[0].reason if len(jobs[0].reason) < 120 else jobs[0].reason[:117] + "..."

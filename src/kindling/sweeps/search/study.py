@@ -78,11 +78,11 @@ def _study(typed: Typed, jobs: Jobs, seed: int | None, sampler: str) -> optuna.S
     return study
 
 
-def _kind(of_knob: tuple[str, BaseDistribution]) -> str:
+def _kind(item: tuple[str, BaseDistribution]) -> str:
     """What Optuna wants to be the same in all trials of a study: a knob's limits may be moved, these may not."""
-    knob, d = of_knob
+    option, d = item
     values = d.choices if isinstance(d, CategoricalDistribution) else f"{type(d).__name__}{', log' * d.log}"
-    return f"{knob}={values}"
+    return f"{option}={values}"
 
 
 def _trained(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from kindling.data.base import Data
 from kindling.models.base import Model
-from kindling.models.predict import answers
+from kindling.models.predict import predict
 from kindling.training.checkpoint import best_of
 from kindling.training.summary import Summary
 from kindling.training.tolerate import optional
@@ -19,7 +19,7 @@ class FewRows(pl.Callback, Summary):
     An answer is a probability, one for each class, or a value in the target's unit.
     """
 
-    takes_chunks = True
+    supports_multi_step = True
 
     def __init__(self):
         self.shapes: list[str] = []
@@ -36,19 +36,19 @@ class FewRows(pl.Callback, Summary):
         pl_module.load_state_dict(best["weights"])
         x, y = (part[:MOST] for part in (data.examples.x, data.examples.y))
         try:
-            answer = answers(pl_module, data, x)
+            preds = predict(pl_module, data, x)
         finally:
             pl_module.load_state_dict(now)
-        tensors = {"x": data.rows["train"][0], **best["weights"], "answer": answer}
+        tensors = {"x": data.samples["train"][0], **best["weights"], "prediction": preds}
         self.shapes = ["  ".join(f"{name} {_shape(tensor)}" for name, tensor in tensors.items())]
         columns = data.examples.columns or [f"x{i}" for i in range(x.shape[1])]
-        for row, target, said in zip(x.tolist(), y.view(len(y), -1).tolist(), answer.tolist(), strict=True):
+        for row, target, said in zip(x.tolist(), y.view(len(y), -1).tolist(), preds.tolist(), strict=True):
             given = "  ".join(f"{name} {value:.4g}" for name, value in zip(columns, row, strict=True))
-            self.lines.append(f"{given}  target {_numbers(target, '.4g')}  answer {_numbers(said, '.2f')}")
+            self.lines.append(f"{given}  target {_numbers(target, '.4g')}  prediction {_numbers(said, '.2f')}")
 
     def summary(self, command: str, cfg: object) -> dict[str, list[str]]:
         """For the result of the run."""
-        return {"shapes": self.shapes, "answers": self.lines}
+        return {"shapes": self.shapes, "predictions": self.lines}
 
 
 def _shape(tensor: Tensor) -> str:

@@ -2,36 +2,36 @@
 
 from conftest import weights_of
 
-from kindling.lectures import few_rows
+from kindling.lectures import few_samples
 
-FEW = f"+callbacks.few_rows={{_target_: {few_rows.__name__}.FewRows}}"
+FEW = f"+callbacks.few_samples={{_target_: {few_samples.__name__}.FewRows}}"
 
 
 def test_weights_by_hand_answer_xor(run):
     result = run("experiment=lectures/xor_gates")
-    assert [line.split()[-1] for line in result["answers"]] == ["0.00", "1.00", "1.00", "0.00"]
-    assert result["answers"][1] == "a 0  b 1  target 1  answer 1.00"
+    assert [line.split()[-1] for line in result["predictions"]] == ["0.00", "1.00", "1.00", "0.00"]
+    assert result["predictions"][1] == "a 0  b 1  target 1  prediction 1.00"
     assert result["shapes"][0].startswith("x (4, 2)  net.0.weight (2, 2)  net.0.bias (2)")
 
 
 def test_the_answer_of_a_linear_model_is_its_equations(run, tmp_path):
     result = run("data=line", "model=linear", "epochs=3", FEW)
     weights = weights_of(tmp_path / "run", "best")
-    assert len(result["answers"]) == few_rows.MOST
+    assert len(result["predictions"]) == few_samples.MOST
     assert len(weights) == 2
     slope, constant = (float(word) for word in result["equation"][0].split() if word.replace(".", "").isdigit())
-    for line in result["answers"]:
-        x, answer = float(line.split()[1]), float(line.split()[-1])
-        assert abs(slope * x + constant - answer) < 0.01
+    for line in result["predictions"]:
+        x, preds = float(line.split()[1]), float(line.split()[-1])
+        assert abs(slope * x + constant - preds) < 0.01
 
 
 def test_rows_that_fail_end_no_run_and_the_weights_stay(run, monkeypatch, caplog):
-    monkeypatch.setattr(few_rows, "answers", None)
+    monkeypatch.setattr(few_samples, "predict", None)
     assert "test/mse" in run("data=line", "model=linear", "epochs=1", FEW)["metrics"]
     assert "few rows with their predictions: left out, TypeError" in caplog.text
 
 
 def test_each_class_has_an_answer_and_images_have_none(run):
     words = ["data=blobs", "data.centres=3", "epochs=1"]
-    assert len(run(*words, FEW)["answers"][0].partition("answer ")[2].split()) == 3
-    assert run("data=mnist_sample", "model=linear", "epochs=1", FEW, folder="images")["answers"] == []
+    assert len(run(*words, FEW)["predictions"][0].partition("prediction ")[2].split()) == 3
+    assert run("data=mnist_sample", "model=linear", "epochs=1", FEW, folder="images")["predictions"] == []
