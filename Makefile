@@ -20,12 +20,17 @@ CHECK := import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 1
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
-env: .venv/.installed  ## make .venv and install into it; PYTHON=python3.12 says with which Python
+env: .venv/.test  ## make .venv and install everything, also what the tests need; PYTHON=python3.12 names the Python
 
-# The stamp: while it is newer than both files, nothing has to be installed.
-.venv/.installed: pyproject.toml constraints.txt | $(RUN)
-	$(RUN) -m pip install -q -c constraints.txt -e ".[test]"
+# Stamps: while one is newer than both files, nothing has to be installed. Training needs less than the tests, and
+# starts faster without scikit-learn, whose scipy torchmetrics imports where it is installed.
+.venv/.train: pyproject.toml constraints.txt | $(RUN)
+	$(RUN) -m pip install -q -c constraints.txt -e .
 	@touch $@
+
+.venv/.test: pyproject.toml constraints.txt | $(RUN)
+	$(RUN) -m pip install -q -c constraints.txt -e ".[test]"
+	@touch .venv/.train $@
 
 $(RUN):
 	@command -v $(PYTHON) >/dev/null || \
@@ -33,7 +38,7 @@ $(RUN):
 	@$(PYTHON) -c '$(CHECK)'
 	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
-train: env  ## train; ARGS="model=wide epochs=20" says what
+train: .venv/.train  ## train; ARGS="model=wide epochs=20" adds options
 	$(RUN) train.py $(ARGS)
 
 test: lint  ## lint and the fast tests
@@ -42,9 +47,10 @@ test: lint  ## lint and the fast tests
 test-all: test  ## lint and all tests: what CI runs
 	$(RUN) -m pytest -n auto --maxprocesses=8 -m slow
 
-lint: env  ## ruff's rules and format, and who may import whom; nothing is changed
+lint: env  ## ruff's rules and format, mypy, and which folder may import which; changes nothing
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
 	$(BIN)/lint-imports --no-cache
 
 format: env  ## ruff: mend and format
