@@ -1,4 +1,4 @@
-"""What CONTRIBUTING says about adding something works as it stands there, alone and in a sweep."""
+"""The additions of docs/extending.md work exactly as described, in a single run and in a sweep."""
 
 import json
 import re
@@ -7,13 +7,13 @@ import shlex
 import pytest
 from conftest import PLAIN, PROJECT, needs, python
 
-TEXT = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## How to add")[2].partition("\n## ")[0]
-PARTS = {part.partition("**")[0]: part for part in re.split(r"^\*\*(?=An? )", TEXT, flags=re.MULTILINE)[1:]}
-COMMANDS = {name: re.findall(r"^    (python train\.py .*)", part, re.MULTILINE) for name, part in PARTS.items()}
+TEXT = (PROJECT / "docs" / "extending.md").read_text(encoding="utf-8")
+PARTS = {part.partition("\n")[0]: part for part in re.split(r"^## (?=An? )", TEXT, flags=re.MULTILINE)[1:]}
+COMMANDS = {name: re.findall(r"^(python train\.py .*)", part, re.MULTILINE) for name, part in PARTS.items()}
 
 
 def write(project, path: str, where: str, text: str) -> None:
-    """Write a block of CONTRIBUTING to the file that its first line names, at the place that it names."""
+    """Write a block of the page to the file and the place that its first line names."""
     file = project / path
     if not where:
         assert not file.exists(), path
@@ -26,8 +26,8 @@ def write(project, path: str, where: str, text: str) -> None:
     file.write_text(old[:place] + text + "\n\n" * (how == "before") + old[place:], encoding="utf-8")
 
 
-def test_it_says_how_to_add_what_projects_add():
-    assert {"A model", "A data set", "A loss", "A metric", "An initialisation", "A callback"} <= PARTS.keys()
+def test_the_page_covers_what_projects_add():
+    assert {"A model", "A data set", "A loss", "A metric", "An initialization", "A callback"} <= PARTS.keys()
     assert sum(map(len, COMMANDS.values())) == 9
 
 
@@ -35,7 +35,7 @@ def test_it_says_how_to_add_what_projects_add():
 @needs("sweeps")
 @needs("callbacks/weight_init.py")
 @pytest.mark.parametrize("part", [name for name, commands in COMMANDS.items() if commands])
-def test_an_addition_trains_alone_and_in_a_sweep(copy, part):
+def test_an_addition_trains_in_a_single_run_and_in_a_sweep(copy, part):
     for path, where, text in re.findall(r"```\w+\n# ([\w./]+)(?:, ([^\n]*))?\n(.*?)```", PARTS[part], re.DOTALL):
         write(copy, path, where, text)
     for command in COMMANDS[part]:
