@@ -15,7 +15,7 @@ IMAGES = f"{ELEMENTS}.filter(node => node.nodeName === 'IMG' && node.src.include
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The folder `runs` after one run and, if sweeps are not stripped, one sweep of two jobs."""
+    """Return the folder `runs` after one run and, if sweeps are not stripped, one sweep of two jobs."""
     folder = tmp_path_factory.mktemp("browser")
     commands = [["data=ring", "epochs=3"]]
     if (PROJECT / "src/kindling/sweeps").exists():
@@ -28,7 +28,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tensorboard(runs):
-    """The address of a TensorBoard of that folder, on the loopback interface."""
+    """Yield the address of a TensorBoard of that folder, on the loopback interface."""
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(runs), "--host", "127.0.0.1", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     lines: list[str] = []
@@ -73,8 +73,10 @@ def test_a_report_fits_the_window_and_shows_its_pictures(runs, what, width):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate("document.images.length") >= 2
         assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 100)")
-        right = "Math.max(...[...document.querySelectorAll('img, p, pre, table')].map(n => n.getBoundingClientRect().right))"
-        assert page.evaluate(right) <= width
+        boxes = (
+            "[...document.querySelectorAll('figure, p, pre, table')].map(node => node.getBoundingClientRect().right)"
+        )
+        assert page.evaluate(f"Math.max(...{boxes})") <= width
         first = page.evaluate("document.querySelector('h1 + p').textContent")
         assert re.fullmatch(r"[A-Z].*\.", first)
         assert len(first.split()) > 8

@@ -29,7 +29,6 @@ ELSEWHERE = {
     "python train.py init=orthogonal": "tests/test_extending.py",
     "python train.py 'metrics={brier": "tests/test_extending.py",
     "python train.py data=... model=...": "a pattern, not a command",
-    "python train.py -m ...": "a pattern, not a command",
     "python -m kindling <command>": "a pattern, not a command",
 }
 
