@@ -18,7 +18,7 @@ CHECK := import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 1
 # How packages are installed, e.g. INSTALL="uv pip install -c constraints.txt".
 INSTALL ?= $(RUN) -m pip install -q -c constraints.txt
 
-.PHONY: help env train test test-all test-fast test-slow lint format upgrade rename strip bench clean
+.PHONY: help env train test test-all test-fast test-slow lint format upgrade rename strip notebooks bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -87,6 +87,9 @@ rename: env  ## rename the package: make rename NAME=myproject
 
 strip: env  ## delete an optional part: make strip EXTRA=lectures, or all; without EXTRA list them
 	$(RUN) -m kindling strip $(EXTRA)
+
+notebooks: env  ## run the notebooks and store their outputs in them
+	$(RUN) notebooks/execute.py
 
 bench: env  ## training time next to a raw PyTorch loop
 	$(RUN) tests/benchmarks/overhead.py
