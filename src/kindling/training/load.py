@@ -7,8 +7,8 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
-from kindling.cli.build import build, refuse_older
-from kindling.cli.overrides import register
+from kindling.cli.build import build, refuse_incompatible
+from kindling.cli.overrides import register_resolvers
 from kindling.files import BEST
 
 
@@ -36,9 +36,9 @@ def config_of(folder: Path) -> DictConfig:
     file = folder / ".hydra" / "config.yaml"
     if not file.is_file():
         raise UserError(f"run={folder} is no run folder (it has no .hydra/config.yaml): give one, e.g. runs/.../...")
-    register()  # what the config is written with
+    register_resolvers()  # what the config is written with
     cfg = OmegaConf.load(file)
-    refuse_older(OmegaConf.to_container(cfg, resolve=False), folder)
+    refuse_incompatible(OmegaConf.to_container(cfg, resolve=False), folder)
     cfg.folder = str(folder)  # there it says ${hydra:runtime.output_dir}
     return cfg
 

@@ -182,7 +182,7 @@ class Run:
                 logger.finalize("success" if result["status"] == "finished" else "failed")
                 if isinstance(logger, TensorBoard):
                     logger.end_session()
-        shown = files.shown(self.folder)
+        shown = files.display_path(self.folder)
         if result["metrics"]:
             log.info(table(result["metrics"], result["best_epoch"]))
             if isinstance(self.model, Model) and (note := loss_note(result["metrics"], self.model.target_std)):

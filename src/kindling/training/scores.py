@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from kindling import UserError
-from kindling.cli.conf import is_own
+from kindling.cli.conf import is_builtin
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, direction_for, logged_as, split
 from kindling.models.base import Model
 
@@ -33,7 +33,7 @@ def mode_of(monitor: str, given: str | None, model: pl.LightningModule) -> str:
     own = {"loss": False, **model.task.higher_is_better} if isinstance(model, Model) else {}
     added = model.own_metrics if isinstance(model, Model) else {}
     names = [f"{stage}/{name}" for stage in ("val", "train") for name in (*own, *added)]
-    if is_own(type(model).__module__) and monitor not in names:
+    if is_builtin(type(model).__module__) and monitor not in names:
         raise UserError(f"monitor={monitor} is none of this model's: choose {', '.join(names)}.")
     said: dict[str, set] = {}
     for path, module in (*model.named_modules(), *added.items()):

@@ -21,7 +21,7 @@ from torch.utils.tensorboard.summary import hparams, text
 
 from kindling.cli.hyperparameters import hyperparameters
 from kindling.cli.monitor import TRAIN_LOSS
-from kindling.cli.overrides import command, typed
+from kindling.cli.overrides import command, parse_overrides
 from kindling.data.base import Data
 from kindling.files import write_json
 from kindling.sweeps.compose import Job
@@ -167,7 +167,7 @@ def _events(jobs: list[Job], configs: list[str], outcomes: list[dict], scalars: 
 
 def hyperparameters_of(job: Job) -> dict:
     """Return what kindling.cli.overrides.hyperparameters_of gives of a single run."""
-    return hyperparameters(job.raw, job.resolved, job.choices, given=set(typed(job.overrides)))
+    return hyperparameters(job.raw, job.resolved, job.choices, given=set(parse_overrides(job.overrides)))
 
 
 @lru_cache(maxsize=64)
