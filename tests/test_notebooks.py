@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom, in a kernel of its own, and what its text says is what came out."""
+"""Every notebook runs from top to bottom in its own kernel, and its outputs agree with its text."""
 
 import re
 
@@ -12,7 +12,7 @@ NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 
 
 def executed(path) -> list:
-    """The code cells, with their outputs; a cell that raises fails the test."""
+    """Execute a notebook, and return the code cells with their outputs."""
     notebook = nbformat.read(path, as_version=4)
     folder = {"metadata": {"path": str(path.parent)}}
     NotebookClient(notebook, timeout=120, kernel_name="python3", resources=folder).execute()
@@ -20,8 +20,8 @@ def executed(path) -> list:
 
 
 def text(*cells) -> str:
-    shown = [o.get("text") or o.get("data", {}).get("text/plain", "") for cell in cells for o in cell.outputs]
-    return "\n".join(shown)
+    texts = [o.get("text") or o.get("data", {}).get("text/plain", "") for cell in cells for o in cell.outputs]
+    return "\n".join(texts)
 
 
 def pictures(*cells) -> int:
@@ -29,7 +29,7 @@ def pictures(*cells) -> int:
 
 
 def found(pattern: str, cells) -> list:
-    """What the groups of the pattern match in the cells' texts, as numbers where they are numbers."""
+    """Return the groups of all matches in the outputs of the cells, converted to numbers if possible."""
     rows = re.findall(pattern, text(*cells))
     number = re.compile(r"-?[\d.,]+(e[+-]?\d+)?")
     return [[float(v.replace(",", "")) if number.fullmatch(v) else v.strip() for v in row] for row in rows]
@@ -52,18 +52,20 @@ def line(cells):
     assert full[2] > mini[2] > stochastic[2] == pytest.approx(0.2, abs=0.05)
     before = found(r"loss (\S+) before, (\S+) after", cells)[0]
     (_, slow), (_, good), (_, swinging), (_, diverging) = found(r"(too low|good|swinging|diverging) .* (\S+)\n", cells)
-    assert before[0] > slow > good > swinging  # as the text says, the rate next to the limit arrives first
+    assert before[0] > slow > good > swinging  # according to the text, the rate close to the limit is the fastest
     assert diverging > 100 * before[0]
     assert pictures(*cells) == 4
 
 
 def features_or_hidden_layers(cells):
-    right = {(name, kind): share / 100 for name, kind, share in found(r"(\w+) +(.*?)  +.* (\S+)% of the test", cells)}
-    raw = [share for (_, kind), share in right.items() if kind == "raw columns, logistic"]
-    best = {"ring": 0.956, "xor": 0.964, "spiral": 1.0}  # what the wrong labels leave
-    assert len(right) == 9
+    accuracy = {
+        (name, kind): share / 100 for name, kind, share in found(r"(\w+) +(.*?)  +.* (\S+)% of the test", cells)
+    }
+    raw = [share for (_, kind), share in accuracy.items() if kind == "raw columns, logistic"]
+    best = {"ring": 0.956, "xor": 0.964, "spiral": 1.0}  # limited by label noise
+    assert len(accuracy) == 9
     assert max(raw) < 0.7
-    for (name, kind), share in right.items():
+    for (name, kind), share in accuracy.items():
         if kind != "raw columns, logistic":
             assert best[name] - 0.06 < share < best[name] + 0.01
     assert pictures(*cells) == 4
@@ -90,9 +92,9 @@ def digits(cells):
     assert mlp[0] > cnn[0]
     assert 80 < softmax[1] < mlp[1] < cnn[1] - 2
     assert [digit for digit, _ in found(r"reads (\d), probability (\S+)", cells)] == [2, 2, 2]
-    answered, wrong = found(r"(\d+) test digits .*, (\d+) of them wrong", cells)[0]
-    assert answered > 250
-    assert wrong < 0.02 * answered
+    predicted, wrong = found(r"(\d+) test digits .*, (\d+) of them wrong", cells)[0]
+    assert predicted > 250
+    assert wrong < 0.02 * predicted
     assert pictures(*cells) == 7
 
 
@@ -106,26 +108,26 @@ LESSONS = {
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_kept_without_outputs(path):
+def test_a_notebook_is_stored_without_outputs(path):
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_defines_nothing_to_be_copied(path):
+def test_a_notebook_defines_no_functions_or_classes(path):
     cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     assert [line for source in cells for line in source.splitlines() if re.match(r"\s*(def|class|async)\b", line)] == []
 
 
-# On Windows the kernel's client says which event loop it takes.
+# On Windows the client of the kernel warns about the event loop.
 @pytest.mark.filterwarnings("ignore:Proactor event loop:RuntimeWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_comes_to_what_it_says_and_leaves_no_folder_behind(path):
-    named = set(re.findall(rf"from {PACKAGE.name}\.([\w.]+) import", path.read_text(encoding="utf-8")))
-    gone = [name for name in sorted(named) if not (PACKAGE / name.replace(".", "/")).with_suffix(".py").exists()]
-    if gone:
-        pytest.skip(f"it needs {', '.join(gone)}, which is stripped")
-    there = sorted(path.parent.rglob("*/"))  # every run makes a folder
+def test_a_notebook_runs_with_the_stated_results_and_leaves_no_folder_behind(path):
+    imported = set(re.findall(rf"from {PACKAGE.name}\.([\w.]+) import", path.read_text(encoding="utf-8")))
+    missing = [name for name in sorted(imported) if not (PACKAGE / name.replace(".", "/")).with_suffix(".py").exists()]
+    if missing:
+        pytest.skip(f"it needs {', '.join(missing)}, which is stripped")
+    before = sorted(path.parent.rglob("*/"))  # every run creates a folder
     LESSONS[path.stem](executed(path))
-    assert sorted(path.parent.rglob("*/")) == there
+    assert sorted(path.parent.rglob("*/")) == before

@@ -14,7 +14,7 @@ from kindling.data.csv_file import CsvFile
 
 log = logging.getLogger("kindling")
 
-# A target of integers has classes if there are at most so many of them, with at least so many rows per class.
+# A target of integers has classes if it has at most MAX_CLASSES values, with at least ROWS_PER_CLASS rows each.
 MAX_CLASSES, ROWS_PER_CLASS = 20, 10
 # The largest number of class names that are compared with each other, in quadratic time.
 MAX_COMPARED = 100

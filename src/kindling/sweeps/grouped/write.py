@@ -109,7 +109,7 @@ def _outcome(m: int, job: Job, records: Records, stack: Stack, seconds: float) -
     status = "diverged" if diverged else "finished" if best else "failed"
     outcome = result(
         status, seconds, records.epochs[m], best=best,
-        watched=(monitor, watch.mode), tested={}, params=sum(stack.sizes), command=command(job.overrides),
+        monitored=(monitor, watch.mode), tested={}, params=sum(stack.sizes), command=command(job.overrides),
     )  # fmt: skip
     if diverged:
         return outcome | {"diverged": diverged}
