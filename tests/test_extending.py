@@ -12,18 +12,18 @@ PARTS = {part.partition("\n")[0]: part for part in re.split(r"^## (?=An? )", TEX
 COMMANDS = {name: re.findall(r"^(python train\.py .*)", part, re.MULTILINE) for name, part in PARTS.items()}
 
 
-def write(project, path: str, where: str, text: str) -> None:
+def write(project, path: str, position: str, text: str) -> None:
     """Write a block of the page to the file and the place that its first line names."""
     file = project / path
-    if not where:
+    if not position:
         assert not file.exists(), path
         file.write_text(text, encoding="utf-8")
         return
-    how, _, name = where.partition(" ")
+    kind, _, name = position.partition(" ")
     old = file.read_text(encoding="utf-8")
     table = re.search(rf"^((?:#.*\n)*)( *{re.escape(name)}.*\n)", old, re.MULTILINE)
-    place = table.start() if how == "before" else table.end()
-    file.write_text(old[:place] + text + "\n\n" * (how == "before") + old[place:], encoding="utf-8")
+    index = table.start() if kind == "before" else table.end()
+    file.write_text(old[:index] + text + "\n\n" * (kind == "before") + old[index:], encoding="utf-8")
 
 
 def test_the_page_covers_what_projects_add():
@@ -36,17 +36,17 @@ def test_the_page_covers_what_projects_add():
 @needs("callbacks/weight_init.py")
 @pytest.mark.parametrize("part", [name for name, commands in COMMANDS.items() if commands])
 def test_an_addition_trains_in_a_single_run_and_in_a_sweep(copy, part):
-    for path, where, text in re.findall(r"```\w+\n# ([\w./]+)(?:, ([^\n]*))?\n(.*?)```", PARTS[part], re.DOTALL):
-        write(copy, path, where, text)
+    for path, position, text in re.findall(r"```\w+\n# ([\w./]+)(?:, ([^\n]*))?\n(.*?)```", PARTS[part], re.DOTALL):
+        write(copy, path, position, text)
     for command in COMMANDS[part]:
-        words = [*shlex.split(command)[2:], "epochs=2", "trainer=cpu", *PLAIN]
-        alone = python(copy, "train.py", *words, "hydra.run.dir=alone")
-        assert alone.returncode == 0, alone.stderr[-3000:]
-        sweep = python(copy, "train.py", "-m", *words, "seed=0,1", "hydra.sweep.dir=sweep")
+        args = [*shlex.split(command)[2:], "epochs=2", "trainer=cpu", *PLAIN]
+        single = python(copy, "train.py", *args, "hydra.run.dir=single")
+        assert single.returncode == 0, single.stderr[-3000:]
+        sweep = python(copy, "train.py", "-m", *args, "seed=0,1", "hydra.sweep.dir=sweep")
         assert sweep.returncode == 0, sweep.stdout[-3000:] + sweep.stderr[-3000:]
-        results = [json.loads(file.read_text(encoding="utf-8")) for file in copy.glob("[as]*/**/result.json")]
+        results = [json.loads(file.read_text(encoding="utf-8")) for file in copy.glob("s*/**/result.json")]
         assert [result["status"] for result in results] == ["finished"] * 3
         same = [result["score"] for result in results if "seed=1" not in result["command"]]
         assert same[0] == pytest.approx(same[1], rel=1e-4)
-        for folder in ("alone", "sweep"):
+        for folder in ("single", "sweep"):
             python(copy, "-c", f"import shutil; shutil.rmtree({folder!r})")

@@ -16,8 +16,8 @@ NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 
 
 def text(*cells) -> str:
-    shown = [o.get("text") or o.get("data", {}).get("text/plain", "") for cell in cells for o in cell.outputs]
-    return "\n".join(shown)
+    texts = [o.get("text") or o.get("data", {}).get("text/plain", "") for cell in cells for o in cell.outputs]
+    return "\n".join(texts)
 
 
 def pictures(*cells) -> int:
@@ -25,7 +25,7 @@ def pictures(*cells) -> int:
 
 
 def found(pattern: str, cells) -> list:
-    """What the groups of the pattern match in the cells' texts, as numbers where they are numbers."""
+    """Return the groups of all matches in the outputs of the cells, converted to numbers if possible."""
     rows = re.findall(pattern, text(*cells))
     number = re.compile(r"-?[\d.,]+(e[+-]?\d+)?")
     return [[float(v.replace(",", "")) if number.fullmatch(v) else v.strip() for v in row] for row in rows]
@@ -48,7 +48,7 @@ def line(cells):
     assert full[2] > mini[2] > stochastic[2] == pytest.approx(0.2, abs=0.05)
     before = found(r"loss (\S+) before, (\S+) after", cells)[0]
     (_, slow), (_, good), (_, swinging), (_, diverging) = found(r"(too low|good|swinging|diverging) .* (\S+)\n", cells)
-    assert before[0] > slow > good > swinging  # as the text says, the rate next to the limit arrives first
+    assert before[0] > slow > good > swinging  # according to the text, the rate close to the limit is the fastest
     assert diverging > 100 * before[0]
     assert pictures(*cells) == 4
 
@@ -59,7 +59,7 @@ def features_or_hidden_layers(cells):
     best = {"ring": 0.956, "xor": 0.964, "spiral": 1.0}  # what the wrong labels leave
     assert len(right) == 9
     assert max(raw) < 0.7
-    for (name, kind), share in right.items():
+    for (name, kind), share in accuracy.items():
         if kind != "raw columns, logistic":
             assert best[name] - 0.06 < share < best[name] + 0.01
     assert pictures(*cells) == 4
@@ -126,12 +126,12 @@ def test_notebooks_have_their_outputs_and_are_small():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_defines_nothing_to_be_copied(path):
+def test_a_notebook_defines_no_functions_or_classes(path):
     cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     assert [line for source in cells for line in source.splitlines() if re.match(r"\s*(def|class|async)\b", line)] == []
 
 
-# On Windows the kernel's client says which event loop it takes.
+# On Windows the client of the kernel warns about the event loop.
 @pytest.mark.filterwarnings("ignore:Proactor event loop:RuntimeWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

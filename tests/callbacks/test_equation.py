@@ -49,7 +49,7 @@ def test_a_line_is_found_again_in_the_units_of_the_data(run):
 def test_an_equation_that_fails_ends_no_run(run, monkeypatch, caplog):
     monkeypatch.setattr(f"{equations.__module__}.equations", None)
     assert "test/mse" in run("data=line", "model=linear", "epochs=1")["metrics"]
-    assert "equation of the model: left out, TypeError" in caplog.text
+    assert "equation of the model: skipped, TypeError" in caplog.text
 
 
 def test_signs_names_and_classes_are_written_as_one_would():

@@ -201,7 +201,7 @@ def test_each_kind_of_data_has_its_own_pictures_and_they_can_be_drawn_afterwards
     finished, tmp_path, words, files, caplog
 ):
     finished(*words, "epochs=2", "pictures=final")
-    assert "left out" not in caplog.text
+    assert "skipped" not in caplog.text
     found = {file.name: file.stat().st_size for file in (tmp_path / "run").glob("*.png")}
     found.pop("confusion_matrix.png", None)
     assert found.keys() == files
@@ -227,7 +227,7 @@ def test_what_cannot_be_drawn_ends_no_run(run, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("kindling.plots.surface.draw_surface", broken)
     with caplog.at_level("INFO", "kindling"):
         assert run("data=ring", "epochs=1", "pictures=final")["status"] == "finished"
-    assert "picture surface of epoch 1: left out, ValueError: no colours" in caplog.text
+    assert "picture surface of epoch 1: skipped, ValueError: no colours" in caplog.text
     assert (tmp_path / "run/neurons.png").exists()  # the others are drawn
 
 
@@ -269,7 +269,7 @@ def test_a_model_s_pictures_need_no_rows_and_change_nothing():
 @pytest.mark.parametrize(("words", "name"), [("data=ring", "neurons"), ("data=line model=linear", "path")])
 def test_pictures_are_drawn_of_a_model_in_another_precision(run, tmp_path, capsys, words, name, precision):
     run(*words.split(), "epochs=2", f"trainer.precision={precision}", "pictures=final", folder="run")
-    assert "left out" not in "".join(capsys.readouterr())
+    assert "skipped" not in "".join(capsys.readouterr())
     assert (tmp_path / f"run/{name}.png").stat().st_size > 5000
 
 

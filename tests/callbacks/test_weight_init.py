@@ -62,5 +62,5 @@ def test_a_file_that_does_not_fit_is_refused_with_the_models_names(tmp_path, con
 
 
 def test_a_file_that_is_not_there_is_named():
-    with pytest.raises(UserError, match=r"init=nowhere.json is no file"):
+    with pytest.raises(UserError, match=r"init=nowhere.json: no such file"):
         initialise(nn.Linear(1, 1), "nowhere.json")

@@ -53,8 +53,8 @@ def test_a_table_in_markdown_keeps_its_columns_whatever_is_in_its_cells():
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (KeyError("no\nname"), "a picture: left out, KeyError: 'no\\nname'"),
-        (UserError("no x"), "a picture: left out, no x"),
+        (KeyError("no\nname"), "a picture: skipped, KeyError: 'no\\nname'"),
+        (UserError("no x"), "a picture: skipped, no x"),
     ],
 )
 def test_what_is_optional_fails_in_one_line(caplog, error, said):

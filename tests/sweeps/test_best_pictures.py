@@ -23,4 +23,4 @@ def test_the_best_jobs_of_an_unknown_direction_are_not_guessed(tmp_path, caplog)
     result = {"status": "finished", "mode": "auto", "monitor": "val/x", "score": 0.1}
     (tmp_path / "result.json").write_text(json.dumps(result))
     draw_best([tmp_path])
-    assert "pictures of the best jobs: left out, ValueError: whether val/x is better when higher is not" in caplog.text
+    assert "pictures of the best jobs: skipped, ValueError: whether val/x is better when higher is not" in caplog.text

@@ -287,7 +287,7 @@ def test_each_data_set_has_its_baselines_as_a_mean_over_its_splits_and_a_second_
     ("data", "note"),
     [
         ({"_target_": "pytorch_lightning.LightningDataModule"}, "No baselines: LightningDataModule is no"),
-        ({"_target_": "kindling.data.tabular.Table", "path": "gone.csv", "target": "y"}, "gone.csv is no file"),
+        ({"_target_": "kindling.data.tabular.Table", "path": "gone.csv", "target": "y"}, "gone.csv: no such file"),
     ],
 )
 def test_where_the_data_cannot_be_built_a_line_says_why(job, sweep, capsys, data, note):

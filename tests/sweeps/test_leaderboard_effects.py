@@ -116,7 +116,7 @@ def test_a_picture_that_fails_takes_neither_the_ranking_nor_the_tested_winner(jo
         job(f"lr={lr}", score=0.1 * lr)
     monkeypatch.setattr(drawing, "png", None)
     make_board(sweep)
-    assert "effects.png: left out, TypeError" in caplog.text
+    assert "effects.png: skipped, TypeError" in caplog.text
     assert "winner on the test rows: loss 0.5000" in capsys.readouterr().out
     assert "winner on the test rows" in (sweep / "leaderboard.md").read_text()
 

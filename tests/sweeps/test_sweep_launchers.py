@@ -45,7 +45,7 @@ def test_a_sweep_runs_under_it_with_a_thread_each_and_goes_on(launcher, tmp_path
     assert found == {name: "finished" if "logistic" in name else "failed" for name in jobs}
     assert len(jobs) == 4
     assert {(tmp_path / str(seed)).read_text() for seed in (0, 1)} == {"1"}
-    assert "model=cnn wants images" in first.stdout
+    assert "model=cnn needs images" in first.stdout
     assert (folder / "leaderboard.csv").exists()
     second = shell(*words, env=env)
     assert "4 jobs, 2 finished before, 2 to try again" in second.stdout

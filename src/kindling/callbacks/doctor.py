@@ -63,7 +63,7 @@ def examined(trainer: pl.Trainer, model: Model, history: measurements.History, l
         train_samples=len(rows["train"][1]),
         val_samples=len(rows["val"][1]),
         simple=measurements.simple_scores(data),
-        bounded=any(type(module) in measurements.ENDS for module in model.modules()),
+        bounded=any(type(module) in measurements.LIMITS for module in model.modules()),
         hidden=hidden,
         steepest=None if hidden else measurements.steepest(data),
         target_std=rows["train"][1].std(0).max().item() if data.examples.task == "regression" else 1.0,

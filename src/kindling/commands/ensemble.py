@@ -89,8 +89,8 @@ def scores(model, preds, y) -> dict[str, float | None]:
         preds = preds.clamp(1e-15, 1 - 1e-15)  # the loss of a certain mistake is then 35, not infinite
         logits = preds.log() if task == "multiclass" else preds.logit()
     y = y.double() if y.is_floating_point() else y
-    own, std = model.own_metrics, model.target_std
-    values = scoring.scores(model.task, model.loss, logits, y=y, target_std=std, own=own)
+    own, std = model.custom_metrics, model.target_std
+    values = scoring.scores(model.task, model.loss, logits, y=y, target_std=std, custom=own)
     return {f"test/{name}": float(v) if math.isfinite(v) else None for name, v in values.items()}
 
 

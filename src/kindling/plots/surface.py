@@ -148,7 +148,7 @@ def hidden(model, x: Tensor) -> list[Tensor]:
     linear, found = [m for m in model.modules() if isinstance(m, nn.Linear)], []
     hooks = [m.register_forward_pre_hook(lambda _, given: found.append(given[0].float().cpu())) for m in linear]
     try:
-        logits_of(model, x, rows=len(x))
+        logits_of(model, x, batch_size=len(x))
     finally:
         for hook in hooks:
             hook.remove()

@@ -12,13 +12,13 @@ from omegaconf import DictConfig
 from kindling import UserError
 from kindling.cli import validation
 from kindling.cli.build import refuse_missing_packages
-from kindling.cli.conf import OF_A_SWEEP
+from kindling.cli.conf import SWEEP_OPTIONS
 from kindling.files import PACKAGE, PROJECT
 from kindling.sweeps.code_version import code_version
 from kindling.sweeps.compose import Composer, Job, get, paths
 
 # Words about the sweep, not about a job.
-OF_THE_SWEEP = (*OF_A_SWEEP, "resume", "test")
+OF_THE_SWEEP = (*SWEEP_OPTIONS, "resume", "test")
 # Parts of the config without influence on the weights or their score.
 APART = ("logger", "sweep", "hydra")
 

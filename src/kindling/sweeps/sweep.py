@@ -51,7 +51,7 @@ class Sweep:
         from kindling.sweeps.grouped.grouping import form  # torch
         from kindling.sweeps.grouped.guard import why_different
 
-        entry.hand_over()  # what is trained from here on can be resumed
+        entry.raise_on_signals()  # what is trained from here on can be resumed
         of, groups, singles = {job.key: job for job in self.jobs}, [], []
         old = [[of[key] for key in keys] for keys in self.folder.groups.values() if set(keys) <= set(of)]
         known = {job.key for jobs in old for job in jobs}

@@ -70,7 +70,7 @@ class Members(Model):
             optimizer=lambda parameters: Update(*parameters, members, parts, rates=rates),
             loss=batched(model.loss),
             target_std=model.target_std,
-            metrics=model.own_metrics,
+            metrics=model.custom_metrics,
         )
         self.stack, self.rates, self.training_loss = stack, rates, training_loss
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS
-from kindling.training.divergence import far_off, first_infinite, why_diverged
+from kindling.training.divergence import why_too_high, first_infinite, why_diverged
 from kindling.training.scores import is_best, is_better, worst
 
 # Steps of members that have ended: so many take longer than forming the group anew, which is about 0.6 s.
@@ -161,6 +161,6 @@ class Watch(pl.Callback):
         first, lowest, ending = first.nan_to_num(0.0).tolist(), lowest.tolist(), ending.tolist()
         for m in alive.nonzero().flatten().tolist():
             why = why_diverged(found[m], validated[m], first[m], now=now, step=steps[m])
-            ended = far_off(found[m], lowest[m], self.plausible) if ending[m] else None
+            ended = why_too_high(found[m], lowest[m], self.plausible) if ending[m] else None
             self.state["diverged"][m] = why or ended
         return alive & torch.tensor([bool(why) for why in self.state["diverged"]], device=loss.device)
