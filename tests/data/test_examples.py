@@ -57,7 +57,7 @@ BAD = {
 def test_an_invalid_return_value_of_load_is_refused_with_an_alternative(returned, message):
     with pytest.raises(UserError, match=rf"^Own\.load\(\) returned {message}") as caught:
         Own(returned).setup()
-    assert "write an ordinary LightningDataModule: see README.md" in str(caught.value)
+    assert "write an ordinary LightningDataModule: see docs/models.md" in str(caught.value)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])

@@ -74,11 +74,13 @@ class CsvFile:
         absent = np.array([*(self.is_missing(text) for text in texts), True])
         return np.where(absent[codes], -1, codes), texts
 
-    def numbers(self, frame: pd.DataFrame, column: str, markers: frozenset[str] = MARKERS) -> np.ndarray:
+    def numbers(
+        self, frame: pd.DataFrame, column: str, markers: frozenset[str] = MARKERS, may_be_empty: bool = False
+    ) -> np.ndarray:
         """Return a column as float64, with NaN for cells that are empty or in `missing` or `markers`.
 
         Raises:
-            UserError: a cell is text or infinite, or no cell has a value.
+            UserError: a cell is text or infinite, or no cell has a value and the column may not be empty.
         """
         values, invalid = to_numbers(frame[column], self.decimal, lambda text: text in markers or self.is_missing(text))
         if invalid.any():
@@ -100,7 +102,7 @@ class CsvFile:
             what = "an infinite value" if np.isinf(values[row]) else f"{values[row]:g}, which is too large,"
             place = f"in column {column!r}, line {self.line_of(row)}"
             raise UserError(f"{self.path} has {what} {place}: correct it, or leave the cell empty.")
-        if np.isnan(values).all():
+        if np.isnan(values).all() and not may_be_empty:
             hint = f"exclude it with {as_option('data.drop', column)}"
             raise UserError(f"{self.path} has no values in column {column!r}: {hint}.")
         return values
