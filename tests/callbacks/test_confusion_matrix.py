@@ -53,8 +53,8 @@ def test_a_run_without_validation_rows_shows_its_training_rows(run, tmp_path):
 
 
 def test_regression_has_no_confusion_matrix(run, tmp_path, table):
-    words = [word for word in table if word != "trainer=cpu"]
-    result = run(*words, "data.task=regression", "epochs=2")
+    args = [word for word in table if word != "trainer=cpu"]
+    result = run(*args, "data.task=regression", "epochs=2")
     assert {"test/mse", "test/r2"} <= result["metrics"].keys()
     assert not (tmp_path / "run/confusion_matrix.csv").exists()
 

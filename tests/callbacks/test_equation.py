@@ -11,16 +11,16 @@ from kindling.data.transforms import apply_transform
 
 
 @pytest.mark.parametrize(
-    "words",
+    "args",
     ["data=dates", "data=dates scale=minmax", "data=dates scale=none", "data=line features=polynomial degree=3"],
 )
-def test_the_equation_s_numbers_give_the_model_s_answer_to_raw_rows(words):
-    data, model = built(*words.split(), "model=linear")
+def test_the_equation_s_numbers_give_the_model_s_answer_to_raw_rows(args):
+    data, model = built(*args.split(), "model=linear")
     data.setup()
     raw = data.examples.x[:20]
     scaled = apply_transform(raw, data.transform)
     weight, bias = in_units_of_the_data(model.state_dict(), data.transform)
-    terms = PolynomialFeatures(3, include_bias=False).fit_transform(raw) if "degree" in words else raw
+    terms = PolynomialFeatures(3, include_bias=False).fit_transform(raw) if "degree" in args else raw
     with torch.no_grad():
         wanted = model(scaled) * torch.tensor(data.transform["target_std"]) + torch.tensor(
             data.transform["target_shift"]
@@ -59,6 +59,6 @@ def test_signs_names_and_classes_are_written_as_one_would():
     assert equations(weight, bias, data) == ["logit of cloud 1 = -1 x0 + 2.5 x1 - 0.25"]
 
 
-@pytest.mark.parametrize("words", ["data=ring", "data=mnist_sample model=linear"])
-def test_a_net_with_hidden_layers_and_a_model_of_images_have_none(run, words):
-    assert "equation" not in run(*words.split(), "epochs=1")
+@pytest.mark.parametrize("args", ["data=ring", "data=mnist_sample model=linear"])
+def test_a_net_with_hidden_layers_and_a_model_of_images_have_none(run, args):
+    assert "equation" not in run(*args.split(), "epochs=1")

@@ -14,7 +14,7 @@ from kindling.callbacks.lr_schedule import Schedule
 from kindling.data.synthetic import Blobs
 from kindling.models.mlp import Deep
 
-WORDS = ["data=blobs", "optimizer=sgd", "epochs=4", "batch_size=300"]
+ARGS = ["data=blobs", "optimizer=sgd", "epochs=4", "batch_size=300"]
 STEPS = 4 * 3  # 900 training rows
 
 
@@ -36,13 +36,13 @@ def looped(build, every):
         if every == "epoch":
             scheduler[0].step()
 
-    model = plain_loop(*WORDS, optimizer=optimizer, after_step=after_step, after_epoch=after_epoch)
+    model = plain_loop(*ARGS, optimizer=optimizer, after_step=after_step, after_epoch=after_epoch)
     return model, rates
 
 
 @pytest.mark.parametrize("steps_per_execution", ["auto", 1])
 @pytest.mark.parametrize(
-    ("words", "build", "every"),
+    ("args", "build", "every"),
     [
         (["schedule=cosine"], partial(lr_scheduler.CosineAnnealingLR, T_max=STEPS), "step"),
         (
@@ -58,8 +58,8 @@ def looped(build, every):
     ],
     ids=["cosine", "onecycle", "step"],
 )
-def test_a_schedule_equals_torch_s_in_a_plain_loop(run, tmp_path, words, build, every, steps_per_execution):
-    run(*WORDS, *words, f"steps_per_execution={steps_per_execution}")
+def test_a_schedule_equals_torch_s_in_a_plain_loop(run, tmp_path, args, build, every, steps_per_execution):
+    run(*ARGS, *args, f"steps_per_execution={steps_per_execution}")
     model, rates = looped(build, every)
     assert_weights(tmp_path / "run", model)
     assert [float(row["lr"]) for row in rows_of(tmp_path / "run")] == pytest.approx(rates)

@@ -27,12 +27,12 @@ from kindling.plots.tensorboard import write_graph
 
 @pytest.fixture
 def finished(run, tmp_path):
-    """finished("data=ring", ...) is the folder of a run of these words, with its config as Hydra leaves it."""
+    """finished("data=ring", ...) is the folder of a run of these args, with its config as Hydra leaves it."""
 
-    def train(*words: str):
-        run(*words)
+    def train(*args: str):
+        run(*args)
         (tmp_path / "run/.hydra").mkdir()
-        OmegaConf.save(compose_config(*words, "trainer=cpu"), tmp_path / "run/.hydra/config.yaml")
+        OmegaConf.save(compose_config(*args, "trainer=cpu"), tmp_path / "run/.hydra/config.yaml")
         return tmp_path / "run"
 
     return train
@@ -74,7 +74,7 @@ def test_calibration_is_scikit_learn_s(preds):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "args",
     [
         ["data=ring"],
         ["data=ring", "model=linear", "features=radius"],
@@ -83,9 +83,9 @@ def test_calibration_is_scikit_learn_s(preds):
     ],
     ids=" ".join,
 )
-def test_the_decision_surface_is_the_model_s_own_answer(words):
-    data, model = built(*words)
-    of = surface.plane(data, ("glucose", "bmi") if "data=diabetes" in words else None)
+def test_the_decision_surface_is_the_model_s_own_answer(args):
+    data, model = built(*args)
+    of = surface.plane(data, ("glucose", "bmi") if "data=diabetes" in args else None)
     found = surface.predict(model.eval(), data, of.x)
     places = torch.randint(len(of.x), (20,), generator=torch.Generator().manual_seed(0))
     for place in places.tolist():
@@ -96,7 +96,7 @@ def test_the_decision_surface_is_the_model_s_own_answer(words):
         assert raw[of.places[1]] == pytest.approx(
             of.extent[2] + row / (of.side - 1) * (of.extent[3] - of.extent[2]), rel=1e-4, abs=1e-5
         )
-        features = raw.norm()[None] if "features=radius" in words else raw
+        features = raw.norm()[None] if "features=radius" in args else raw
         shift, factor = (torch.tensor(data.transform[key], dtype=torch.float64) for key in ("shift", "factor"))
         logits = model(((features - shift) * factor).float()[None])[0]
         wanted = logits.softmax(0) if data.examples.task == "multiclass" else logits.sigmoid()
@@ -161,9 +161,9 @@ def test_a_series_is_of_the_epochs_1_2_3_5_8_and_so_on():
 
 
 def test_a_run_has_its_pictures_as_files_and_in_tensorboard_and_trains_the_same(run, tmp_path):
-    words = ["data=ring", "model=deep", "epochs=5", "hidden_sizes=[4,4]", "dropout=0.2"]
-    run(*words, folder="without")
-    result = run(*words, "pictures=series", folder="with")
+    args = ["data=ring", "model=deep", "epochs=5", "hidden_sizes=[4,4]", "dropout=0.2"]
+    run(*args, folder="without")
+    result = run(*args, "pictures=series", folder="with")
     without, drawn = weights_of(tmp_path / "without"), weights_of(tmp_path / "with")
     assert all(torch.equal(without[name], drawn[name]) for name in drawn)
     files = {file.name for file in (tmp_path / "with").glob("*.png")}
@@ -187,7 +187,7 @@ def test_a_run_has_its_pictures_as_files_and_in_tensorboard_and_trains_the_same(
 
 
 @pytest.mark.parametrize(
-    ("words", "files"),
+    ("args", "files"),
     [
         (["data=line", "model=linear"], {"curve.png", "path.png", "regression_test.png"}),
         (["data=dates"], {"regression_test.png", "surface.png", "plane.png", "neurons.png"}),
@@ -198,9 +198,9 @@ def test_a_run_has_its_pictures_as_files_and_in_tensorboard_and_trains_the_same(
     ids=lambda value: " ".join(sorted(value)),
 )
 def test_each_kind_of_data_has_its_own_pictures_and_they_can_be_drawn_afterwards(
-    finished, tmp_path, words, files, caplog
+    finished, tmp_path, args, files, caplog
 ):
-    finished(*words, "epochs=2", "pictures=final")
+    finished(*args, "epochs=2", "pictures=final")
     assert "left out" not in caplog.text
     found = {file.name: file.stat().st_size for file in (tmp_path / "run").glob("*.png")}
     found.pop("confusion_matrix.png", None)
@@ -243,8 +243,8 @@ def test_an_activation_s_derivative_is_its_slope(name):
 def test_the_command_line_draws_a_run_and_the_activations(finished, tmp_path):
     finished("data=ring", "epochs=1")
 
-    def call(*words):
-        command = [sys.executable, "-m", "kindling", "pictures", *words]
+    def call(*args):
+        command = [sys.executable, "-m", "kindling", "pictures", *args]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
     drawn = call("run=run")
@@ -266,9 +266,9 @@ def test_a_model_s_pictures_need_no_rows_and_change_nothing():
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
-@pytest.mark.parametrize(("words", "name"), [("data=ring", "neurons"), ("data=line model=linear", "path")])
-def test_pictures_are_drawn_of_a_model_in_another_precision(run, tmp_path, capsys, words, name, precision):
-    run(*words.split(), "epochs=2", f"trainer.precision={precision}", "pictures=final", folder="run")
+@pytest.mark.parametrize(("args", "name"), [("data=ring", "neurons"), ("data=line model=linear", "path")])
+def test_pictures_are_drawn_of_a_model_in_another_precision(run, tmp_path, capsys, args, name, precision):
+    run(*args.split(), "epochs=2", f"trainer.precision={precision}", "pictures=final", folder="run")
     assert "left out" not in "".join(capsys.readouterr())
     assert (tmp_path / f"run/{name}.png").stat().st_size > 5000
 
@@ -297,6 +297,6 @@ def test_a_map_that_differs_by_rounding_alone_is_flat():
 
 def test_the_decision_surface_has_room_around_a_constant_column(run, tmp_path):
     (tmp_path / "t.csv").write_text("a,temp,y\n" + "".join(f"{i % 9},36.6,{i % 2}\n" for i in range(40)))
-    words = ["data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y", "model=linear", "epochs=1"]
-    assert run(*words, "pictures=final")["status"] == "finished"  # a warning of Matplotlib would be an error here
+    args = ["data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y", "model=linear", "epochs=1"]
+    assert run(*args, "pictures=final")["status"] == "finished"  # a warning of Matplotlib would be an error here
     assert (tmp_path / "run" / "surface.png").exists()

@@ -17,8 +17,8 @@ def test_each_kind_of_picture_may_fail_on_its_own(run, monkeypatch, caplog, plac
         raise ValueError("no colours")
 
     monkeypatch.setattr(f"{PACKAGE.name}.{place}", broken)
-    words = ["data=line", "model=linear"] if "loss_path" in place else ["data=blobs", "model=linear"]
-    assert "test/loss" in run(*words, "epochs=1", "pictures=final")["metrics"]
+    args = ["data=line", "model=linear"] if "loss_path" in place else ["data=blobs", "model=linear"]
+    assert "test/loss" in run(*args, "epochs=1", "pictures=final")["metrics"]
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert line.endswith("left out, ValueError: no colours")
 
@@ -43,9 +43,9 @@ TABLES = {
 def test_every_picture_of_an_odd_table_is_drawn(run, tmp_path, caplog, rows):
     (tmp_path / "t.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     task = "regression" if rows[0] == "$x,y" or rows[1].endswith("14.62") else "auto"
-    words = ["data=csv", f"data.path={tmp_path / 't.csv'}", f"data.task={task}"]
+    args = ["data=csv", f"data.path={tmp_path / 't.csv'}", f"data.task={task}"]
     few_val = ["data.val_share=0.017", "data.test_share=0.017"] if "5,5" in rows[1] else []
-    assert run(*words, *few_val, "epochs=1", "pictures=series", "hidden_sizes=[3]")["status"] == "finished"
+    assert run(*args, *few_val, "epochs=1", "pictures=series", "hidden_sizes=[3]")["status"] == "finished"
     assert "left out" not in caplog.text
 
 
@@ -59,9 +59,9 @@ def test_pictures_of_one_set_of_weights_are_at_one_step(run, tmp_path):
 
 
 def test_the_axes_of_the_way_say_what_is_scaled():
-    words = ["data=line", "model=linear"]
+    args = ["data=line", "model=linear"]
     for more, said in ((["scale=none"], "(scaled target)"), ([], "(scaled inputs and target)")):
-        data, model = built(*words, *more)
+        data, model = built(*args, *more)
         axes = path.draw_path(model, data, [[0.0, 0.0], [0.5, 0.1]], "now").axes
         assert axes[0].get_xlabel() == f"net.0.weight {said}"
         assert axes[1].get_ylabel() == "log10 of the training loss (scaled target)"

@@ -23,12 +23,12 @@ LAYERS = ("0.weight", "0.bias", "2.weight", "2.bias")
 
 @pytest.fixture
 def sweep(tmp_path):
-    """sweep("data=blobs", ...) trains two seeds of these words; the sweep's folder."""
+    """sweep("data=blobs", ...) trains two seeds of these args; the sweep's folder."""
 
-    def train(*words: str, variants=("seed=0", "seed=1")):
+    def train(*args: str, variants=("seed=0", "seed=1")):
         folder = tmp_path / "sweep"
         folder.mkdir()
-        small = ["epochs=2", "lr=0.05", "depth=1", "width=4", *words]
+        small = ["epochs=2", "lr=0.05", "depth=1", "width=4", *args]
         trained_together(folder, [[*small, *own.split()] for own in variants])
         return folder
 
@@ -88,7 +88,7 @@ def test_a_member_has_the_numbers_of_its_own_test(sweep):
 
 def test_models_and_folds_and_scalings_may_be_mixed(sweep):
     differing = ("scale=minmax", "activation=tanh", "model=linear", "data.fold=1 data.folds=3")
-    variants = [f"{words} seed={seed}" for words in differing for seed in (0, 1)]
+    variants = [f"{args} seed={seed}" for args in differing for seed in (0, 1)]
     assert len(ensemble(sweep("data=diabetes", variants=variants))["jobs"]) == 8
 
 

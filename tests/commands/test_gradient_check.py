@@ -52,7 +52,7 @@ def test_the_central_difference_of_a_square_at_4_is_8():
 
 
 @pytest.mark.parametrize(
-    "words",
+    "args",
     [
         "model=linear data=line",
         "model=deep activation=tanh data=diabetes",
@@ -62,9 +62,9 @@ def test_the_central_difference_of_a_square_at_4_is_8():
         "model=cnn data=mnist_sample model.channels=[2,3] hidden_sizes=[5]",
     ],
 )
-def test_every_model_s_own_gradient_passes(words):
+def test_every_model_s_own_gradient_passes(args):
     torch.manual_seed(0)
-    data, model = built(*words.split())
+    data, model = built(*args.split())
     lines, right = report(check(model, *some_samples(data, model, 4), most=50))
     assert right, "\n".join(lines)
     assert len(lines) == 2 + len(list(model.parameters()))
@@ -126,8 +126,8 @@ def test_the_model_s_weights_are_left_as_they_were_and_large_tensors_are_sampled
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
 
 
-def gradient_check(folder, *words):
-    command = [sys.executable, "-m", "kindling", "gradient_check", *words]
+def gradient_check(folder, *args):
+    command = [sys.executable, "-m", "kindling", "gradient_check", *args]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
 
 
@@ -154,7 +154,7 @@ def test_the_command_line_ends_with_1_at_a_wrong_gradient(tmp_path):
     assert (done.returncode, "WRONG: the gradient of net.0." in done.stdout) == (1, True), done.stderr
 
 
-@pytest.mark.parametrize(("words", "said"), [(["-m", "lr=1,2"], "leave -m and resume out"), (["data=rnig"], "ring?")])
-def test_what_cannot_be_is_refused(tmp_path, words, said):
-    done = gradient_check(tmp_path, *words)
+@pytest.mark.parametrize(("args", "said"), [(["-m", "lr=1,2"], "leave -m and resume out"), (["data=rnig"], "ring?")])
+def test_what_cannot_be_is_refused(tmp_path, args, said):
+    done = gradient_check(tmp_path, *args)
     assert (done.returncode, said in done.stderr, list(tmp_path.iterdir())) == (2, True, []), done.stderr

@@ -15,14 +15,14 @@ from kindling.plots.lr_find import draw_range
 from kindling.plots.save import png
 
 
-def found(tmp_path, *words):
-    return find(compose_config(*words, f"folder={tmp_path}", "trainer=cpu"))
+def found(tmp_path, *args):
+    return find(compose_config(*args, f"folder={tmp_path}", "trainer=cpu"))
 
 
 def test_every_step_is_one_of_gradient_descent_with_a_rate_that_grows_by_the_same_factor(tmp_path):
-    words = ("data=line", "model=linear", "optimizer=sgd", "batch_size=full", "init=zeros", "trainer.precision=64-true")
-    seen = found(tmp_path, *words)
-    data, _ = built(*words)
+    args = ("data=line", "model=linear", "optimizer=sgd", "batch_size=full", "init=zeros", "trainer.precision=64-true")
+    seen = found(tmp_path, *args)
+    data, _ = built(*args)
     (x, y), w, b = (part.double() for part in data.samples["train"]), 0.0, 0.0
     for i, (rate, loss, _) in enumerate(seen):
         assert rate == pytest.approx(LOWEST * (HIGHEST / LOWEST) ** (i / (STEPS - 1)))
@@ -43,10 +43,10 @@ def test_the_smoothed_loss_is_the_weighted_mean_of_those_so_far(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", ["data=ring optimizer=sgd epochs=30", "data=diabetes epochs=10"])
-def test_the_suggested_rate_trains_better_than_much_smaller_and_much_larger_ones(run, tmp_path, words):
-    rate = suggestion(found(tmp_path, *words.split()))
-    results = [run(*words.split(), f"lr={rate * factor}", folder=str(factor)) for factor in (0.03, 1, 100)]
+@pytest.mark.parametrize("args", ["data=ring optimizer=sgd epochs=30", "data=diabetes epochs=10"])
+def test_the_suggested_rate_trains_better_than_much_smaller_and_much_larger_ones(run, tmp_path, args):
+    rate = suggestion(found(tmp_path, *args.split()))
+    results = [run(*args.split(), f"lr={rate * factor}", folder=str(factor)) for factor in (0.03, 1, 100)]
     losses = [result["metrics"]["val/loss"] for result in results]
     assert losses[1] == min(losses)
 
@@ -63,9 +63,9 @@ def test_a_curve_of_any_losses_is_drawn(losses):
     assert png(draw_range(seen, suggestion(seen))).startswith(b"\x89PNG")
 
 
-def lr_find(folder, *words):
+def lr_find(folder, *args):
     return subprocess.run(
-        [sys.executable, "-m", "kindling", "lr_find", *words], cwd=folder, capture_output=True, text=True
+        [sys.executable, "-m", "kindling", "lr_find", *args], cwd=folder, capture_output=True, text=True
     )
 
 
@@ -85,15 +85,15 @@ def test_the_command_line_prints_the_command_and_writes_the_curve(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("args", "said"),
     [
         (["-m", "lr=1,2"], "leave -m and resume out"),
         (["data=rnig"], "Did you mean ring?"),
         (["epochs=-3"], "epochs=-3"),
     ],
 )
-def test_what_cannot_be_is_refused(tmp_path, words, said):
-    done = lr_find(tmp_path, *words)
+def test_what_cannot_be_is_refused(tmp_path, args, said):
+    done = lr_find(tmp_path, *args)
     assert done.returncode == 2
     assert said in done.stderr
     assert not (tmp_path / "runs").exists()

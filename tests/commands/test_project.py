@@ -204,8 +204,8 @@ def test_an_extra_goes_with_its_plugin_its_tests_and_what_chooses_it(copy, extra
     assert not (copy / "src/kindling/lectures/conf/experiment/lectures/random_search.yaml").exists()
     chosen = python(copy, "train.py", "--cfg", "hydra", "--package", "hydra.sweeper").stdout
     assert ("BasicSweeper" if "sweeps" in extras else "GridSweeper") in chosen
-    for words in (["seed=3"], ["-m", "seed=0,1"]):
-        trained = python(copy, "train.py", *words, "epochs=1", "trainer=cpu")
+    for args in (["seed=3"], ["-m", "seed=0,1"]):
+        trained = python(copy, "train.py", *args, "epochs=1", "trainer=cpu")
         assert trained.returncode == 0, trained.stderr
     results = [json.loads(file.read_text(encoding="utf-8")) for file in (copy / "runs").rglob("result.json")]
     assert [result["status"] for result in results] == ["finished"] * 3
@@ -226,8 +226,8 @@ SUBSET = ["tests/cli/test_files.py", "tests/cli/test_conf.py::test_two_loggers_a
 
 def assert_sound(folder: Path, *tests: str) -> None:
     """The copy's lint, the collection of all its tests, and these of them."""
-    for words in (["ruff", "check"], ["ruff", "format", "--check"], ["pytest", "--collect-only", "-q"]):
-        done = python(folder, "-m", *words, *(["-p", "no:cacheprovider"] if words[0] == "pytest" else []))
+    for args in (["ruff", "check"], ["ruff", "format", "--check"], ["pytest", "--collect-only", "-q"]):
+        done = python(folder, "-m", *args, *(["-p", "no:cacheprovider"] if args[0] == "pytest" else []))
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     tested = python(folder, "-m", "pytest", "-q", "-m", "not slow", "-x", "-p", "no:cacheprovider", *tests)
     assert tested.returncode == 0, tested.stdout[-3000:] + tested.stderr
@@ -273,7 +273,7 @@ def test_a_project_without_any_extra_passes_its_own_tests(copy):
 @needs_rename
 def test_a_renamed_project_is_sound_and_can_be_renamed_again(copy):
     assert python(copy, "-m", NAME, "rename", NEW).returncode == 0
-    for words in (["check", "-q", "--fix", "--exit-zero"], ["format", "-q"]):  # as `make rename` does
-        assert python(copy, "-m", "ruff", *words).returncode == 0
+    for args in (["check", "-q", "--fix", "--exit-zero"], ["format", "-q"]):  # as `make rename` does
+        assert python(copy, "-m", "ruff", *args).returncode == 0
     again = "tests/commands/test_project.py::test_a_renamed_project_composes_its_config_and_names_its_old_name_nowhere"
     assert_sound(copy, again, "tests/cli/test_cli.py", "tests/cli/test_arguments.py", "tests/cli/test_entry.py")

@@ -54,8 +54,8 @@ class Read(HTMLParser):
             self.text += data
 
 
-def python(folder, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True)
+def python(folder, *args: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *args], cwd=folder, capture_output=True, text=True)
 
 
 def reported(folder) -> Read:
@@ -104,8 +104,8 @@ def test_names_of_classes_are_no_html_and_a_matrix_without_a_picture_is_a_table(
 @needs_pictures
 @pytest.mark.slow
 def test_the_page_of_a_sweep_has_the_leaderboard_effects_and_the_winner_s_pictures(tmp_path):
-    words = ("data=ring", "activation=relu,tanh", "lr=0.01,1e9", "epochs=3", "optimizer=sgd")
-    python(tmp_path, str(PROJECT / "train.py"), "-m", *words, "hydra.sweep.dir=sweep", "trainer=cpu")
+    args = ("data=ring", "activation=relu,tanh", "lr=0.01,1e9", "epochs=3", "optimizer=sgd")
+    python(tmp_path, str(PROJECT / "train.py"), "-m", *args, "hydra.sweep.dir=sweep", "trainer=cpu")
     folder = tmp_path / "sweep"
     page = reported(folder)
     with (folder / "leaderboard.csv").open(newline="") as file:
@@ -124,7 +124,7 @@ def test_the_page_of_a_sweep_has_the_leaderboard_effects_and_the_winner_s_pictur
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("args", "said"),
     [
         ((), "wanted is: python -m kindling report [run="),
         (("run=nowhere",), "nowhere is no folder"),
@@ -132,11 +132,11 @@ def test_the_page_of_a_sweep_has_the_leaderboard_effects_and_the_winner_s_pictur
         (("run=killed",), "killed has no result.json: the run is not over, or was killed (resume=killed)"),
     ],
 )
-def test_what_is_no_ended_run_and_no_sweep_is_refused(tmp_path, words, said):
+def test_what_is_no_ended_run_and_no_sweep_is_refused(tmp_path, args, said):
     (tmp_path / "empty").mkdir()
     (tmp_path / "killed/.hydra").mkdir(parents=True)
     (tmp_path / "killed/.hydra/config.yaml").write_text("data: {}\n")
-    done = python(tmp_path, "-m", "kindling", "report", *words)
+    done = python(tmp_path, "-m", "kindling", "report", *args)
     assert done.returncode == 2
     assert said in done.stderr
     assert not list(tmp_path.rglob("report.html"))

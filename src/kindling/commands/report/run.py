@@ -8,7 +8,7 @@ from kindling.cli.monitor import split
 from kindling.commands.report.page import code, folded, image, lines, page, paragraph, section, table
 from kindling.files import BEST
 from kindling.plots.save import png
-from kindling.sweeps.leaderboard.baselines import scored
+from kindling.sweeps.leaderboard.baselines import score_baselines
 from kindling.sweeps.leaderboard.write import value_of
 from kindling.training import load as saved
 from kindling.training.result import loss_note
@@ -80,7 +80,7 @@ def _results(folder: Path, result: dict) -> Iterator[str]:
             yield paragraph(note + ".")
     if stages[-1] is None:
         return
-    found = scored(folder, f"{stages[-1]}/loss")
+    found = score_baselines(folder, f"{stages[-1]}/loss")
     if found["baselines"]:
         yield paragraph(f"Beside models without a hidden layer, fitted to the same training rows; {stages[-1]} rows:")
         beside = {"this run": metrics, **found["baselines"]}
