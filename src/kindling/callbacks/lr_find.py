@@ -16,9 +16,9 @@ from kindling.training.quiet import silence
 from kindling.training.trainer import choose_threads
 
 STEPS, LOWEST, HIGHEST = 200, 1e-7, 10.0
-KEPT = 0.9  # of the smoothed loss in a step
+DECAY = 0.9  # of the smoothed loss, per step
 EXPLODED = 4.0  # smoothed loss over the least one
-TENTH = 10  # the rate with the least loss is too large to train with: it is where the loss begins to rise
+FRACTION = 10  # the rate with the least loss is too large to train with: it is where the loss begins to rise
 # Callbacks of the config that record, stop or average; all others take part as in training, a user's too.
 OF_A_RUN = (
     *("stop_diverged", "last_step", "early_stopping", "average", "overfit", "records", "progress", "confusion"),
@@ -54,8 +54,8 @@ class Range(pl.Callback):
                 f"training_step of {type(pl_module).__name__} returns no loss, without which no rate is found."
             )
         loss = loss.item()
-        self.kept = KEPT * self.kept + (1 - KEPT) * loss
-        smoothed = self.kept / (1 - KEPT ** (len(self.seen) + 1))
+        self.kept = DECAY * self.kept + (1 - DECAY) * loss
+        smoothed = self.kept / (1 - DECAY ** (len(self.seen) + 1))
         self.seen.append((self.rate, loss, smoothed))
         least = min(step[2] for step in self.seen)
         if not math.isfinite(loss) or (len(self.seen) > 10 and smoothed > EXPLODED * abs(least)):
@@ -87,4 +87,4 @@ def suggestion(seen: list[tuple[float, float, float]]) -> float | None:
     if not finite:
         return None
     rate, _, least = min(finite, key=lambda step: step[2])
-    return float(f"{rate / TENTH:.2g}") if least < seen[0][1] - 0.02 * abs(seen[0][1]) else None
+    return float(f"{rate / FRACTION:.2g}") if least < seen[0][1] - 0.02 * abs(seen[0][1]) else None

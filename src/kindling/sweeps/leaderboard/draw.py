@@ -75,7 +75,7 @@ def _caption(board: Board, limits: tuple[float, float], left_out: int) -> list[s
     better = "higher" if board.mode == "max" else "lower"
     lines = [
         f"Effect of each swept option on {metric} ({better} is better)",
-        f"Percentage: how much of the variance of {metric} over all jobs the values of the option explain.",
+        f"Percentage: share of the variance of {metric} over all jobs that the option explains.",
         f"Differences between {repetitions(board)} of the same variant explain {share:.0%} (noise)."
         if share is not None
         else "The noise between seeds is unknown, because each variant was trained once (repeat=5 would show it).",
