@@ -1,4 +1,4 @@
-"""Train one variant: `python train.py model=deep activation=relu`. `python train.py --help` lists every choice."""
+"""Train one model: `python train.py model=deep activation=relu`. `python train.py --help` lists all options."""
 
 import sys
 
@@ -11,7 +11,7 @@ try:
 
     from kindling.cli import program, resume
     from kindling.cli.build import build
-    from kindling.cli.overrides import command, given, hyperparameters_of, say_notes, wants_test
+    from kindling.cli.overrides import command, hyperparameters_of, log_notes, task_overrides, wants_test
 except ModuleNotFoundError as error:
     print(
         f"{error.name} is not installed for {sys.executable}.\n"
@@ -24,18 +24,18 @@ from omegaconf import DictConfig, OmegaConf
 
 
 def train(cfg: DictConfig, overrides: list[str]) -> float | None:
-    """Compose, fit, test: the whole path of a run. Returns the best value of the monitored metric."""
+    """Fit and test a model as configured, and return the best value of the monitored metric."""
     import pytorch_lightning as pl
 
     from kindling.data.base import model_kwargs
     from kindling.training.run import Run
     from kindling.training.scores import mode_of
 
-    entry.hand_over()
+    entry.raise_on_signals()
     if cfg.resume:
-        cfg, overrides = resume.resumed(cfg, overrides)
+        cfg, overrides = resume.load_config(cfg, overrides)
     with Run(cfg.folder, command(overrides), bool(cfg.resume), verbose=cfg.verbose, trust=cfg.trust) as run:
-        say_notes(cfg, overrides)
+        log_notes(cfg, overrides)
         pl.seed_everything(cfg.seed, verbose=False)
         data = build(cfg.data)
         model = build(cfg.model, **model_kwargs(data))
@@ -47,17 +47,19 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
         trainer = build(cfg.trainer, model=model, data=data, callbacks=callbacks, logger=loggers)
         run.begin(trainer, model, data, options=hyperparameters_of(cfg, overrides), cfg=cfg)
         if cfg.resume:
-            resume.keep(cfg, overrides)
-        plain = not cfg.trust  # whether checkpoints may hold plain data alone
-        trainer.fit(model, datamodule=data, ckpt_path=run.checkpoint, weights_only=plain)
+            resume.save_config(cfg, overrides)
+        weights_only = not cfg.trust
+        trainer.fit(model, datamodule=data, ckpt_path=run.checkpoint, weights_only=weights_only)
         if wants_test(cfg) and run.can_test():
-            trainer.test(model, datamodule=data, ckpt_path=run.best_checkpoint, weights_only=plain, verbose=False)
+            trainer.test(
+                model, datamodule=data, ckpt_path=run.best_checkpoint, weights_only=weights_only, verbose=False
+            )
     return run.score
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(cfg: DictConfig) -> float | None:
-    return train(cfg, given())
+    return train(cfg, task_overrides())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A tiny data set, and a run in this process: what `python train.py ...` does after Hydra has composed."""
+"""Shared fixtures and helpers: runs in this process and in subprocesses, a small data set, a copy of the project."""
 
 import csv
 import json
@@ -16,28 +16,28 @@ from forked import Forked
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from kindling.cli import overrides as given
 from kindling.cli import validation
 from kindling.cli.build import build
 from kindling.cli.hyperparameters import read_options
+from kindling.cli.overrides import parse_overrides
 from kindling.data.synthetic import Blobs
 from kindling.files import PACKAGE
 from kindling.models.mlp import Deep
 from kindling.training.checkpoint import BestAndLast
 
-torch.set_num_threads(1)  # small nets; two threads on busy cores wait for each other (training/trainer.py)
+torch.set_num_threads(1)  # for small models, more threads only wait for each other (training/trainer.py)
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT))
 
 
 def needs(part: str):
-    """Skip without an optional part of the package, e.g. "callbacks/pictures.py"."""
+    """Return a mark that skips a test if an optional part is stripped, e.g. "callbacks/pictures.py"."""
     return pytest.mark.skipif(not (PACKAGE / part).exists(), reason=f"{part} is stripped")
 
 
-# Words of every run in this process: pictures have tests of their own, and may be gone.
+# Overrides of every run in this process: figures are tested separately, and may be stripped.
 PLAIN = ["pictures=none"] if (PACKAGE / "callbacks" / "pictures.py").exists() else []
-FLOAT = 1e-6  # how far float32 weights may lie apart after a few epochs
+FLOAT = 1e-6  # tolerance for float32 weights after a few epochs
 
 
 def compose_config(*overrides: str) -> DictConfig:
@@ -62,23 +62,23 @@ def built(*overrides):
 
 
 def made(*overrides):
-    """The data of these words, set up."""
+    """Return the data of these overrides after setup."""
     data = build(compose_config(*overrides).data)
     data.setup()
     return data
 
 
-def notes(*words):
-    """The lines on options of these words that do nothing."""
-    cfg, typed = compose_config(*words, "folder=here"), given.typed(list(words))
+def notes(*overrides):
+    """Return the notes on overrides that have no effect."""
+    cfg, given = compose_config(*overrides, "folder=here"), parse_overrides(overrides)
     raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
-    return validation.notes(typed, resolved, read_options(raw), choices=typed)
+    return validation.notes(given, resolved, read_options(raw), choices=given)
 
 
 def plain_loop(*overrides, optimizer, loss=None, before_step=None, after_step=None, after_epoch=None):
-    """The model of these words after a hand-written loop over its mini-batches: the oracle of what trains it.
+    """Return the model of these overrides after a plain PyTorch training loop, as an oracle.
 
-    The callables: loss(logits, y), before_step(model), after_step(model, optimizer), after_epoch(model, optimizer).
+    The callables are loss(logits, y), before_step(model), after_step(model, optimizer), after_epoch(model, optimizer).
     """
     data, model = built(*overrides)
     loader, opt = data.train_dataloader(), optimizer(model.parameters())
@@ -103,11 +103,11 @@ def assert_weights(folder, model, name="last"):
 
 
 class Sends(pl.Callback):
-    """Sends its own process a signal when `place` comes for the second time."""
+    """Sends a signal to its own process when the hook `on_<hook>` is called for the second time."""
 
     supports_multi_step = True
 
-    def __init__(self, number: int, place: str):
+    def __init__(self, number: int, hook: str):
         self.left = 2
 
         def fire(*_) -> None:
@@ -115,11 +115,11 @@ class Sends(pl.Callback):
             if self.left == 0:
                 os.kill(os.getpid(), number)
 
-        setattr(self, f"on_{place}", fire)
+        setattr(self, f"on_{hook}", fire)
 
 
 def fitted(folder, *callbacks, steps_per_execution="auto", ckpt_path=None, steps=6 * 29) -> dict:
-    """Weights after six epochs of a net with dropout and checkpoints in `folder`, without Hydra."""
+    """Train a model with dropout for six epochs without Hydra, with checkpoints in `folder`, and return its weights."""
     torch.manual_seed(0)
     data = Blobs(steps_per_execution=steps_per_execution)
     model = Deep(**data.model_kwargs(), dropout=0.1, optimizer=partial(torch.optim.Adam, lr=0.01))
@@ -134,12 +134,12 @@ def fitted(folder, *callbacks, steps_per_execution="auto", ckpt_path=None, steps
 
 @pytest.fixture
 def run(tmp_path):
-    """run("data=ring", ..., folder="a") trains in tmp_path/a, without pictures, and returns its result.json."""
+    """Return run("data=ring", ..., folder="a"), which trains in tmp_path/a and returns the content of result.json."""
     import train
 
     def train_here(*overrides: str, folder: str = "run") -> dict:
-        words = [*PLAIN, *overrides, "trainer=cpu"]
-        train.train(compose_config(*words, f"folder={tmp_path / folder}"), words)
+        args = [*PLAIN, *overrides, "trainer=cpu"]
+        train.train(compose_config(*args, f"folder={tmp_path / folder}"), args)
         return json.loads((tmp_path / folder / "result.json").read_text(encoding="utf-8"))
 
     return train_here
@@ -147,7 +147,7 @@ def run(tmp_path):
 
 @pytest.fixture
 def table(tmp_path):
-    """A CSV of 60 rows that a line separates, for the command line: words to put behind train.py."""
+    """Write a CSV of 60 linearly separable samples, and return the overrides to train on it."""
     rows = [f"{i % 7 - 3},{i % 5 - 2},{i % 2},{int(2 * (i % 7 - 3) + i % 5 - 2 > 0)}" for i in range(60)]
     path = tmp_path / "tiny.csv"
     path.write_text("\n".join(["a,b,odd,label", *rows]) + "\n", encoding="utf-8")
@@ -157,7 +157,7 @@ def table(tmp_path):
 
 @pytest.fixture(scope="session")
 def forked():
-    """A process that has imported the libraries, to fork programs from; None where there is no fork."""
+    """Yield a process with the libraries imported, from which programs are forked; None without os.fork."""
     process = Forked() if hasattr(os, "fork") else None
     yield process
     if process:
@@ -166,13 +166,13 @@ def forked():
 
 @pytest.fixture
 def shell(tmp_path, forked):
-    """shell("train.py", "epochs=1") runs Python in tmp_path; the finished process. fresh: with nothing imported."""
+    """Return shell("train.py", "epochs=1"), which runs a script in tmp_path; with fresh=True in a new interpreter."""
 
-    def call(script: str, *words: str, env: dict | None = None, check: bool = False, fresh: bool = False):
+    def call(script: str, *args: str, env: dict | None = None, check: bool = False, fresh: bool = False):
         if forked and not fresh:
-            done = forked.run(PROJECT / script, list(words), tmp_path, env)
+            done = forked.run(PROJECT / script, list(args), tmp_path, env)
         else:
-            command = [sys.executable, str(PROJECT / script), *words]
+            command = [sys.executable, str(PROJECT / script), *args]
             done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120, env=env)
         if check:
             assert done.returncode == 0, done.stdout + done.stderr
@@ -183,13 +183,13 @@ def shell(tmp_path, forked):
 
 @pytest.fixture
 def finished(run, tmp_path):
-    """finished("data=blobs", ...) is the folder of a run of these words, with its config as Hydra leaves it."""
+    """Return finished("data=blobs", ...), which trains and returns the run's folder, including Hydra's config."""
 
-    def train(*words: str):
-        run(*words)
+    def train(*overrides: str):
+        run(*overrides)
         folder = tmp_path / "run"
         (folder / ".hydra").mkdir()
-        OmegaConf.save(compose_config(*words, "trainer=cpu"), folder / ".hydra" / "config.yaml")
+        OmegaConf.save(compose_config(*overrides, "trainer=cpu"), folder / ".hydra" / "config.yaml")
         return folder
 
     return train
@@ -197,14 +197,14 @@ def finished(run, tmp_path):
 
 @pytest.fixture
 def stock(run, tmp_path):
-    """stock("Logs", "model.val=val_loss", ...) trains a class of stock_modules.py on our data: its result.json."""
+    """Return stock("Logs", ...), which trains a class of stock_modules.py on blobs and returns its result.json."""
 
-    def train(name: str, *overrides: str, **where) -> dict:
+    def train(name: str, *overrides: str, **kwargs) -> dict:
         folder = tmp_path / "conf" / "model"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "stock.yaml").write_text(f"_target_: stock_modules.{name}\n", encoding="utf-8")
         return run(
-            f"hydra.searchpath=[file://{folder.parent}]", "data=blobs", "model=stock", "epochs=3", *overrides, **where
+            f"hydra.searchpath=[file://{folder.parent}]", "data=blobs", "model=stock", "epochs=3", *overrides, **kwargs
         )
 
     return train
@@ -212,7 +212,7 @@ def stock(run, tmp_path):
 
 @pytest.fixture
 def copy(tmp_path) -> Path:
-    """The project without what git ignores."""
+    """Return a copy of the project without the files that git ignores."""
     command = ["git", "ls-files", "-co", "--exclude-standard"]
     listed = (
         subprocess.run(command, cwd=PROJECT, capture_output=True, encoding="utf-8") if shutil.which("git") else None
@@ -227,13 +227,13 @@ def copy(tmp_path) -> Path:
     return target
 
 
-def python(folder: Path, *words: str) -> subprocess.CompletedProcess:
-    """The finished process of `python <words>` in the copy, with the copy's package and not the installed one."""
+def python(folder: Path, *args: str) -> subprocess.CompletedProcess:
+    """Run `python <args>` in a copy of the project, with the copy's package instead of the installed one."""
     site = folder.parent / "site" / "sitecustomize.py"
     site.parent.mkdir(exist_ok=True)
     code = f"import sys\nsys.path[:] = [path for path in sys.path if path != {str(PROJECT / 'src')!r}]\n"
     site.write_text(code, encoding="utf-8")
     paths = os.pathsep.join([str(site.parent), str(folder / "src")])
     env = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, *words]
+    command = [sys.executable, *args]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=900)

@@ -1,4 +1,4 @@
-"""Checkpoints that would run a program when they are opened, and runs that have them."""
+"""Checkpoints that would execute code when they are loaded, and runs with such checkpoints."""
 
 import pytest
 import torch
@@ -9,12 +9,12 @@ from stock_modules import Evil
 from kindling import UserError
 
 SMALL = ["data=blobs", "epochs=2", "depth=1", "width=4"]
-REFUSAL = r"holds more than plain data \(.*open\), so opening it could run any program. .* add trust=true"
+REFUSAL = r"contains more than plain data \(.*open\), so loading it could run any program. .* add trust=true"
 
 
 @pytest.fixture
 def trained(run, tmp_path):
-    """A run's folder as the command line leaves it, with weights but no test metrics yet."""
+    """Return the folder of a run with weights but without test metrics, including Hydra's config."""
     run(*SMALL, "test=false")
     folder = tmp_path / "run"
     (folder / ".hydra").mkdir()
@@ -24,11 +24,11 @@ def trained(run, tmp_path):
     return folder
 
 
-def poison(checkpoint, place="program"):
-    """Put a program into a checkpoint; it has run if the returned file is there."""
+def poison(checkpoint, key="program"):
+    """Put code into a checkpoint, and return the file that exists if the code was executed."""
     witness = checkpoint.with_name("witness")
     content = torch.load(checkpoint, weights_only=True)
-    torch.save({**content, place: Evil(witness)}, checkpoint)
+    torch.save({**content, key: Evil(witness)}, checkpoint)
     return witness
 
 

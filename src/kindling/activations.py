@@ -1,11 +1,12 @@
-"""The names of the activations. This file does not import torch, so a wrong name is refused at once."""
+"""Names of the activation functions; does not import torch, so that a wrong name is rejected at once."""
 
 from difflib import get_close_matches
+from typing import Any
 
 from kindling import UserError
 
 # name -> class in torch.nn (or in kindling.models.activation_modules) and its arguments
-ACTIVATIONS: dict[str, tuple] = {
+ACTIVATIONS: dict[str, tuple[Any, ...]] = {
     "celu": ("CELU",),
     "elu": ("ELU",),
     "gelu": ("GELU",),
@@ -31,7 +32,7 @@ ACTIVATIONS: dict[str, tuple] = {
     "step": ("Step",),
     "tanh": ("Tanh",),
     "tanhshrink": ("Tanhshrink",),
-    # torch gives no defaults; with 0, 0 it would be relu again.
+    # torch has no defaults; (0, 0) would be relu.
     "threshold": ("Threshold", 0.1, 0.0),
 }
 ALIASES = {
@@ -42,7 +43,7 @@ ALIASES = {
     "none": "identity",
     "swish": "silu",
 }
-_MIXES = "mixes the units of a layer; kindling's losses already apply it to the logits. Choose an element-wise one"
+_MIXES = "mixes the units of a layer, and Kindling's losses already apply it to the logits. Choose an element-wise one"
 REFUSED = {
     "softmax": _MIXES,
     "softmin": _MIXES,
@@ -54,10 +55,10 @@ REFUSED = {
 
 
 def canonical(name: str) -> str:
-    """The table's name for `name`, e.g. `silu` for `Swish`.
+    """Return the canonical name of an activation, e.g. `silu` for `Swish`.
 
     Raises:
-        UserError: it is no element-wise activation; the message has the reason or the nearest name.
+        UserError: `name` is not an element-wise activation; the message has the reason or the nearest name.
     """
     key = str(name).lower()
     key = ALIASES.get(key, key)

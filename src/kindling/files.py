@@ -1,10 +1,11 @@
-"""Find the files that options name, and write files whole. Imports neither torch nor pandas."""
+"""Find the files that options name, and write files atomically. Imports neither torch nor pandas."""
 
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from kindling import UserError
 
@@ -19,18 +20,22 @@ CORE = (
     "files.py",
     "activations.py",
     "__init__.py",
-)  # the rest is optional
-BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")  # in a run's folder
-START = Path.cwd()  # hydra.job.chdir=true leaves this folder, and relative paths still count from it
+)  # everything else is optional
+BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")  # relative to a run's folder
+START = Path.cwd()  # relative paths are resolved against it even after hydra.job.chdir=true
 
 
 def candidates(path: str) -> list[Path]:
-    """Return the places that `path` may mean: from the working folder, from where the program started, the project."""
+    """Return `path` resolved against the working folder, the folder the program was started in, and the project."""
     return list(dict.fromkeys([Path(path).absolute(), START / path, PROJECT / path]))
 
 
 def find(path: str, option: str = "data.path") -> Path:
-    """Return the file at `path`, which is absolute or relative to one of the `candidates`' folders.
+    """Return the first existing file among the `candidates` for `path`.
+
+    Args:
+        path: an absolute or relative path.
+        option: the option that gave the path, for the error message.
 
     Raises:
         UserError: there is no such file, or it is a folder.
@@ -39,29 +44,31 @@ def find(path: str, option: str = "data.path") -> Path:
         if candidate.is_file():
             return candidate
         if candidate.is_dir():
-            raise UserError(f"{option}={path} is a folder: give the file in it.")
-    folders = " nor in ".join(str(folder) for folder in dict.fromkeys([START, PROJECT]))
-    raise UserError(f"{option}={path} is no file, neither in {folders}. Give a file's path.")
+            raise UserError(f"{option}={path} is a folder: give the path of a file.")
+    folders = " or in ".join(str(folder) for folder in dict.fromkeys([START, PROJECT]))
+    raise UserError(f"{option}={path}: no such file in {folders}. Give the path of an existing file.")
 
 
-def shown(path: Path) -> Path:
-    """Return the path as seen from where the program was started, if it is inside that folder."""
+def display_path(path: Path) -> Path:
+    """Return the path relative to the folder the program was started in, or absolute if it is outside."""
     path = path.absolute()
     return path.relative_to(START) if path.is_relative_to(START) else path
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield the name of a temporary file, which takes the place of `path` at the end of the block; never half."""
+    """Yield the path of a temporary file, which atomically replaces `path` when the block ends without an error."""
     part = path.with_name(f"{path.name}.part")
     yield part
     os.replace(part, path)
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write to a temporary file, then rename it, so that `path` is never incomplete."""
     with replacing(path) as part:
         part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
-def write_json(path: Path, content: dict) -> None:
-    write_whole(path, json.dumps(content, indent=2) + "\n")
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write indented JSON atomically."""
+    write_atomically(path, json.dumps(content, indent=2) + "\n")

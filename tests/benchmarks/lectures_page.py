@@ -10,7 +10,7 @@ from statistics import fmean, median
 import yaml
 
 from kindling.cli.conf import choice_file
-from kindling.files import write_whole
+from kindling.files import write_atomically
 
 PROJECT = Path(__file__).parents[2]
 CSV = PROJECT / "notebooks" / "lectures.csv"
@@ -132,15 +132,15 @@ def write(records: dict[str, list[dict]]) -> list[str]:
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(record for run in rows() for record in records[run])
-    write_whole(CSV, text.getvalue())
+    write_atomically(CSV, text.getvalue())
     if missing := [run for run in rows() if not records[run]]:
         return missing
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(FIRST)
-    write_whole(PAGE, f"{before}{FIRST}\n{table(records)}\n{LAST}{rest.partition(LAST)[2]}")
+    write_atomically(PAGE, f"{before}{FIRST}\n{table(records)}\n{LAST}{rest.partition(LAST)[2]}")
     for run, row in rows().items():
         if file := choice_file("experiment", f"lectures/{run}"):
             text = file.read_text(encoding="utf-8")
-            write_whole(file, _commented(text, comment(run, row, records[run])))
+            write_atomically(file, _commented(text, comment(run, row, records[run])))
     return []
 
 

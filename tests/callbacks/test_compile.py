@@ -1,4 +1,4 @@
-"""torch.compile gives the same numbers."""
+"""A compiled model gives the same results."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Arguments that are not of the form name=value, and values that Hydra's grammar does not take."""
+"""Arguments that are not of the form name=value, and values that Hydra's grammar does not accept."""
 
 import shlex
 
@@ -7,14 +7,13 @@ from conftest import compose_config
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from kindling import UserError
-from kindling.cli import arguments, conf
-from kindling.cli import suggestions as names
+from kindling.cli import arguments, conf, suggestions
 from kindling.cli.before_run import plain_errors
-from kindling.cli.grammar import for_shell, grammar, quoted, several
+from kindling.cli.grammar import explain_multiple_values, explain_parse_error, for_shell, quote
 
 
 @pytest.mark.parametrize(
-    ("typed", "written"),
+    ("args", "suggestion"),
     [
         (["--epochs", "10"], "epochs=10"),
         (["--epochs=10"], "epochs=10"),
@@ -39,15 +38,15 @@ from kindling.cli.grammar import for_shell, grammar, quoted, several
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_the_sentence_ends_with_what_to_type(typed, written):
+def test_the_message_ends_with_what_to_write(args, suggestion):
     with pytest.raises(UserError) as refused:
-        arguments.check(typed)
-    assert str(refused.value).removesuffix(".").endswith(written)
+        arguments.check(args)
+    assert str(refused.value).removesuffix(".").endswith(suggestion)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("typed", "message"),
+    ("args", "message"),
     [
         (["mnist"], "Did you mean  data=mnist?"),
         (["deep", "seed=3"], "Did you mean  model=deep?"),
@@ -56,17 +55,17 @@ def test_the_sentence_ends_with_what_to_type(typed, written):
         (["epochs="], "epochs= has no value"),
         (["~lr"], "~lr: a run needs lr"),
         (["~model"], "~model: a run needs model"),
-        (["data.path=j\udce4.csv"], "is no text in this locale: set PYTHONUTF8=1"),
+        (["data.path=j\udce4.csv"], "cannot be decoded in this locale: set PYTHONUTF8=1"),
     ],
 )
-def test_what_cannot_be_meant_is_named(typed, message):
+def test_an_invalid_argument_is_named(args, message):
     with pytest.raises(UserError) as refused:
-        arguments.check(typed)
+        arguments.check(args)
     assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    "typed",
+    "args",
     [
         ["-m", "seed=0,1", "~logger", "+trainer.deterministic=true", "optimizer@model.optimizer=sgd"],
         ["--cfg", "job", "-p", "hydra.sweeper"],
@@ -75,8 +74,8 @@ def test_what_cannot_be_meant_is_named(typed, message):
     ],
     ids=" ".join,
 )
-def test_what_hydra_takes_is_let_through(typed):
-    arguments.check(typed)
+def test_arguments_that_hydra_accepts_pass(args):
+    arguments.check(args)
 
 
 @pytest.mark.parametrize(
@@ -84,14 +83,14 @@ def test_what_hydra_takes_is_let_through(typed):
     ["data.target=price (EUR)", "data.path=sales (1).csv", "data.target=größe", "data.path=a&b;c.csv", "x=it's",
      r"data.path=C:\my (1)\x.csv", "data.path=~/x.csv", "x=a=b", "x=50% & $5", 'x=say "it"', "x=!a"],
 )  # fmt: skip
-def test_the_advised_quotes_make_the_value_that_was_typed(override):
-    advice = grammar(override, multirun=False).partition("write  ")[2]
+def test_the_suggested_quoting_gives_the_original_value(override):
+    advice = explain_parse_error(override, multirun=False).partition("write  ")[2]
     (pasted,) = shlex.split(advice)
     assert OverridesParser.create().parse_override(pasted).value() == override.partition("=")[2]
 
 
 @pytest.mark.parametrize(
-    ("override", "multirun", "written"),
+    ("override", "multirun", "suggestion"),
     [
         ("lr=[1", False, "lr=[1]"),
         ("hidden_sizes=[6,4,]", False, "hidden_sizes=[6,4]"),
@@ -101,20 +100,20 @@ def test_the_advised_quotes_make_the_value_that_was_typed(override):
         ("data.target=größe,preis", True, "\"data.target='größe',preis\""),
     ],
 )
-def test_lists_and_open_quotes_are_mended(override, multirun, written):
-    assert grammar(override, multirun) == f"{override} cannot be read as it is: write  {written}"
+def test_unclosed_lists_and_quotes_get_a_correction(override, multirun, suggestion):
+    assert explain_parse_error(override, multirun) == f"{override} cannot be parsed as it is: write  {suggestion}"
 
 
 def test_several_values_without_m_are_explained():
-    said = several("activation=relu,tanh")
-    assert "-m activation=relu,tanh" in said
-    assert "activation=[relu,tanh]" in said
-    assert "\"activation='relu,tanh'\"" in said
+    message = explain_multiple_values("activation=relu,tanh")
+    assert "-m activation=relu,tanh" in message
+    assert "activation=[relu,tanh]" in message
+    assert "\"activation='relu,tanh'\"" in message
 
 
-def test_a_text_in_hydra_s_quotes_is_that_text_again():
+def test_a_quoted_string_is_parsed_as_the_same_string():
     for text in ("a", "it's", 'say "it"', """'both' "kinds\""""):
-        (pasted,) = shlex.split(for_shell(f"x={quoted(text)}"))
+        (pasted,) = shlex.split(for_shell(f"x={quote(text)}"))
         assert OverridesParser.create().parse_override(pasted).value() == text
 
 
@@ -131,7 +130,7 @@ def test_a_text_in_hydra_s_quotes_is_that_text_again():
         ("trainer.n_epochs=3", "max_epochs"), ("trainer.epochs=3", "max_epochs"),
     ],
 )  # fmt: skip
-def test_the_names_of_other_tools_get_ours(override, meant, capsys):
+def test_the_names_of_other_tools_get_the_name_used_here(override, meant, capsys):
     with pytest.raises(SystemExit) as ended, plain_errors():
         compose_config(override)
     assert ended.value.code == 2
@@ -141,30 +140,31 @@ def test_the_names_of_other_tools_get_ours(override, meant, capsys):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("data=my.csv", "data=my.csv is unknown: for a table of your own write  data=csv data.path=my.csv"),
-        ("data=iris", "For a table of your own write data=csv data.path=..."),
+        ("data=my.csv", "data=my.csv is unknown: for your own table write  data=csv data.path=my.csv"),
+        ("data=iris", "For your own table write data=csv data.path=..."),
         ("model=mlp", "model=mlp is unknown. Did you mean deep?"),
         ("optimizer=Adam", "optimizer=Adam is unknown. Did you mean adam?"),
         ("debug=true", "debug=true is unknown. Known: fast"),
         ("callbacks.x=3", "To add it, write +callbacks.x=..."),
         ("trainer.check_val_every_n_epoch=2", "To add it, write +trainer.check_val_every_n_epoch=..."),
-        ("logger=null", "To leave it out write ~logger"),
+        ("logger=null", "To omit it, write ~logger"),
         ("data.target=price (EUR)", "write  \"data.target='price (EUR)'\""),
         ("activation=relu,tanh", "put -m in front"),
         ("lr=range(1,3)", "put -m in front"),
     ],
 )
-def test_a_choice_that_is_not_there_gets_a_sentence(override, message, capsys, monkeypatch):
+def test_an_unknown_name_or_value_gets_a_one_line_message(override, message, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["train.py", override])
     with pytest.raises(SystemExit) as ended, plain_errors():
         compose_config(override)
-    said = capsys.readouterr().err
-    assert (ended.value.code, message in said, said.count("\n")) == (2, True, 1), said
+    printed = capsys.readouterr().err
+    assert (ended.value.code, message in printed, printed.count("\n")) == (2, True, 1), printed
 
 
-def test_every_other_name_leads_to_an_option_and_is_none_itself():
+def test_every_synonym_maps_to_an_option_and_is_not_an_option_itself():
     known = conf.options()
-    assert not set(names.OWN_NAME) & known - {"data", "model"}
-    meant = {names.own_name(name) for name in names.OWN_NAME} - {None}  # None: of a part that is stripped
-    assert {own.partition("=")[0].partition(".")[0] for own in meant} <= {*known, "hydra"}
-    assert {"lr", "epochs", "data.path", "optimizer=momentum"} <= meant
+    synonyms = set(suggestions.CANONICAL_NAMES)
+    assert not synonyms & known - {"data", "model"}
+    found = {suggestions.canonical_name(name) for name in synonyms} - {None}  # None: its part is stripped
+    assert {name.partition("=")[0].partition(".")[0] for name in found} <= {*known, "hydra"}
+    assert {"lr", "epochs", "data.path", "optimizer=momentum"} <= found

@@ -1,4 +1,4 @@
-"""A call of the config that cannot be made is one sentence; an exception in own code keeps its traceback."""
+"""A node that cannot be instantiated gives a one-line message; an exception in the user's code keeps its traceback."""
 
 import importlib.util
 import sys
@@ -22,7 +22,7 @@ class Net:
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """own(target, **arguments) builds from a module of the user's own."""
+    """Return own(target, **arguments), which instantiates a target with a user's module on the path."""
     (tmp_path / "own_net.py").write_text(OWN, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     yield lambda target, **arguments: build.build(OmegaConf.create({"_target_": target, **arguments}))
@@ -45,32 +45,32 @@ def own(tmp_path, monkeypatch):
         ("own_net.Net", {"hidden": {"_target_": "torch.optim.SGD", "_partial_": True, "rate": 1}}, "argument rate"),
     ],
 )  # fmt: skip
-def test_what_the_config_has_wrong_is_one_sentence(own, target, arguments, message):
+def test_an_error_in_the_config_gives_a_one_line_message(own, target, arguments, message):
     with pytest.raises(UserError) as refused:
         own(target, **arguments)
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_an_exception_in_the_constructor_s_own_code_is_left_as_it_is(own):
+def test_an_exception_in_a_constructor_is_not_changed(own):
     with pytest.raises(TypeError, match="a mistake in here") as raised:
         own("own_net.Net", hidden=0)
     assert raised.traceback[-1].path.name == "own_net.py"
     assert own("own_net.Net", hidden=3)
 
 
-def test_an_exception_in_the_module_s_own_code_is_left_as_it_is(own, tmp_path):
+def test_an_exception_during_the_import_of_a_module_is_not_changed(own, tmp_path):
     (tmp_path / "own_net.py").write_text("1 / 0", encoding="utf-8")
     with pytest.raises(ZeroDivisionError):
         own("own_net.Net", hidden=3)
 
 
-def test_what_is_no_call_is_refused():
+def test_a_node_without_a_target_is_refused():
     with pytest.raises(UserError, match="3 has no _target_"):
         build.build(3)
 
 
-def test_building_leaves_the_config_as_it_was():
+def test_building_does_not_change_the_config():
     cfg = OmegaConf.create(
         {"model": {"_target_": "builtins.dict", "optimizer": "${optimizer}"}, "optimizer": {"lr": "${lr}"}, "lr": 0.5}
     )
@@ -87,7 +87,7 @@ def test_building_leaves_the_config_as_it_was():
         ("comet_ml.Experiment", "comet-ml"),
     ],
 )
-def test_a_missing_package_is_refused_without_an_import(target, package, monkeypatch):
+def test_a_missing_package_is_refused_without_importing_anything(target, package, monkeypatch):
     installed = importlib.util.find_spec
     absent = package.replace("-", "_")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == absent else installed(name) or name)
@@ -97,10 +97,10 @@ def test_a_missing_package_is_refused_without_an_import(target, package, monkeyp
     assert set(sys.modules) == before
 
 
-def test_no_accelerator_is_one_sentence(own):
+def test_a_missing_accelerator_gives_a_one_line_message(own):
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    with pytest.raises(UserError, match=r"^trainer=gpu: there is none here\. Leave it out, or take trainer=cpu\.$"):
+    with pytest.raises(UserError, match=r"^trainer=gpu: no such device was found\. Remove it, or use trainer=cpu\.$"):
         own("pytorch_lightning.Trainer", accelerator="gpu", devices=1)

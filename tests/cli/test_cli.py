@@ -1,4 +1,4 @@
-"""The command line before torch is imported: help, refusals, notes."""
+"""The command line before torch is imported: help, error messages, notes."""
 
 import ast
 import json
@@ -13,14 +13,14 @@ from omegaconf import OmegaConf
 
 from kindling import UserError
 from kindling.cli import conf as conf_folders
-from kindling.cli import validation as options
+from kindling.cli import validation
 from kindling.cli.before_run import Check
 
 TOGETHER = PROJECT / "conf/hydra/launcher/together.yaml"
-# Runs train.py's command line, then says whether torch was imported, whatever SystemExit came.
+# Runs train.py, then prints whether torch was imported, even after SystemExit.
 WATCH = """
 import runpy, sys
-sys.argv = ["{script}", *{words}]
+sys.argv = ["{script}", *{args}]
 try:
     runpy.run_path("{script}", run_name="__main__")
 finally:
@@ -30,8 +30,8 @@ finally:
 
 @pytest.fixture
 def watched(tmp_path):
-    def call(*words: str) -> subprocess.CompletedProcess:
-        code = WATCH.format(script=(PROJECT / "train.py").as_posix(), words=list(words))
+    def call(*args: str) -> subprocess.CompletedProcess:
+        code = WATCH.format(script=(PROJECT / "train.py").as_posix(), args=list(args))
         return subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=60
         )
@@ -39,15 +39,15 @@ def watched(tmp_path):
     return call
 
 
-def test_help_lists_what_stands_in_conf_with_a_meaning_and_without_torch(watched):
-    shown = watched("--help")
-    assert (shown.returncode, "torch imported: False" in shown.stdout) == (0, True), shown.stderr
+def test_help_describes_every_choice_and_option_without_importing_torch(watched):
+    done = watched("--help")
+    assert (done.returncode, "torch imported: False" in done.stdout) == (0, True), done.stderr
     files: dict[str, set[str]] = {}
     for folder in (PROJECT / "conf", *(PROJECT / "src").glob("*/*/conf")):  # an optional part may have its own
         for file in (file.relative_to(folder).with_suffix("") for file in folder.glob("*/**/[!_]*.yaml")):
             files.setdefault(file.parts[0], set()).add("/".join(file.parts[1:]))
     for group in files.keys() - {"hydra"}:
-        section = re.search(rf"^{group}:\n((?:  .*\n)+)", shown.stdout, re.M).group(1)
+        section = re.search(rf"^{group}:\n((?:  .*\n)+)", done.stdout, re.M).group(1)
         listed = {line.split()[0]: line.split()[1:] for line in section.splitlines()}
         assert listed.keys() == files[group]
         assert all(listed.values())
@@ -61,18 +61,18 @@ def test_help_lists_what_stands_in_conf_with_a_meaning_and_without_torch(watched
         "steps_per_execution",
         "patience",
     ):
-        assert re.search(rf"^  {option} +\S.*\(default .*\)$", shown.stdout, re.M)
+        assert re.search(rf"^  {option} +\S.*\(default .*\)$", done.stdout, re.M)
 
 
-def test_cfg_job_prints_the_config_without_torch(watched):
-    shown = watched("--cfg", "job", "model=wide", "optimizer=sgd")
-    assert (shown.returncode, "torch imported: False" in shown.stdout) == (0, True)
-    assert "lr: 0.1" in shown.stdout
-    assert "width: 256" in shown.stdout
+def test_cfg_job_prints_the_config_without_importing_torch(watched):
+    done = watched("--cfg", "job", "model=wide", "optimizer=sgd")
+    assert (done.returncode, "torch imported: False" in done.stdout) == (0, True)
+    assert "lr: 0.1" in done.stdout
+    assert "width: 256" in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("args", "message"),
     [
         (["model=deap"], "model=deap is unknown. Did you mean deep?"),
         (["data=diabetis"], "data=diabetis is unknown. Did you mean diabetes?"),
@@ -86,13 +86,13 @@ def test_cfg_job_prints_the_config_without_torch(watched):
         (["activation=rellu"], "activation=rellu is unknown. Did you mean relu?"),
         (["activation=softmax"], "mixes the units of a layer"),
         (["scale=standart"], "scale=standart is unknown. Did you mean standard?"),
-        (["epochs=0"], "epochs must be a whole number from 1"),
-        (["lr=-0.1"], "lr must be a number from 0"),
-        (["lr=fast"], "lr must be a number from 0"),
-        (["batch_size=half"], "batch_size must be a whole number from 1, or full"),
-        (["dropout=1.0"], "dropout must be a number from 0 to under 1"),
+        (["epochs=0"], "epochs must be a positive integer"),
+        (["lr=-0.1"], "lr must be a number of at least 0"),
+        (["lr=fast"], "lr must be a number of at least 0"),
+        (["batch_size=half"], "batch_size must be a positive integer, or full"),
+        (["dropout=1.0"], "dropout must be a number from 0 up to but not including 1"),
         (["hidden_sizes=6"], "hidden_sizes must be a list"),
-        (["seed=-1"], "seed must be a whole number from 0"),
+        (["seed=-1"], "seed must be an integer from 0"),
         (["precision=bf17"], "precision must be null or one of 16, bf16"),
         (["loss=hing"], "loss=hing is unknown. Did you mean hinge?"),
         (["loss=torch.nn.HuberLoss"], "write 'loss={_target_: torch.nn.HuberLoss}'"),
@@ -101,36 +101,36 @@ def test_cfg_job_prints_the_config_without_torch(watched):
         ),
         (["data.path=???"], "data.path must be given"),
         (["experiment=null"], "write ~experiment"),
-        (["model=deep", "lr=[1"], "lr=[1 cannot be read as it is: write  lr=[1]"),
+        (["model=deep", "lr=[1"], "lr=[1 cannot be parsed as it is: write  lr=[1]"),
         (["-m", "activation=rellu"], "activation=rellu is unknown. Did you mean relu?"),
         (["epochs", "=", "10"], "here  epochs=10"),
-        (["data=csv", "data.path=no.csv"], "data.path=no.csv is no file"),
-        pytest.param(["init=no.json"], "init=no.json is no file", marks=needs("callbacks/weight_init.py")),
+        (["data=csv", "data.path=no.csv"], "data.path=no.csv: no such file"),
+        pytest.param(["init=no.json"], "init=no.json: no such file", marks=needs("callbacks/weight_init.py")),
         pytest.param(
             ["folds=3"],
-            "folds=3 is of a sweep: put -m in front (train.py -m folds=3 ...), or leave it out.",
+            "folds=3 only applies to sweeps: put -m in front (train.py -m folds=3 ...), or remove it.",
             marks=needs("sweeps"),
         ),
         (["+callbacks.own._target_=nowhere.Own"], "nowhere.Own needs nowhere, which is not installed"),
         pytest.param(
             ["-m", "init=zeros,no.json", "sweep.name=s"],
-            "init=no.json is no file",
+            "init=no.json: no such file",
             marks=needs("sweeps"),
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_work_stops_before_torch_with_a_plain_sentence(watched, tmp_path, words, message):
-    refused = watched(*words)
+def test_an_invalid_argument_gets_a_plain_message_before_torch_is_imported(watched, tmp_path, args, message):
+    refused = watched(*args)
     assert refused.returncode == 2, refused.stderr
     assert message in refused.stderr
     assert "Traceback" not in refused.stderr
     assert "torch imported: False" in refused.stdout
-    assert "-m" in words or not (tmp_path / "runs").exists()
+    assert "-m" in args or not (tmp_path / "runs").exists()
 
 
-def test_outside_the_environment_it_says_how_to_activate_it(tmp_path):
-    # -S leaves the packages out, as another Python would.
+def test_outside_the_environment_the_message_explains_how_to_activate_it(tmp_path):
+    # -S hides the installed packages, like a Python outside the environment.
     bare = subprocess.run(
         [sys.executable, "-S", str(PROJECT / "train.py")],
         cwd=tmp_path,
@@ -144,42 +144,42 @@ def test_outside_the_environment_it_says_how_to_activate_it(tmp_path):
     assert "Traceback" not in bare.stderr
 
 
-@pytest.mark.parametrize("word", ["depth=8", "activation=tanh", "dropout=0.1", "width=3", "hidden_sizes=[3]"])
-def test_a_knob_that_the_model_does_not_read_is_named(word):
-    (line,) = notes("model=logistic", word)
-    assert line.startswith(f"note: {word} has no effect here")
+@pytest.mark.parametrize("override", ["depth=8", "activation=tanh", "dropout=0.1", "width=3", "hidden_sizes=[3]"])
+def test_an_option_that_the_model_does_not_read_gets_a_note(override):
+    (line,) = notes("model=logistic", override)
+    assert line.startswith(f"note: {override} has no effect: nothing in this run reads it")
 
 
-def test_hidden_sizes_replaces_depth_and_says_so():
+def test_depth_gets_a_note_when_hidden_sizes_replaces_it():
     assert notes("hidden_sizes=[6,4]", "depth=8") == [
-        "note: depth=8 has no effect, hidden_sizes replaces depth and width"
+        "note: depth=8 has no effect: hidden_sizes replaces depth and width"
     ]
 
 
-def test_a_degree_without_polynomial_and_a_rate_of_nothing_are_named():
-    assert notes("degree=3") == ["note: degree=3 has no effect, it is of features=polynomial"]
+def test_a_degree_without_polynomial_features_and_a_learning_rate_of_0_get_notes():
+    assert notes("degree=3") == ["note: degree=3 has no effect: it only applies to features=polynomial"]
     assert notes("features=polynomial", "degree=3") == []
-    assert notes("lr=0") == notes("optimizer.lr=0") == ["note: lr=0, so no weight will move"]
+    assert notes("lr=0") == notes("optimizer.lr=0") == ["note: lr=0, so the weights will not change"]
 
 
-def test_a_debug_preset_is_no_surprise():
+def test_values_replaced_by_a_debug_preset_get_no_note():
     assert notes("debug=fast", "data=ring") == []
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [
         ["model=deep", "depth=4", "width=8", "activation=tanh", "dropout=0.1", "lr=0.5", "optimizer=sgd", "seed=3"],
         ["model=wide", "width=9", "epochs=3", "batch_size=full", "scale=none", "patience=3", "monitor=val/accuracy"],
         ["data=blobs", "optimizer=adam", "lr=0.01", "resume=null", "verbose=true", "steps_per_execution=1"],
     ],
 )
-def test_knobs_that_are_read_are_not_named(words):
-    assert notes(*words) == []
+def test_options_that_are_read_get_no_note(overrides):
+    assert notes(*overrides) == []
 
 
 @pytest.mark.parametrize(
-    ("words", "lr"),
+    ("overrides", "lr"),
     [
         (["optimizer=sgd"], 0.1),
         (["optimizer=adam", "lr=0.01"], 0.01),
@@ -187,36 +187,36 @@ def test_knobs_that_are_read_are_not_named(words):
         ([], 0.003),
     ],
 )
-def test_naming_an_optimizer_brings_its_rate_unless_lr_is_named_too(words, lr):
+def test_an_optimizer_sets_its_learning_rate_unless_lr_is_given(overrides, lr):
     from conftest import compose_config
 
-    assert compose_config(*words).optimizer.lr == lr
+    assert compose_config(*overrides).optimizer.lr == lr
 
 
-def test_flags_may_stand_anywhere():
+def test_flags_may_come_anywhere():
     from kindling.cli import resume
 
     assert resume.expand(["data=ring", "-m", "seed=0,1"]) == ["-m", "data=ring", "seed=0,1"]
 
 
-@pytest.mark.parametrize("word", ["repeat=2", "folds=3", "on_error=stop", "sweep.name=a"])
-def test_what_only_a_sweep_reads_is_refused_without_one(word):
-    with pytest.raises(UserError, match=rf"^{word} is of a sweep: put -m in front"):
-        options.refuse_sweep_options(["seed=3", word])
-    options.refuse_sweep_options(["repeat=1", "folds=null", "on_error=continue", "epochs=3"])
+@pytest.mark.parametrize("override", ["repeat=2", "folds=3", "on_error=stop", "sweep.name=a"])
+def test_an_option_that_only_a_sweep_reads_is_refused_without_one(override):
+    with pytest.raises(UserError, match=rf"^{override} only applies to sweeps: put -m in front"):
+        validation.refuse_sweep_options(["seed=3", override])
+    validation.refuse_sweep_options(["repeat=1", "folds=null", "on_error=continue", "epochs=3"])
 
 
-def test_files_are_looked_for_only_where_a_class_of_ours_reads_them():
-    own = {"_target_": "kindling.data.tabular.Table", "path": "data/ring.csv", "test_path": "no.csv"}
-    with pytest.raises(UserError, match=r"^data.test_path=no.csv is no file"):
-        options.check_files({"data": own})
-    options.check_files({"data": {**own, "test_path": None}, "init": "zeros"})
-    options.check_files({"data": {"_target_": "mine.Table", "path": "s3://bucket"}})
+def test_files_are_checked_only_for_the_built_in_data_classes():
+    node = {"_target_": "kindling.data.tabular.Table", "path": "data/ring.csv", "test_path": "no.csv"}
+    with pytest.raises(UserError, match=r"^data.test_path=no.csv: no such file"):
+        validation.check_files({"data": node})
+    validation.check_files({"data": {**node, "test_path": None}, "init": "zeros"})
+    validation.check_files({"data": {"_target_": "mine.Table", "path": "s3://bucket"}})
 
 
 @pytest.fixture
 def conf(tmp_path, monkeypatch):
-    """Groups of which an optimizer brings lr=0.003 to all, and two models an lr: one for itself, one to all."""
+    """Config groups in which adam sets the global lr=0.003, model=own its own lr, and model=all the global lr."""
     for name, package in (("optimizer/adam", "_global_"), ("model/own", "model"), ("model/all", "_global_")):
         file = tmp_path / f"{name}.yaml"
         file.parent.mkdir(exist_ok=True)
@@ -225,15 +225,15 @@ def conf(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("conf")
-def test_a_model_s_own_lr_is_none_of_the_run_s():
-    typed = {"optimizer": "adam", "model": "own"}
-    assert options.notes(typed, {"lr": 0.003, "model": {"lr": 5}}, {"lr"}, typed) == []
+def test_an_lr_of_the_model_itself_does_not_replace_the_lr_of_the_run():
+    given = {"optimizer": "adam", "model": "own"}
+    assert validation.notes(given, {"lr": 0.003, "model": {"lr": 5}}, {"lr"}, given) == []
 
 
 @pytest.mark.usefixtures("conf")
-def test_a_value_that_another_file_replaced_is_named_with_that_file():
-    (line,) = options.notes({"optimizer": "adam"}, {"lr": 5}, {"lr"}, {"optimizer": "adam", "model": "all"})
-    assert line == "note: lr=5 is that of model=all; optimizer=adam alone would bring lr=0.003"
+def test_a_value_replaced_by_another_file_gets_a_note_that_names_the_file():
+    (line,) = validation.notes({"optimizer": "adam"}, {"lr": 5}, {"lr"}, {"optimizer": "adam", "model": "all"})
+    assert line == "note: lr=5 comes from model=all; optimizer=adam alone would set lr=0.003"
 
 
 @pytest.mark.parametrize(("status", "code"), [("diverged", 1), ("finished", None)])
@@ -253,12 +253,12 @@ TEXT_CALLS = ("open", "read_text", "write_text")
 
 
 def unnamed_encodings(file):
-    """Calls in a file that open a text, or take the output of a program as text, without an encoding."""
+    """Yield the calls in a file that open text files or capture text output without an encoding."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func).rpartition(".")[2]
-        given = {word.arg: ast.unparse(word.value) for word in node.keywords}
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
         modes = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
         binary = any(isinstance(mode, str) and "b" in mode and len(mode) < 4 for mode in modes)
         is_text = (name in TEXT_CALLS and not binary) or given.get("text") == "True"
@@ -273,19 +273,19 @@ def test_every_text_file_is_opened_with_its_encoding():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "word",
+    "override",
     ["~logger", "~schedule", "~average", "~debug", "~experiment", "~callbacks.confusion", "~logger.tensorboard"],
 )
-def test_a_run_works_without_what_may_be_left_out(shell, tmp_path, word):
-    done = shell("train.py", "data=blobs", "epochs=1", "trainer=cpu", *PLAIN, word)
+def test_a_run_works_without_its_optional_parts(shell, tmp_path, override):
+    done = shell("train.py", "data=blobs", "epochs=1", "trainer=cpu", *PLAIN, override)
     assert done.returncode == 0, done.stderr
     (result,) = (tmp_path / "runs").rglob("result.json")
     assert json.loads(result.read_text(encoding="utf-8"))["status"] == "finished"
-    assert bool(list(result.parent.glob("events.*"))) != ("logger" in word)
+    assert bool(list(result.parent.glob("events.*"))) != ("logger" in override)
 
 
 @pytest.mark.slow
-def test_a_diverged_run_and_one_that_lacks_an_argument_end_with_1_and_2_and_one_line(shell):
+def test_a_diverged_run_exits_with_1_and_one_with_an_unknown_argument_with_2_and_one_line(shell):
     plain = ["data=blobs", "epochs=2", "trainer=cpu", *PLAIN]
     assert shell("train.py", *plain, "optimizer=sgd", "lr=1e9").returncode == 1
     refused = shell("train.py", *plain, "+model.widht=3")

@@ -1,4 +1,4 @@
-"""Every yaml composes and is what its constructor takes; every choice trains."""
+"""Every YAML file composes and matches its constructor; every choice trains."""
 
 import pytest
 import torch
@@ -11,14 +11,14 @@ from kindling.cli.conf import choice_file, choices
 @pytest.mark.slow
 @pytest.mark.parametrize("data", choices("data"))
 @pytest.mark.parametrize("model", choices("model"))
-def test_every_pair_of_data_and_model_learns_eight_rows_or_refuses(data, model):
+def test_every_pair_of_data_and_model_fits_eight_samples_or_is_refused(data, model):
     own = {"csv": ["data.path=src/kindling/lectures/data/linear9.csv"], "playback": ["data.num_examples=200"]}.get(
         data, []
     )
     cfg = compose_config(f"data={data}", f"model={model}", "folder=unused", *own)
     loaded = build(cfg.data)
     if "mnist" in data and "folder" in cfg.data and not (PROJECT / cfg.data.folder).exists():
-        pytest.skip(f"{cfg.data.folder} has no files: `python train.py data={data}` fetches them")
+        pytest.skip(f"{cfg.data.folder} has no files: `python train.py data={data}` downloads them")
     if model == "cnn" and "mnist" not in data:
         with pytest.raises(ValueError, match="model=cnn wants images"):
             build(cfg.model, **loaded.model_kwargs())
@@ -49,7 +49,7 @@ def test_every_optimizer_lowers_the_loss(run, optimizer):
 
 
 @pytest.mark.parametrize("experiment", choices("experiment"))
-def test_every_experiment_states_its_command_time_and_score(experiment):
+def test_every_experiment_states_its_command_and_time(experiment):
     text = choice_file("experiment", experiment).read_text(encoding="utf-8")
     comment = " ".join(line for line in text.splitlines() if line.startswith("#"))
     assert f"python train.py experiment={experiment}" in comment
@@ -58,9 +58,9 @@ def test_every_experiment_states_its_command_time_and_score(experiment):
 
 
 @pytest.mark.parametrize("trainer", choices("trainer"))
-def test_every_trainer_is_built_where_its_device_is_there(trainer, tmp_path):
-    there = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(trainer, True):
+def test_every_trainer_can_be_built_if_its_device_exists(trainer, tmp_path):
+    available = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(trainer, True):
         pytest.skip(f"this machine has no {trainer}")
     cfg = compose_config(f"trainer={trainer}", "data=blobs", f"folder={tmp_path}")
     data = build(cfg.data)
@@ -69,7 +69,7 @@ def test_every_trainer_is_built_where_its_device_is_there(trainer, tmp_path):
 
 
 @pytest.mark.parametrize("logger", choices("logger"))
-def test_every_logger_gets_the_epochs_metrics(run, tmp_path, logger):
+def test_every_logger_gets_the_metrics_of_each_epoch(run, tmp_path, logger):
     run("data=blobs", "epochs=2", f"logger={logger}")
     if logger == "csv":
         assert (tmp_path / "run/csv/metrics.csv").read_text(encoding="utf-8").count("\n") >= 3
@@ -85,9 +85,9 @@ def test_every_logger_gets_the_epochs_metrics(run, tmp_path, logger):
         ("regression", "[a,b]", "test/r2"),
     ],
 )
-def test_every_task_trains_from_a_csv_and_one_line(run, table, task, target, metric):
-    words = [word for word in table if word != "trainer=cpu"]
-    result = run(*words, f"data.task={task}", f"data.target={target}", "epochs=2")
+def test_every_task_trains_from_a_csv_and_one_command(run, table, task, target, metric):
+    overrides = [override for override in table if override != "trainer=cpu"]
+    result = run(*overrides, f"data.task={task}", f"data.target={target}", "epochs=2")
     assert (result["status"], metric in result["metrics"]) == ("finished", True)
 
 

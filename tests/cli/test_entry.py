@@ -1,4 +1,4 @@
-"""While the libraries are imported: Ctrl-C, closed and narrow consoles, an install without the project."""
+"""Signals during the imports, closed and limited consoles, and an install without the project."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from conftest import PROJECT
 from kindling.files import PACKAGE
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other signals and pipes")
-# What a command does on its way: the console is opened, and written to by print and by logging.
+# What a command does: configure the console, and write to it with print and logging.
 WRITES = """
 import logging, sys
 from {package}.cli import entry
@@ -25,7 +25,7 @@ for i in range(3):
     print("j\\xe4" * 5000)
     logging.info("gr\\xfc\\xdfe")
 sys.stdout.flush()
-print("went on", file=sys.stderr)
+print("continued", file=sys.stderr)
 """
 
 
@@ -36,7 +36,7 @@ def python(*arguments, cwd, **options):
 
 @pytest.fixture
 def broken():
-    """A pipe whose reader has gone."""
+    """Return the writing end of a pipe whose reading end is closed."""
     reader, writer = os.pipe()
     os.close(reader)
     yield writer
@@ -55,50 +55,50 @@ def test_a_signal_during_the_imports_ends_with_one_line(tmp_path, number, code, 
 
 
 @posix
-def test_a_command_whose_reader_has_gone_is_silent(tmp_path, broken):
-    for words in (["--help"], ["--cfg", "job"]):
-        done = python(PROJECT / "train.py", *words, cwd=tmp_path, stdout=broken)
+def test_a_command_is_silent_when_the_reader_has_closed_the_pipe(tmp_path, broken):
+    for args in (["--help"], ["--cfg", "job"]):
+        done = python(PROJECT / "train.py", *args, cwd=tmp_path, stdout=broken)
         assert (done.returncode, done.stderr) == (0, "")
 
 
 @posix
-def test_a_closed_pipe_does_not_end_what_still_has_work_to_do(tmp_path, broken):
+def test_a_closed_pipe_does_not_end_a_running_program(tmp_path, broken):
     done = python("-c", WRITES.format(package=PACKAGE.name), cwd=tmp_path, stdout=broken)
-    assert (done.returncode, done.stderr) == (0, "went on\n")
+    assert (done.returncode, done.stderr) == (0, "continued\n")
 
 
 @posix
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
-def test_a_full_disk_is_named_once_and_does_not_end_it(tmp_path):
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_reported_once_and_does_not_end_the_program(tmp_path):
     with open("/dev/full", "wb") as full:
         done = python("-c", WRITES.format(package=PACKAGE.name), cwd=tmp_path, stdout=full)
     line = "The output could not be written: No space left on device.\n"
-    assert (done.returncode, done.stderr) == (0, line + "went on\n")
+    assert (done.returncode, done.stderr) == (0, line + "continued\n")
 
 
 @posix
-def test_a_closed_stdout_is_not_the_next_file_that_is_opened(tmp_path):
+def test_the_descriptor_of_a_closed_stdout_is_not_reused_for_a_file(tmp_path):
     code = WRITES.format(package=PACKAGE.name) + "open('file.txt', 'w').close()\nimport os; os.write(1, b'lost')"
     done = subprocess.run(["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, code], cwd=tmp_path, timeout=60)
     assert (done.returncode, (tmp_path / "file.txt").read_bytes()) == (0, b"")
 
 
-def test_a_character_that_the_console_lacks_is_written_as_an_escape(tmp_path):
+def test_a_character_that_the_console_cannot_encode_is_escaped(tmp_path):
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = python("-c", WRITES.format(package=PACKAGE.name), cwd=tmp_path, env=env, stdout=subprocess.PIPE)
-    assert (done.returncode, done.stderr) == (0, "went on\n")
+    assert (done.returncode, done.stderr) == (0, "continued\n")
     assert r"j\xe4" in done.stdout
     assert r"gr\xfc\xdfe" in done.stdout
 
 
 @pytest.mark.slow
 @posix
-def test_a_run_with_a_class_beyond_ascii_ends_well_in_the_c_locale_without_a_reader(tmp_path, broken):
+def test_a_run_with_a_non_ascii_class_name_finishes_in_the_c_locale_without_a_reader(tmp_path, broken):
     rows = [f"{i % 7},{'jä' if i % 7 > 2 else 'no'}" for i in range(60)]
     (tmp_path / "town.csv").write_text("\n".join(["a,größe", *rows]) + "\n", encoding="utf-8")
     env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
-    words = ["data=csv", "data.path=town.csv", "trainer=cpu", "epochs=2", "logger=[csv,tensorboard]"]
-    done = python(PROJECT / "train.py", *words, cwd=tmp_path, env=env, stdout=broken)
+    args = ["data=csv", "data.path=town.csv", "trainer=cpu", "epochs=2", "logger=[csv,tensorboard]"]
+    done = python(PROJECT / "train.py", *args, cwd=tmp_path, env=env, stdout=broken)
     assert (done.returncode, "Traceback" in done.stderr, "Logging error" in done.stderr) == (0, False, False)
     (folder,) = (tmp_path / "runs").glob("*/*")
     assert json.loads((folder / "result.json").read_text(encoding="utf-8"))["status"] == "finished"
@@ -106,7 +106,7 @@ def test_a_run_with_a_class_beyond_ascii_ends_well_in_the_c_locale_without_a_rea
     assert "jä" in (folder / "confusion_matrix.csv").read_text(encoding="utf-8")
 
 
-def test_a_copy_without_the_project_says_how_to_install_it(tmp_path):
+def test_a_copy_without_the_project_explains_how_to_install_it(tmp_path):
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PACKAGE, tmp_path / "site-packages" / PACKAGE.name, ignore=ignored)
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "site-packages")}

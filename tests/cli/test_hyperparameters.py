@@ -1,4 +1,4 @@
-"""What TensorBoard's HPARAMS tab shows of a run: what it read, and no more columns than a comparison needs."""
+"""Hyperparameters recorded for TensorBoard's HPARAMS tab: the options a run reads, limited to those worth comparing."""
 
 import logging
 
@@ -11,7 +11,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from kindling.cli.hyperparameters import hyperparameters
 
 CHOICES = {"data": "diabetes", "model": "deep", "optimizer": "adam", "schedule": "none", "hydra/launcher": "together"}
-USUAL = {"data", "model", "optimizer", "activation", "batch_size", "depth", "epochs", "lr", "seed", "width"}
+MAIN = {"data", "model", "optimizer", "activation", "batch_size", "depth", "epochs", "lr", "seed", "width"}
 
 
 def recorded(*overrides, **choices):
@@ -27,8 +27,8 @@ def logged(folder):
     return {name: value.string_value or value.number_value for name, value in values.items()}
 
 
-def test_a_default_run_has_the_main_options_alone():
-    assert recorded().keys() == USUAL
+def test_a_default_run_records_only_the_main_options():
+    assert recorded().keys() == MAIN
 
 
 @pytest.mark.parametrize(
@@ -37,38 +37,38 @@ def test_a_default_run_has_the_main_options_alone():
         (["dropout=0"], {"dropout": 0}),  # given, though it is the default
         (["label_smoothing=0.1", "scale=minmax"], {"label_smoothing": 0.1, "scale": "minmax"}),
         (["features=polynomial", "degree=3"], {"features": "polynomial", "degree": 3}),
-        (["degree=3"], {}),  # which nothing reads without features=polynomial
+        (["degree=3"], {}),  # not read without features=polynomial
         (["data.val_share=0.2"], {"data.val_share": 0.2}),
         (["+optimizer.amsgrad=true"], {"optimizer.amsgrad": True}),
         (["optimizer.weight_decay=0.5"], {"optimizer.weight_decay": 0.5}),
-        (["trust=true", "verbose=true", "test=false"], {}),  # say how a run is run
+        (["trust=true", "verbose=true", "test=false"], {}),  # these control how it is run
     ],
 )
 def test_given_options_are_added(overrides, added):
     found = recorded(*overrides)
-    assert {name: found[name] for name in found.keys() - USUAL} == added
+    assert {name: found[name] for name in found.keys() - MAIN} == added
 
 
-def test_a_rate_is_recorded_where_it_was_given():
-    found = recorded("optimizer.lr=0.5", "lr=0.1")  # which nothing reads then
+def test_a_learning_rate_is_recorded_under_the_name_it_was_given():
+    found = recorded("optimizer.lr=0.5", "lr=0.1")  # lr is not read then
     assert found["optimizer.lr"] == 0.5
-    assert found.keys() == USUAL - {"lr"} | {"optimizer.lr"}
+    assert found.keys() == MAIN - {"lr"} | {"optimizer.lr"}
 
 
-def test_options_given_to_a_node_decide_what_is_read():
+def test_options_set_in_a_node_determine_what_is_read():
     assert not {"depth", "width"} & recorded("model.hidden_sizes=[4]").keys()
     assert recorded("data.features=polynomial", "degree=3")["degree"] == 3
 
 
-def test_what_the_model_does_not_read_is_left_out():
+def test_options_that_the_model_does_not_read_are_omitted():
     assert not {"activation", "depth", "width"} & recorded("model=logistic", "depth=8").keys()
-    assert recorded("hidden_sizes=[6,4]", "depth=8").keys() == USUAL - {"depth", "width"} | {"hidden_sizes"}
+    assert recorded("hidden_sizes=[6,4]", "depth=8").keys() == MAIN - {"depth", "width"} | {"hidden_sizes"}
 
 
 def test_a_run_records_the_main_options_and_their_values(shell, tmp_path):
     shell("train.py", *PLAIN, "data=blobs", "lr=0.25", "epochs=1", "hydra.run.dir=run", check=True)
     found = logged(tmp_path / "run")
-    assert found.keys() - {"pictures"} == USUAL
+    assert found.keys() - {"pictures"} == MAIN
     assert (found["lr"], found["optimizer"], found["width"]) == (0.25, "adam", 32)
 
 
@@ -79,18 +79,18 @@ def stock(tmp_path):
     return [f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "data=blobs", "model=stock", "epochs=2"]
 
 
-def test_a_users_module_has_its_own_hyperparameters_and_no_optimizer_of_ours(run, stock, tmp_path, caplog):
+def test_a_users_module_records_its_own_hyperparameters_and_not_the_unused_optimizer(run, stock, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     run(*stock, "optimizer=sgd", "lr=5", "weight_decay=0.5", "+model.rate=0.3")
     found = logged(tmp_path / "run")
     assert (found["hidden"], found["rate"], found["val"]) == (8, 0.3, "val_loss")
     assert not {"lr", "weight_decay", "optimizer", "activation", "depth"} & found.keys()
     for option in ("optimizer=sgd", "lr=5", "weight_decay=0.5"):
-        assert f"note: {option} has no effect here, nothing in this run reads it (stock_modules.Logs)" in caplog.text
+        assert f"note: {option} has no effect: nothing in this run reads it (stock_modules.Logs)" in caplog.text
 
 
-def test_options_of_hidden_layers_are_named_where_there_are_none(run, caplog):
+def test_options_of_hidden_layers_get_a_note_if_there_are_none(run, caplog):
     caplog.set_level(logging.INFO)
     run("data=blobs", "epochs=1", "hidden_sizes=[]", "activation=tanh", "dropout=0.5")
     for option in ("activation=tanh", "dropout=0.5"):
-        assert f"note: {option} has no effect, hidden_sizes=[] leaves no hidden layer" in caplog.text
+        assert f"note: {option} has no effect: hidden_sizes=[] means no hidden layers" in caplog.text

@@ -1,4 +1,4 @@
-"""What the console says besides numbers: the choice that a model is, and why a regression's loss is not its mse."""
+"""Notes on the console: the choice that a model was made from, and why a regression's loss differs from its MSE."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from kindling.training.summary import named
 
 
 @pytest.mark.parametrize(
-    ("kind", "choices", "said"),
+    ("class_name", "choices", "expected"),
     [
         ("Deep", {"deep"}, "Deep"),
         ("WideDeep", {"wide_deep"}, "WideDeep"),
@@ -16,8 +16,8 @@ from kindling.training.summary import named
         ("Linear", {"logistic", "linear", "line"}, "Linear (model=line and logistic)"),
     ],
 )
-def test_a_model_is_named_by_its_class_and_by_its_choice_where_that_differs(kind, choices, said):
-    assert named(kind, choices) == said
+def test_a_model_is_named_by_its_class_and_by_its_choice_if_they_differ(class_name, choices, expected):
+    assert named(class_name, choices) == expected
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,6 @@ def test_a_model_is_named_by_its_class_and_by_its_choice_where_that_differs(kind
         ({"val/accuracy": 1.0}, None),
     ],
 )
-def test_nothing_is_said_of_another_loss(metrics, std):
+def test_the_loss_note_appears_only_for_an_mse_of_a_scaled_target(metrics, std):
     assert loss_note(metrics, std) == ""
     assert loss_note({"val/loss": 2.0, "val/mse": 8.0}, [2.0]) != ""

@@ -1,4 +1,4 @@
-"""Configs in a folder of the user's (hydra.searchpath=... or --config-dir): the commands that a run prints have it."""
+"""The commands that a run prints include the user's config folder (hydra.searchpath=... or --config-dir)."""
 
 import json
 import shlex
@@ -19,9 +19,9 @@ def own(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["hydra.searchpath=['file://{}']", "--config-dir={}"])
-def test_the_command_of_a_run_can_be_typed_as_it_is(shell, tmp_path, own, form):
-    words = [form.format(own), *SHORT, "model=mine"]
-    first = shell("train.py", *words, "hydra.run.dir=first", check=True)
+def test_the_printed_command_of_a_run_works_unchanged(shell, tmp_path, own, form):
+    args = [form.format(own), *SHORT, "model=mine"]
+    first = shell("train.py", *args, "hydra.run.dir=first", check=True)
     command = json.loads((tmp_path / "first" / "result.json").read_text())["command"]
     assert f"again    {command}" in first.stdout
     shell(*shlex.split(command)[1:], "hydra.run.dir=second", check=True)
@@ -30,7 +30,7 @@ def test_the_command_of_a_run_can_be_typed_as_it_is(shell, tmp_path, own, form):
 
 
 @pytest.mark.slow
-def test_the_command_of_a_resumed_run_has_it_as_well(shell, tmp_path, own):
+def test_the_printed_command_of_a_resumed_run_works_too(shell, tmp_path, own):
     shell("train.py", f"hydra.searchpath=['file://{own}']", *SHORT, "model=mine", "hydra.run.dir=run", check=True)
     shell("train.py", "resume=run", "epochs=2", check=True)
     command = json.loads((tmp_path / "run" / "result.json").read_text())["command"]

@@ -112,7 +112,7 @@ def test_jobs_on_different_data_are_refused(sweep, other):
 
 def test_fewer_than_two_members_or_no_test_samples_are_refused(sweep, tmp_path):
     folder = sweep("data=blobs", "data.num_test=0", "data.test_share=0")
-    with pytest.raises(UserError, match="has no test samples: set data.test_share"):
+    with pytest.raises(UserError, match=r"has no test samples: set data\.test_share"):
         ensemble(folder)
     (first, _) = sorted(folder.glob("*/result.json"))
     first.write_text(first.read_text().replace('"finished"', '"failed"'))

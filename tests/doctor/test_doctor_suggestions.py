@@ -187,7 +187,7 @@ def test_a_doctor_that_fails_costs_a_line_and_not_the_run(run, monkeypatch, capl
     def fail(*_, **__):
         raise ZeroDivisionError("of no use")
 
-    monkeypatch.setattr(callback, "examined", fail)
+    monkeypatch.setattr(callback, "examine", fail)
     with caplog.at_level(logging.WARNING, "kindling"):
         result = run("data=ring", "epochs=1")
     assert result["advice"] == []

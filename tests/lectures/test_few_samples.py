@@ -28,7 +28,7 @@ def test_the_answer_of_a_linear_model_is_its_equations(run, tmp_path):
 def test_rows_that_fail_end_no_run_and_the_weights_stay(run, monkeypatch, caplog):
     monkeypatch.setattr(few_samples, "predict", None)
     assert "test/mse" in run("data=line", "model=linear", "epochs=1", FEW)["metrics"]
-    assert "few rows with their predictions: left out, TypeError" in caplog.text
+    assert "few rows with their predictions: skipped, TypeError" in caplog.text
 
 
 def test_each_class_has_an_answer_and_images_have_none(run):

@@ -132,7 +132,7 @@ def test_a_figure_that_fails_does_not_affect_the_ranking_or_the_test_of_the_winn
         job(f"lr={lr}", score=0.1 * lr)
     monkeypatch.setattr(drawing, "png", None)
     make_board(sweep)
-    assert "effects.png: left out, TypeError" in caplog.text
+    assert "effects.png: skipped, TypeError" in caplog.text
     assert "winner on the test samples: loss 0.5000" in capsys.readouterr().out
     assert "winner on the test samples" in (sweep / "leaderboard.md").read_text()
 

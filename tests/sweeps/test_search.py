@@ -15,7 +15,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 
 from kindling import UserError
-from kindling.cli.overrides import typed
+from kindling.cli.overrides import parse_overrides
 from kindling.sweeps.search.hydra_plugin import OptunaSweeper
 from kindling.training import lock as claim
 
@@ -37,7 +37,7 @@ class Formula(Launcher):
         pass
 
     def launch(self, job_overrides, initial_job_idx):
-        options = [{key: value.strip("'") for key, value in typed(args).items()} for args in job_overrides]
+        options = [{key: value.strip("'") for key, value in parse_overrides(args).items()} for args in job_overrides]
         self.batches.append(options)
         for own in options:
             folder, found = Path(own["hydra.sweep.dir"], own["hydra.sweep.subdir"]), self.score(own)

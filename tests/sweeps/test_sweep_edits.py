@@ -71,7 +71,7 @@ def instead(file: str, old: str, new: str) -> tuple[str, str, str]:
 
 # name -> the edits, and the sweep's overrides
 TOGETHER = {
-    "a print in train.py": ([before(TRAIN, "    entry.hand_over()\n", "    print('mine')\n")], []),
+    "a print in train.py": ([before(TRAIN, "    entry.raise_on_signals()\n", "    print('mine')\n")], []),
     "a docstring and a line of the base": (
         [
             instead(BASE, "A network for one task.", "A net for one task."),
@@ -102,7 +102,7 @@ TOGETHER = {
 # name -> the edits, and the reported difference
 INDIVIDUALLY = {
     "lr doubled": (
-        [before(TRAIN, "    entry.hand_over()\n", "    cfg.lr = 2 * cfg.lr\n")],
+        [before(TRAIN, "    entry.raise_on_signals()\n", "    cfg.lr = 2 * cfg.lr\n")],
         "lr of epoch 1 is 0.006 in a single run and 0.003 in a group",
     ),
     "weights overwritten": (

@@ -1,4 +1,4 @@
-"""Ordinary callbacks: Lightning runs them in the order of config.yaml, and they see what an epoch's end has."""
+"""Lightning runs the callbacks in the order of config.yaml, and they see the metrics of each epoch."""
 
 from functools import partial
 
@@ -27,8 +27,8 @@ def test_lightning_runs_the_callbacks_in_the_order_of_the_config_and_one_is_the_
     assert isinstance(trainer.checkpoint_callback, BestAndLast)
 
 
-class Sees(pl.Callback):
-    """Keeps what callback_metrics has at the end of each epoch, and the training metrics that a validation finds."""
+class Observer(pl.Callback):
+    """Keeps callback_metrics at the end of each epoch, and the losses during validation."""
 
     supports_multi_step = True
 
@@ -48,13 +48,17 @@ class Sees(pl.Callback):
 
 
 @pytest.mark.parametrize("steps_per_execution", ["auto", 1])
-def test_callbacks_of_lightning_find_the_epoch_s_metrics(tmp_path, steps_per_execution):
+def test_lightnings_callbacks_find_the_metrics_of_the_epoch(tmp_path, steps_per_execution):
     torch.manual_seed(0)
-    data, sees = Blobs(steps_per_execution=steps_per_execution), Sees()
+    data, observer = Blobs(steps_per_execution=steps_per_execution), Observer()
     model = Deep(**data.model_kwargs(), optimizer=partial(torch.optim.Adam, lr=0.01))
     best = ModelCheckpoint(tmp_path / "best", monitor="train/loss", save_on_train_epoch_end=True)
     stops = EarlyStopping("train/loss", patience=50, stopping_threshold=0.27, check_on_train_epoch_end=True)
-    callbacks = [sees, Records(tmp_path), *([best, stops, LearningRateMonitor()] if steps_per_execution == 1 else [])]
+    callbacks = [
+        observer,
+        Records(tmp_path),
+        *([best, stops, LearningRateMonitor()] if steps_per_execution == 1 else []),
+    ]
     trainer = pl.Trainer(
         max_epochs=6, accelerator="cpu", callbacks=callbacks, logger=CSV(tmp_path), enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, enable_checkpointing=steps_per_execution == 1,
@@ -62,9 +66,9 @@ def test_callbacks_of_lightning_find_the_epoch_s_metrics(tmp_path, steps_per_exe
     )  # fmt: skip
     trainer.fit(model, datamodule=data)
     rows = rows_of(tmp_path)
-    assert len(sees.ends) == len(rows)
-    assert sees.validated == [float(row["val/loss"]) for row in rows]
-    for end, row, at_validation in zip(sees.ends, rows, sees.validations, strict=True):
+    assert len(observer.ends) == len(rows)
+    assert observer.validated == [float(row["val/loss"]) for row in rows]
+    for end, row, at_validation in zip(observer.ends, rows, observer.validations, strict=True):
         assert end.keys() == row.keys() - {"epoch", "step", "lr"}
         assert [float(row[name]) for name in end] == list(end.values())
         assert at_validation == float(row["train/loss"])

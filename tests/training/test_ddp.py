@@ -1,4 +1,4 @@
-"""Two processes take the steps of one, on every row once, and leave one run folder."""
+"""Two processes take the same steps as one, on every sample once, and share one run folder."""
 
 import json
 import os
@@ -14,12 +14,12 @@ from conftest import FLOAT, PROJECT, rows_of, weights_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-# 900 rows in batches of 33: shares of 17 and 16, and a last batch of 9; 37 + 1,001 rows to validate and test on.
-WORDS = ["data=blobs", "batch_size=33", "optimizer=sgd", "epochs=3", "data.num_test=1001", "data.val_share=0.037"]
+# 900 training samples in batches of 33 (17 and 16 per process), the last of 9; 37 validation and 1,001 test samples.
+OVERRIDES = ["data=blobs", "batch_size=33", "optimizer=sgd", "epochs=3", "data.num_test=1001", "data.val_share=0.037"]
 
 
-def trained(folder, *words):
-    command = [sys.executable, str(PROJECT / "train.py"), *WORDS, *words, f"hydra.run.dir={folder}"]
+def trained(folder, *overrides):
+    command = [sys.executable, str(PROJECT / "train.py"), *OVERRIDES, *overrides, f"hydra.run.dir={folder}"]
     done = subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -33,13 +33,13 @@ def pr_curves(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [["steps_per_execution=4"], ["steps_per_execution=1"], ["average=ema", "clip=0.5", "schedule=cosine"]],
     ids=str,
 )
-def test_two_processes_equal_one(tmp_path, words):
-    trained(tmp_path / "one", "trainer=cpu", *words)
-    output = trained(tmp_path / "two", "trainer=ddp_cpu", *words)
+def test_two_processes_give_the_results_of_one(tmp_path, overrides):
+    trained(tmp_path / "one", "trainer=cpu", *overrides)
+    output = trained(tmp_path / "two", "trainer=ddp_cpu", *overrides)
     one, two = weights_of(tmp_path / "one"), weights_of(tmp_path / "two")
     for key in one:
         torch.testing.assert_close(one[key], two[key], atol=FLOAT, rtol=0)
@@ -53,22 +53,22 @@ def test_two_processes_equal_one(tmp_path, words):
     assert sum(counts) == 1001
     assert output.count("best epoch") == output.count("confusion matrix") == 1
     assert len(list((tmp_path / "two").glob("events.*"))) == 1
-    assert "left out" not in output
+    assert "skipped" not in output
     pictures = [{file.name for file in (tmp_path / name).glob("*.png")} for name in ("one", "two")]
     assert pictures[0] == pictures[1]
     alone, shared = (pr_curves(tmp_path / name) for name in ("one", "two"))
     assert alone.keys() == shared.keys()
     for tag in alone:
-        np.testing.assert_allclose(shared[tag], alone[tag], atol=1e-3)  # of every test sample
+        np.testing.assert_allclose(shared[tag], alone[tag], atol=1e-3)  # over all test samples
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
-def test_a_signal_to_the_first_of_two_processes_stops_both_and_both_go_on(tmp_path):
-    words = ["trainer=ddp_cpu", "steps_per_execution=4", "epochs=40"]
-    trained(tmp_path / "whole", *words)
+def test_a_signal_to_the_first_of_two_processes_stops_both_and_both_can_be_resumed(tmp_path):
+    overrides = ["trainer=ddp_cpu", "steps_per_execution=4", "epochs=40"]
+    trained(tmp_path / "whole", *overrides)
     folder = tmp_path / "stopped"
-    command = [sys.executable, str(PROJECT / "train.py"), *WORDS, *words, f"hydra.run.dir={folder}"]
+    command = [sys.executable, str(PROJECT / "train.py"), *OVERRIDES, *overrides, f"hydra.run.dir={folder}"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         metrics, deadline = folder / "metrics.csv", time.monotonic() + 60
         while not (metrics.exists() and len(metrics.read_text().splitlines()) > 3) and time.monotonic() < deadline:
@@ -83,11 +83,11 @@ def test_a_signal_to_the_first_of_two_processes_stops_both_and_both_go_on(tmp_pa
     whole, resumed = weights_of(tmp_path / "whole"), weights_of(folder)
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
     for row, again in zip(rows_of(tmp_path / "whole"), rows_of(folder), strict=True):
-        # The stopped epoch's rows are added up in another order.
+        # The samples of the interrupted epoch are summed in another order.
         assert {k: float(v) for k, v in again.items()} == pytest.approx({k: float(v) for k, v in row.items()}, abs=1e-6)
 
 
-def test_several_processes_in_a_sweep_of_one_process_are_refused(shell):
+def test_ddp_in_a_sweep_is_refused(shell):
     refused = shell("train.py", "-m", "trainer=ddp_cpu", "seed=0,1", "hydra/launcher=basic")
     assert refused.returncode == 2
-    assert "would start the whole sweep again in every process" in refused.stderr
+    assert "would restart the whole sweep in every process" in refused.stderr

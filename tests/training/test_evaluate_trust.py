@@ -1,4 +1,4 @@
-"""Evaluating a run does not run a program that its checkpoint holds, unless it is trusted."""
+"""Evaluating a run does not execute code in its checkpoint, unless it is trusted."""
 
 from trust_helpers import poison, refuses, trained
 
@@ -7,11 +7,11 @@ from kindling.training.evaluate import evaluate
 __all__ = ["trained"]
 
 
-def test_evaluate_does_not_run_what_best_ckpt_holds(trained):
+def test_evaluate_does_not_execute_code_in_best_ckpt(trained):
     refuses(poison(trained / "checkpoints/best.ckpt"), evaluate, trained)
 
 
-def test_with_trust_the_same_checkpoint_is_opened(trained):
+def test_the_same_checkpoint_is_loaded_with_trust(trained):
     witness = poison(trained / "checkpoints/best.ckpt")
     assert "test/accuracy" in evaluate(trained, trust=True)
     assert witness.exists()

@@ -1,4 +1,4 @@
-"""The monitored value: its direction, its name, and what happens where there is none."""
+"""The monitored value: its direction, its name, and runs without one."""
 
 import json
 import logging
@@ -34,20 +34,19 @@ from kindling.tasks.tasks import TASKS
         ),
     ],
 )
-def test_a_common_name_tells_the_direction_and_any_other_does_not(mode, names):
-    words = names.split()
-    assert {name: direction(name) for name in words} == dict.fromkeys(words, mode)
+def test_the_direction_of_common_metric_names_is_known_and_of_others_is_not(mode, names):
+    assert {name: direction(name) for name in names.split()} == dict.fromkeys(names.split(), mode)
 
 
 @pytest.mark.parametrize(("name", "stage", "rest"), [
     ("val/loss", "val", "loss"), ("val_top5_acc", "val", "top5_acc"), ("loss/valid", "val", "loss"),
     ("validation.f1", "val", "f1"), ("value_loss", None, "value_loss"), ("loss", None, "loss"), ("test", None, "test"),
 ])  # fmt: skip
-def test_the_stage_of_a_name_is_read_in_any_usual_spelling(name, stage, rest):
+def test_the_stage_of_a_name_is_recognized_in_any_usual_spelling(name, stage, rest):
     assert split(name) == (stage, rest)
 
 
-def test_a_default_may_be_spelled_otherwise_if_only_one_name_can_be_meant():
+def test_a_default_may_be_spelled_differently_if_it_is_unambiguous():
     assert logged_as("val/loss", ["train_loss", "val_loss"]) == "val_loss"
     assert logged_as("val/loss", ["val_loss", "loss/val"]) is None
     assert logged_as("val/acc", ["val_acc"]) is None
@@ -57,28 +56,30 @@ def test_a_default_may_be_spelled_otherwise_if_only_one_name_can_be_meant():
 def test_every_metric_of_a_task_states_its_direction_and_the_name_agrees(task):
     y = torch.tensor([0, 1, 2]) if task == "multiclass" else torch.tensor([[0.0], [1.0], [1.0]])
     values = TASKS[task].metrics(torch.randn(3, 3 if task == "multiclass" else 1), y)
-    stated = TASKS[task].higher_is_better
-    assert stated.keys() == values.keys()
-    assert {name: direction(f"val/{name}") for name in stated} == {
-        n: "max" if up else "min" for n, up in stated.items()
+    declared = TASKS[task].higher_is_better
+    assert declared.keys() == values.keys()
+    assert {name: direction(f"val/{name}") for name in declared} == {
+        n: "max" if up else "min" for n, up in declared.items()
     }
 
 
 @pytest.mark.parametrize("extra", [[], ["mode=max"]])
-def test_a_value_that_our_model_does_not_have_is_refused_before_training(run, tmp_path, extra):
-    with pytest.raises(UserError, match=r"monitor=val/acuracy is none of this model's: choose val/loss, val/accuracy"):
+def test_a_value_that_a_built_in_model_does_not_have_is_refused_before_training(run, tmp_path, extra):
+    with pytest.raises(
+        UserError, match=r"monitor=val/acuracy is not a value of this model: choose val/loss, val/accuracy"
+    ):
         run("data=blobs", "monitor=val/acuracy", *extra)
     assert not (tmp_path / "run" / "metrics.csv").exists()
 
 
 def test_an_unknown_direction_is_refused_before_training(stock, tmp_path):
-    with pytest.raises(UserError, match=r"monitor=val_foo: the name does not tell .* Say mode=max or mode=min"):
+    with pytest.raises(UserError, match=r"monitor=val_foo: its name does not determine .* set mode=max or mode=min"):
         stock("Logs", "monitor=val_foo")
     assert not (tmp_path / "run" / "metrics.csv").exists()
 
 
-def test_a_name_that_was_not_logged_is_refused_with_what_was(stock):
-    with pytest.raises(UserError, match=r"monitor=val_los was not logged. Logged: val_loss, train_loss\. Say monitor="):
+def test_a_name_that_was_not_logged_is_refused_with_the_logged_names(stock):
+    with pytest.raises(UserError, match=r"monitor=val_los was not logged. Logged: val_loss, train_loss\. Set monitor="):
         stock("Logs", "monitor=val_los", "mode=min")
 
 
@@ -91,44 +92,44 @@ def test_lightnings_spelling_of_the_validation_loss_is_monitored(stock, tmp_path
     assert set(result["metrics"]) == {val, "train_loss", "test_loss"}
 
 
-def test_patience_watches_the_same_spelling(stock):
+def test_patience_monitors_the_same_spelling(stock):
     result = stock("Logs", "patience=2", "+model.rate=0", "epochs=9")
     assert (result["epochs"], result["best_epoch"]) == (3, 1)
 
 
-def test_test_metrics_without_a_stage_or_with_another_one_are_not_taken_for_others(stock):
+def test_test_metrics_without_a_stage_or_with_another_one_do_not_replace_others(stock):
     assert set(stock("Logs", "+model.test=loss")["metrics"]) == {"train_loss", "val_loss", "test/loss"}
     shared = stock("Logs", "+model.test=val_loss", folder="shared")
     assert set(shared["metrics"]) == {"train_loss", "val_loss", "test/val_loss"}
     assert shared["metrics"]["val_loss"] == shared["score"]
 
 
-def test_where_nothing_is_logged_there_is_no_score_and_the_last_epoch_is_kept(stock, caplog):
+def test_without_logged_values_there_is_no_score_and_the_last_epoch_is_kept(stock, caplog):
     caplog.set_level(logging.INFO)
     result = stock("TwoOptimizers")
     assert (result["score"], result["monitor"], result["best_epoch"], result["metrics"]) == (None, None, 3, {})
     assert "logs no validation loss, so the last epoch counts as the best, and there is no score" in caplog.text
 
 
-def test_a_validation_without_a_loss_is_refused_with_what_was_logged(stock):
+def test_a_validation_without_a_loss_is_refused_with_the_logged_names(stock):
     with pytest.raises(
         UserError, match=r"Logs logs no validation loss for monitor=val/loss. Logged: val_x, train_loss"
     ):
         stock("Logs", "+model.val=val_x")
 
 
-def test_torchmetrics_are_asked_for_the_direction(stock, tmp_path, caplog):
+def test_the_direction_comes_from_torchmetrics(stock, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     best = stock("Torchmetrics", "monitor=val_quality", folder="up")
     assert (best["mode"], best["score"]) == ("max", max(float(row["val_quality"]) for row in rows_of(tmp_path / "up")))
-    assert "monitor=val_quality: higher is better, torchmetrics says so" in caplog.text
+    assert "monitor=val_quality: higher is better, according to torchmetrics" in caplog.text
     assert stock("Torchmetrics", "monitor=val_gap", folder="down")["mode"] == "min"
 
 
-def test_the_direction_that_a_name_tells_is_said_and_mode_changes_it(stock, caplog):
+def test_a_direction_inferred_from_the_name_is_logged_and_mode_changes_it(stock, caplog):
     caplog.set_level(logging.INFO)
     assert stock("Logs", "+model.val=val_acc", "monitor=val_acc", folder="a")["mode"] == "max"
-    assert "monitor=val_acc: higher is better, judging by its name; mode=... to change" in caplog.text
+    assert "monitor=val_acc: higher is better, according to its name; set mode=... to change this" in caplog.text
     assert stock("Logs", "+model.val=val_acc", "monitor=val_acc", "mode=min", folder="b")["mode"] == "min"
 
 
@@ -137,9 +138,9 @@ RARE = ["data=csv", "data.target=y", "epochs=4", "batch_size=full"]
 
 @pytest.fixture
 def rare(tmp_path):
-    """60 samples with 3 positives, none of which the split puts into validation: the overrides that read them."""
+    """Write 60 samples with 3 positives, all in the training split, and return the overrides to train on them."""
     torch.manual_seed(0)
-    order = torch.randperm(60, generator=torch.Generator().manual_seed(0))  # as the split draws it
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(0))  # like the split
     positive = set(order[-3:].tolist())  # training
     lines = [f"{torch.randn(()).item():.3f},{int(i in positive)}" for i in range(60)]
     (tmp_path / "rare.csv").write_text("\n".join(["x,y", *lines]) + "\n")
@@ -167,17 +168,17 @@ def test_a_validation_loss_that_is_not_finite_is_diverged(run, tmp_path):
     (tmp_path / "huge.csv").write_text("\n".join(["x,y", *lines]) + "\n")
     result = run("data=csv", f"data.path={tmp_path / 'huge.csv'}", "data.scale_target=none", "epochs=3")
     assert (result["status"], result["metrics"]) == ("diverged", {})
-    assert result["diverged"] == "a validation loss that is not finite in epoch 1"
+    assert result["diverged"] == "the validation loss was not finite in epoch 1"
 
 
-def test_a_class_that_neither_occurs_nor_is_predicted_is_left_out_of_the_mean():
+def test_a_class_that_neither_occurs_nor_is_predicted_is_excluded_from_the_mean():
     y = torch.tensor([0, 0, 1, 1])
     found = TASKS["multiclass"].metrics(torch.eye(3)[y] * 9, y)
     assert [found[name].item() for name in ("precision", "recall", "f1")] == [1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_macro_means_equal_scikit_learn_whatever_occurs(seed):
+def test_macro_means_equal_those_of_scikit_learn(seed):
     generator = torch.Generator().manual_seed(seed)
     y, preds = (torch.randint(0, 6, (7,), generator=generator) for _ in range(2))
     found = TASKS["multiclass"].metrics(torch.eye(6)[preds] * 9, y)
@@ -185,13 +186,13 @@ def test_macro_means_equal_scikit_learn_whatever_occurs(seed):
         assert found[name].item() == pytest.approx(function(y, preds, average="macro", zero_division=0))
 
 
-def test_without_positives_no_rate_of_them_is_made_up():
+def test_without_positives_their_rates_are_undefined():
     found = TASKS["binary"].metrics(torch.full((4, 1), -1.0), torch.zeros(4, 1))
     assert found["accuracy"] == 1
     assert all(found[name].isnan() for name in ("precision", "recall", "f1", "auroc"))
 
 
-def test_a_model_of_ours_logs_its_losses_under_the_default_names():
+def test_a_built_in_model_logs_its_losses_under_the_default_names():
     assert logged_as("val/loss", ["train/loss", "val/loss", "val/accuracy"]) == "val/loss"
     assert Linear([2], 1, task="binary").task.higher_is_better["auroc"]
 
@@ -210,31 +211,31 @@ def test_epochs_without_validation_have_no_validation_values(stock, tmp_path, ca
     assert "no validation samples" not in caplog.text
 
 
-def test_why_nothing_is_monitored_is_said(stock, caplog):
+def test_the_reason_for_no_monitored_value_is_logged(stock, caplog):
     caplog.set_level(logging.INFO)
     stock("Logs", "+trainer.check_val_every_n_epoch=9", folder="never")
     assert "no epoch was validated, so the last epoch counts as the best" in caplog.text
     stock("Logs", "+trainer.limit_val_batches=0", folder="off")
-    assert "validation is switched off, so the last epoch counts as the best" in caplog.text
-    with pytest.raises(UserError, match="patience=2 counts validations, and this run has none"):
+    assert "validation is disabled, so the last epoch counts as the best" in caplog.text
+    with pytest.raises(UserError, match="patience=2 counts validations, but this run has none"):
         stock("Logs", "+trainer.limit_val_batches=0", "patience=2", folder="patience")
 
 
-def test_a_direction_against_the_metric_s_own_is_said(run, caplog):
+def test_a_direction_opposite_to_the_metrics_own_is_logged(run, caplog):
     caplog.set_level(logging.INFO)
     run("data=blobs", "mode=max", "epochs=1")
     assert "mode=max: the epoch with the highest val/loss is the best" in caplog.text
 
 
-def test_a_callback_s_own_value_needs_its_own_direction(shell):
-    words = ["train.py", "data=blobs", "epochs=1", *PLAIN, "callbacks.checkpoints.monitor=val/accuracy"]
-    refused = shell(*words)
-    assert (refused.returncode, "say monitor=val/accuracy, which all" in refused.stderr) == (2, True), refused.stderr
-    shell(*words, "callbacks.checkpoints.mode=max", check=True)
+def test_a_callback_with_its_own_monitored_value_needs_its_own_direction(shell):
+    args = ["train.py", "data=blobs", "epochs=1", *PLAIN, "callbacks.checkpoints.monitor=val/accuracy"]
+    refused = shell(*args)
+    assert (refused.returncode, "set monitor=val/accuracy, which all" in refused.stderr) == (2, True), refused.stderr
+    shell(*args, "callbacks.checkpoints.mode=max", check=True)
 
 
 @pytest.mark.parametrize("every", [1, 2])
-def test_a_row_has_what_was_logged_in_its_epoch_and_nothing_of_an_earlier_one(stock, tmp_path, every):
+def test_a_row_has_the_values_logged_in_its_epoch_and_none_of_an_earlier_epoch(stock, tmp_path, every):
     stock("Sometimes", "epochs=4", f"+trainer.check_val_every_n_epoch={every}")
     rows = rows_of(tmp_path / "run")
     assert [row["train/extra"] for row in rows] == ["0.0", "", "2.0", ""]

@@ -1,4 +1,4 @@
-"""What a resumed run's loggers show: every epoch once, at its step, whoever logs it and whatever reads it."""
+"""The loggers of a resumed run show every epoch once at its step, for all models and readers."""
 
 import csv
 import json
@@ -19,12 +19,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from kindling.training.checkpoint import BestAndLast
 
 EPOCHS = 6
-OURS = ["data=blobs", "model=deep", f"epochs={EPOCHS}"]
-STOP = f"{{_target_: conftest.Sends, number: {int(signal.SIGINT)}, place: train_epoch_end}}"  # after two epochs
+BUILT_IN = ["data=blobs", "model=deep", f"epochs={EPOCHS}"]
+STOP = f"{{_target_: conftest.Sends, number: {int(signal.SIGINT)}, hook: train_epoch_end}}"  # after two epochs
 
 
 class CopiesFolder(pl.Callback):
-    """Copies the run's folder as a kill in the fourth epoch would leave it: with records that no checkpoint has."""
+    """Copies the run's folder in the state after a kill in the fourth epoch, with records that are in no checkpoint."""
 
     supports_multi_step = True
 
@@ -45,16 +45,16 @@ class CopiesFolder(pl.Callback):
 
 
 @pytest.fixture
-def words(tmp_path):
-    """words("ours") or words("stock"): overrides of a run of ours, or of a user's module."""
+def overrides_for(tmp_path):
+    """Return overrides_for(kind), the overrides for a built-in model ("builtin") or a user's module ("stock")."""
     (tmp_path / "conf/model").mkdir(parents=True)
     (tmp_path / "conf/model/stock.yaml").write_text("_target_: stock_modules.Logs\n")
     stock = [f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "data=blobs", "model=stock", f"epochs={EPOCHS}"]
-    return {"ours": OURS, "stock": stock}.__getitem__
+    return {"builtin": BUILT_IN, "stock": stock}.__getitem__
 
 
 def resume_here(folder, *overrides):
-    """What `python train.py resume=...` does in a folder that these overrides were trained in."""
+    """Resume a run in its folder, like `python train.py resume=...`, given its original overrides."""
     import train
 
     (folder / ".hydra").mkdir(exist_ok=True)
@@ -66,17 +66,17 @@ def resume_here(folder, *overrides):
 
 
 def scalars(folder):
-    """(tag, step) -> how often, of every scalar but the seconds, by TensorBoard's Python reader."""
+    """Count (tag, step) of all scalars with TensorBoard's Python reader."""
     events = EventAccumulator(str(folder)).Reload()
     return Counter((tag, event.step) for tag in events.Tags()["scalars"] for event in events.Scalars(tag))
 
 
 @pytest.fixture
-def stopped(run, words, tmp_path):
-    """stopped("ours", "stopped" or "killed", ...): the folder of a run that ended early, and its overrides."""
+def stopped(run, overrides_for, tmp_path):
+    """Return stopped(kind, how), which gives the folder of a run that ended early and its overrides."""
 
     def end(kind, how, *overrides):
-        own = [*words(kind), "+callbacks.checkpoints.every_seconds=-1", *overrides]
+        own = [*overrides_for(kind), "+callbacks.checkpoints.every_seconds=-1", *overrides]
         if how == "killed":
             copies = f"{{_target_: test_rewind.CopiesFolder, folder: {tmp_path / 'whole'}, to: {tmp_path / how}}}"
             run(*own, f"+callbacks.copy={copies}", folder="whole")
@@ -89,28 +89,28 @@ def stopped(run, words, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
-@pytest.mark.parametrize("kind", ["ours", pytest.param("stock", marks=pytest.mark.slow)])
-def test_tensorboard_has_every_epoch_once_at_the_steps_of_an_undisturbed_run(run, words, stopped, tmp_path, kind, how):
+@pytest.mark.parametrize("kind", ["builtin", pytest.param("stock", marks=pytest.mark.slow)])
+def test_tensorboard_has_every_epoch_once_at_the_steps_of_an_uninterrupted_run(run, stopped, tmp_path, kind, how):
     folder, own = stopped(kind, how)
     resume_here(folder, *own)
-    run(*own, folder="undisturbed")
-    expected = scalars(tmp_path / "undisturbed")
+    run(*own, folder="uninterrupted")
+    expected = scalars(tmp_path / "uninterrupted")
     assert scalars(folder) == expected
     assert {n for (tag, _), n in expected.items() if tag != "epoch"} == {1}  # Lightning writes that one twice
-    names = ["train/loss", "val/loss", "lr"] if kind == "ours" else ["train_loss", "val_loss", "lr"]
-    step = 1 if kind == "ours" else 29  # an epoch's
-    first = 1 if kind == "ours" else 28  # Lightning counts the steps from 0
+    names = ["train/loss", "val/loss", "lr"] if kind == "builtin" else ["train_loss", "val_loss", "lr"]
+    step = 1 if kind == "builtin" else 29  # an epoch's
+    first = 1 if kind == "builtin" else 28  # Lightning counts the steps from 0
     assert all(expected[name, first + step * epoch] == 1 for name in names for epoch in range(EPOCHS))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["stopped", "killed"])
-@pytest.mark.parametrize("kind", ["ours", "stock"])
-def test_the_csv_logger_keeps_the_epochs_before(run, words, stopped, tmp_path, kind, how):
+@pytest.mark.parametrize("kind", ["builtin", "stock"])
+def test_the_csv_logger_keeps_the_earlier_epochs(run, stopped, tmp_path, kind, how):
     folder, own = stopped(kind, how, "logger=csv")
     resume_here(folder, *own)
-    run(*own, folder="undisturbed")
-    files = [tmp_path / name / "csv/metrics.csv" for name in ("undisturbed", how)]
+    run(*own, folder="uninterrupted")
+    files = [tmp_path / name / "csv/metrics.csv" for name in ("uninterrupted", how)]
     expected, found = (list(csv.DictReader(file.open())) for file in files)
     assert len(expected) >= EPOCHS
     assert found == expected
@@ -118,26 +118,26 @@ def test_the_csv_logger_keeps_the_epochs_before(run, words, stopped, tmp_path, k
 
 @pytest.mark.parametrize("damage", ["deleted", "cut"])
 def test_metrics_csv_is_restored_from_the_checkpoint(run, stopped, tmp_path, damage):
-    folder, own = stopped("ours", "stopped")
+    folder, own = stopped("builtin", "stopped")
     text = (folder / "metrics.csv").read_text()
     (folder / "metrics.csv").unlink() if damage == "deleted" else (folder / "metrics.csv").write_text(text[:-30])
     resume_here(folder, *own)
-    run(*own, folder="undisturbed")
-    assert rows_of(folder) == rows_of(tmp_path / "undisturbed")
+    run(*own, folder="uninterrupted")
+    assert rows_of(folder) == rows_of(tmp_path / "uninterrupted")
     assert len(rows_of(folder)) == EPOCHS
 
 
 def test_metrics_csv_of_a_finished_run_is_restored_too(run, tmp_path):
-    run(*OURS, folder="finished")
+    run(*BUILT_IN, folder="finished")
     expected = (tmp_path / "finished/metrics.csv").read_text()
     (tmp_path / "finished/metrics.csv").unlink()
-    resume_here(tmp_path / "finished", *OURS)
+    resume_here(tmp_path / "finished", *BUILT_IN)
     assert (tmp_path / "finished/metrics.csv").read_text() == expected
 
 
-def test_a_run_that_was_killed_after_its_last_epoch_ends_with_everything(run, tmp_path):
-    """The checkpoint of its end is there, and nothing of what comes after training."""
-    own = [*OURS, "data=diabetes"]
+def test_a_run_killed_after_its_last_epoch_is_completed(run, tmp_path):
+    """Only the final checkpoint exists, and nothing that is written after training."""
+    own = [*BUILT_IN, "data=diabetes"]
     run(*own, folder="whole")
     folder = tmp_path / "killed"
     shutil.copytree(tmp_path / "whole", folder)
@@ -152,8 +152,8 @@ def test_a_run_that_was_killed_after_its_last_epoch_ends_with_everything(run, tm
     assert results[0].get("advice") == results[1].get("advice")
 
 
-def test_seconds_are_those_of_all_parts(stopped, tmp_path):
-    folder, own = stopped("ours", "stopped")
+def test_seconds_include_all_parts_of_the_run(stopped, tmp_path):
+    folder, own = stopped("builtin", "stopped")
     before = json.loads((folder / "result.json").read_text())["seconds"]
     resume_here(folder, *own)
     assert json.loads((folder / "result.json").read_text())["seconds"] > before

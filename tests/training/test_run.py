@@ -1,4 +1,4 @@
-"""What a run leaves behind, as a user finds it."""
+"""The files and the output of a run."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ NAMES = {"loss", "accuracy", "precision", "recall", "f1", "auroc"}
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """One run through the command line: its process and its folder."""
+    """Return the finished process and the folder of a run from the command line."""
     cwd = tmp_path_factory.mktemp("user")
     command = [sys.executable, str(PROJECT / "train.py"), "activation=tanh", "epochs=4", "lr=0.01"]
     process = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
@@ -30,7 +30,7 @@ def finished(tmp_path_factory):
     return process, folder
 
 
-def test_the_folder_is_complete_and_its_name_carries_the_knobs(finished):
+def test_the_folder_is_complete_and_its_name_has_the_overrides(finished):
     process, folder = finished
     assert process.returncode == 0, process.stderr
     assert "_activation=tanh_epochs=4_lr=0.01_" in folder.name
@@ -45,7 +45,7 @@ def test_the_folder_is_complete_and_its_name_carries_the_knobs(finished):
     }
 
 
-def test_the_console_shows_progress_table_matrix_folder_and_command(finished):
+def test_the_console_shows_progress_table_folder_and_command(finished):
     process, folder = finished
     assert "epoch 4/4  train/loss" in process.stderr
     for part in (
@@ -59,7 +59,7 @@ def test_the_console_shows_progress_table_matrix_folder_and_command(finished):
         assert advert not in process.stdout + process.stderr
 
 
-def test_result_json_says_what_happened(finished):
+def test_result_json_describes_the_run(finished):
     _, folder = finished
     result = json.loads((folder / "result.json").read_text())
     assert (result["status"], result["epochs"], result["params"]) == ("finished", 4, 1377)
@@ -111,35 +111,37 @@ def test_the_last_checkpoint_is_the_last_epoch(finished):
 
 
 def test_a_maximum_can_be_monitored(run, tmp_path):
-    result = run("data=diabetes", "monitor=val/accuracy", "epochs=8")  # the metric's name says that more is better
+    result = run(
+        "data=diabetes", "monitor=val/accuracy", "epochs=8"
+    )  # higher is better, according to the metric's name
     rows = list(csv.DictReader((tmp_path / "run/metrics.csv").open()))
     assert result["score"] == max(float(row["val/accuracy"]) for row in rows)
 
 
-def test_a_loss_that_grows_beyond_reason_is_diverged_and_the_best_weights_stay(run, tmp_path):
+def test_a_run_whose_loss_grows_implausibly_has_diverged(run, tmp_path):
     result = run("data=diabetes", "optimizer=momentum", "lr=300", "epochs=50", "model=deep", "activation=identity")
     assert (result["status"], result["epochs"] < 50) == ("diverged", True)
     assert "in epoch" in result["diverged"]
     assert "step" in result["diverged"]
 
 
-def test_a_loss_that_is_not_finite_is_diverged_with_its_step(run, tmp_path, table):
-    words = [word for word in table if word != "trainer=cpu"]
-    result = run(*words, "optimizer=sgd", "lr=1e30", "activation=identity", "depth=4", "epochs=50", "batch_size=8")
+def test_a_run_whose_loss_is_not_finite_has_diverged_and_the_step_is_recorded(run, tmp_path, table):
+    overrides = [override for override in table if override != "trainer=cpu"]
+    result = run(*overrides, "optimizer=sgd", "lr=1e30", "activation=identity", "depth=4", "epochs=50", "batch_size=8")
     assert result["status"] == "diverged"
     assert "not finite in epoch 1, step" in result["diverged"]
     assert 1 < int(result["diverged"].split("step ")[1]) <= 6
 
 
 def test_a_failure_is_recorded_with_its_reason(run, tmp_path):
-    with pytest.raises(ValueError, match="model=cnn wants images"):
+    with pytest.raises(ValueError, match="model=cnn needs images"):
         run("data=ring", "model=cnn")
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert result["status"] == "failed"
-    assert "model=cnn wants images" in result["error"]
+    assert "model=cnn needs images" in result["error"]
 
 
-def test_a_crash_in_the_middle_keeps_the_best_weights_so_far(tmp_path):
+def test_a_crash_keeps_the_best_weights_so_far(tmp_path):
     import pytorch_lightning as pl
 
     from kindling.data.synthetic import Blobs
@@ -150,23 +152,23 @@ def test_a_crash_in_the_middle_keeps_the_best_weights_so_far(tmp_path):
             if self.current_epoch == 3:
                 raise RuntimeError("planted")
 
-    data, keep = Blobs(), BestAndLast(str(tmp_path))
+    data, saver = Blobs(), BestAndLast(str(tmp_path))
     model = CrashesLate(**data.model_kwargs(), optimizer=lambda parameters: torch.optim.Adam(parameters, 0.01))
     trainer = pl.Trainer(
-        max_epochs=9, accelerator="cpu", callbacks=[keep], logger=False, enable_progress_bar=False,
+        max_epochs=9, accelerator="cpu", callbacks=[saver], logger=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
     with pytest.raises(RuntimeError, match="planted"):
         trainer.fit(model, datamodule=data)
     best = torch.load(tmp_path / "best.ckpt", weights_only=True)
-    assert best["epoch"] + 1 == keep.best["epoch"] <= 3
+    assert best["epoch"] + 1 == saver.best["epoch"] <= 3
     assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
 
 
-def test_a_refusal_on_the_command_line_has_no_traceback(shell):
+def test_a_user_error_on_the_command_line_has_no_traceback(shell):
     refused = shell("train.py", "data=ring", "model=cnn")
     assert refused.returncode == 2
-    assert "model=cnn wants images" in refused.stderr
+    assert "model=cnn needs images" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
@@ -174,13 +176,13 @@ BORING = """
 from pytorch_lightning.demos.boring_classes import BoringDataModule, BoringModel
 from torch.utils.data import DataLoader
 
-class Rows(BoringDataModule):
+class Random(BoringDataModule):
     def __init__(self, workers):
         super().__init__()
         self.workers = workers
     def train_dataloader(self):
-        how = "spawn" if self.workers else None
-        return DataLoader(self.random_train, num_workers=self.workers, multiprocessing_context=how)
+        context = "spawn" if self.workers else None
+        return DataLoader(self.random_train, num_workers=self.workers, multiprocessing_context=context)
 
 class Net(BoringModel):
     def training_step(self, batch, batch_idx):
@@ -190,14 +192,14 @@ class Net(BoringModel):
 """
 
 
-def boring(tmp_path, shell, *words):
-    """A user's file and their two one-call yamls, through train.py."""
+def boring(tmp_path, shell, *args):
+    """Run train.py with a user's module and two YAML files, and return the run's folder."""
     (tmp_path / "mine.py").write_text(BORING)
-    for name, text in (("data", "_target_: mine.Rows\nworkers: 0"), ("model", "_target_: mine.Net")):
+    for name, text in (("data", "_target_: mine.Random\nworkers: 0"), ("model", "_target_: mine.Net")):
         (tmp_path / "conf" / name).mkdir(parents=True)
         (tmp_path / "conf" / name / "mine.yaml").write_text(text + "\n")
     process = shell(
-        "train.py", "--config-dir", str(tmp_path / "conf"), "trainer=cpu", "epochs=2", *words,
+        "train.py", "--config-dir", str(tmp_path / "conf"), "trainer=cpu", "epochs=2", *args,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
@@ -205,7 +207,7 @@ def boring(tmp_path, shell, *words):
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
-def test_lightnings_boring_model_and_data_run_with_one_yaml_each(tmp_path, shell, workers):
+def test_lightnings_boring_model_and_data_run_with_one_yaml_file_each(tmp_path, shell, workers):
     folder = boring(tmp_path, shell, "data=mine", "model=mine", f"data.workers={workers}")
     result = json.loads((folder / "result.json").read_text())
     assert (result["status"], result["epochs"]) == ("finished", 2)
@@ -214,7 +216,7 @@ def test_lightnings_boring_model_and_data_run_with_one_yaml_each(tmp_path, shell
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 128  # 64 batches an epoch
 
 
-def test_a_users_model_trains_on_our_data(tmp_path, shell):
+def test_a_users_model_trains_on_built_in_data(tmp_path, shell):
     (tmp_path / "plain.py").write_text("""
 import pytorch_lightning as pl, torch
 class Net(pl.LightningModule):
@@ -238,12 +240,14 @@ class Net(pl.LightningModule):
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 58
 
 
-def test_a_misspelt_monitor_is_refused_with_what_there_is(run):
-    with pytest.raises(UserError, match=r"monitor=val/acuracy is none of this model's: choose val/loss, val/accuracy"):
+def test_a_misspelt_monitor_is_refused_with_the_known_names(run):
+    with pytest.raises(
+        UserError, match=r"monitor=val/acuracy is not a value of this model: choose val/loss, val/accuracy"
+    ):
         run("data=blobs", "monitor=val/acuracy", "epochs=2")
 
 
-def test_epochs_without_validation_neither_beat_nor_repeat_validated_ones(run, tmp_path):
+def test_epochs_without_validation_are_not_best_and_have_no_validation_values(run, tmp_path):
     result = run("data=blobs", "+trainer.check_val_every_n_epoch=3", "epochs=7")
     assert result["best_epoch"] in (3, 6)
     assert result["metrics"]["val/loss"] == result["score"]
@@ -252,15 +256,15 @@ def test_epochs_without_validation_neither_beat_nor_repeat_validated_ones(run, t
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="needs git")
-def test_the_commit_says_where_code_differs_from_it_or_is_not_in_git(tmp_path, monkeypatch):
-    def git(*words: str) -> None:
-        own = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", *own, *words], cwd=tmp_path, check=True, capture_output=True)
+def test_the_commit_is_marked_if_code_differs_from_it_or_is_untracked(tmp_path, monkeypatch):
+    def git(*args: str) -> None:
+        config = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *config, *args], cwd=tmp_path, check=True, capture_output=True)
 
     monkeypatch.setattr(result, "PROJECT", tmp_path)
     (tmp_path / "a.py").touch()
-    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "a"]):
-        git(*words)
+    for args in (["init", "-q"], ["add", "."], ["commit", "-qm", "a"]):
+        git(*args)
     clean = result.commit.__wrapped__()
     assert re.fullmatch(r"[0-9a-f]{12}", clean)
     (tmp_path / "notes.txt").touch()

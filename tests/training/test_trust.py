@@ -1,4 +1,4 @@
-"""No command runs a program that somebody has put into a checkpoint, unless it is told to trust it."""
+"""No command executes code in a checkpoint unless trust=true is set."""
 
 import json
 
@@ -15,23 +15,25 @@ __all__ = ["trained"]
 def resume(folder, *overrides):
     import train
 
-    words = [f"resume={folder}", *overrides]
-    train.train(compose_config(*words, f"folder={folder}"), words)
+    args = [f"resume={folder}", *overrides]
+    train.train(compose_config(*args, f"folder={folder}"), args)
 
 
-def test_resume_does_not_run_what_last_ckpt_holds(trained):
+def test_resume_does_not_execute_code_in_last_ckpt(trained):
     before = (trained / "result.json").read_text()
     refuses(poison(trained / "checkpoints/last.ckpt", "hyper_parameters"), resume, trained, "epochs=3")
     assert (trained / "result.json").read_text() == before
 
 
-def test_a_resumed_run_does_not_run_what_best_ckpt_holds_when_it_is_tested(trained, monkeypatch):
+def test_testing_a_resumed_run_does_not_execute_code_in_best_ckpt(trained, monkeypatch):
     witness = poison(trained / "checkpoints/best.ckpt", "program")
-    monkeypatch.setattr("kindling.training.checkpoint.BestAndLast.on_train_end", lambda *_: None)  # would write it anew
+    monkeypatch.setattr(
+        "kindling.training.checkpoint.BestAndLast.on_train_end", lambda *_: None
+    )  # which would overwrite it
     refuses(witness, resume, trained)
 
 
-def test_a_damaged_checkpoint_is_a_sentence_too(tmp_path):
+def test_a_damaged_checkpoint_gives_a_plain_message(tmp_path):
     (tmp_path / "cut.ckpt").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(UserError, match=r"cut.ckpt cannot be read: "):
         load(tmp_path / "cut.ckpt")
@@ -41,16 +43,16 @@ def test_a_damaged_checkpoint_is_a_sentence_too(tmp_path):
 def keeps_object(run, tmp_path):
     (tmp_path / "conf/model").mkdir(parents=True)
     (tmp_path / "conf/model/stock.yaml").write_text("_target_: stock_modules.KeepsObject\n")
-    place = f"hydra.searchpath=[file://{tmp_path / 'conf'}]"
-    return lambda *overrides: run(place, "data=blobs", "model=stock", "epochs=2", *overrides)
+    searchpath = f"hydra.searchpath=[file://{tmp_path / 'conf'}]"
+    return lambda *overrides: run(searchpath, "data=blobs", "model=stock", "epochs=2", *overrides)
 
 
-def test_a_module_that_keeps_more_than_plain_data_is_refused_before_training(keeps_object, tmp_path):
-    with pytest.raises(UserError, match=r"Checkpoints of KeepsObject would hold .*Recipe.*ignore=.*trust=true"):
+def test_a_module_whose_checkpoints_are_not_plain_data_is_refused_before_training(keeps_object, tmp_path):
+    with pytest.raises(UserError, match=r"Checkpoints of KeepsObject would contain .*Recipe.*ignore=.*trust=true"):
         keeps_object()
     assert not list((tmp_path / "run/checkpoints").iterdir())
     assert json.loads((tmp_path / "run/result.json").read_text())["epochs"] == 0
 
 
-def test_with_trust_it_is_trained_and_tested(keeps_object):
+def test_such_a_module_is_trained_and_tested_with_trust(keeps_object):
     assert "test_loss" in keeps_object("trust=true")["metrics"]

@@ -4,9 +4,9 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from kindling.cli.conf import FOLDERS
-from kindling.cli.overrides import register
+from kindling.cli.overrides import register_resolvers
 
-register()  # Hydra loads its plugins in every process
+register_resolvers()  # Hydra loads its plugins in every process
 
 
 class OwnFolders(SearchPathPlugin):

@@ -1,147 +1,155 @@
-"""The arguments of the command line: which are not of the form name=value, and what to type in their place."""
+"""Checks of command-line arguments that are not of the form name=value, with a suggestion of what to write instead."""
 
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
 
 from kindling import UserError
-from kindling.cli import conf
-from kindling.cli import suggestions as names
-from kindling.cli.grammar import for_shell, readable
+from kindling.cli import conf, suggestions
+from kindling.cli.grammar import for_shell, quote_if_needed
 
-VALUE_FLAGS = ("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
-VALUE_FLAGS += ("--experimental-rerun", "--info", "-i")
-FLAGS = ("--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m")
-FLAGS += ("--shell-completion", "-sc", *VALUE_FLAGS)
-LEAVABLE = ("logger", "schedule", "average", "debug", "experiment")  # groups without which a run works
+VALUE_FLAGS = (
+    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
+    *("--experimental-rerun", "--info", "-i"),
+)
+FLAGS = (
+    *("--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m"),
+    *("--shell-completion", "-sc", *VALUE_FLAGS),
+)
+OPTIONAL_GROUPS = ("logger", "schedule", "average", "debug", "experiment")  # a run works without these
 TABLE = re.compile(r"\.(csv|tsv|txt|dat|data)$", re.IGNORECASE)
 
 
-def check(arguments: list[str]) -> None:
-    """Refuse what Hydra's grammar has no sentence for.
+def check(args: list[str]) -> None:
+    """Check that all arguments are Hydra flags or overrides of the form name=value.
 
     Raises:
-        UserError: with what to type.
+        UserError: an argument is not; the message states what to write instead.
     """
-    rest = list(arguments)
+    rest = list(args)
     while rest:
-        argument = rest.pop(0)
-        flag, equals, _ = argument.partition("=")
+        arg = rest.pop(0)
+        flag, equals, _ = arg.partition("=")
         if flag in VALUE_FLAGS:
             if not equals and rest and "=" not in rest[0]:
                 rest.pop(0)
-        elif not (argument in FLAGS or (len(flag) > 3 and any(known.startswith(flag) for known in FLAGS))):
-            _check(argument, _until(rest, _has_name))
+        elif not (arg in FLAGS or (len(flag) > 3 and any(known.startswith(flag) for known in FLAGS))):
+            _check(arg, _take_until(rest, _has_name))
 
 
-def _check(argument: str, following: list[str]) -> None:
-    """Refuse an argument; `following` are the ones behind it that have no name of their own."""
-    key, equals, value = argument.partition("=")
+def _check(arg: str, following: list[str]) -> None:
+    """Check one argument; `following` are the arguments after it that have no name."""
+    key, equals, value = arg.partition("=")
     try:
-        argument.encode()
+        arg.encode()
     except UnicodeEncodeError as error:
-        shown = argument.encode(errors="backslashreplace").decode()
-        raise UserError(f"{shown} is no text in this locale: set PYTHONUTF8=1 in the environment.") from error
-    if not argument.strip():
-        raise UserError("One of the arguments is empty, as of a shell variable that is not set: leave it out.")
-    if argument.startswith("-"):
-        raise UserError(_flag(argument, following))
-    if argument.startswith("~") and key[1:] in conf.options() and key[1:] not in LEAVABLE:
-        raise UserError(f"{argument}: a run needs {key[1:]}. For its default leave {argument} out.")
-    if not equals and not argument.startswith("~"):
-        raise UserError(_bare(argument, following))
+        escaped = arg.encode(errors="backslashreplace").decode()
+        raise UserError(f"{escaped} cannot be decoded in this locale: set PYTHONUTF8=1 in the environment.") from error
+    if not arg.strip():
+        raise UserError("One of the arguments is empty, perhaps from an unset shell variable: remove it.")
+    if arg.startswith("-"):
+        raise UserError(_explain_flag(arg, following))
+    if arg.startswith("~") and key[1:] in conf.options() and key[1:] not in OPTIONAL_GROUPS:
+        raise UserError(f"{arg}: a run needs {key[1:]}. Remove {arg} to use the default.")
+    if not equals and not arg.startswith("~"):
+        raise UserError(_explain_unnamed(arg, following))
     if equals and not key.strip("+~ "):
-        raise UserError(f"{argument} has no name before the =: write name=value, e.g. epochs={value or 10}.")
+        raise UserError(f"{arg} has no name before the =: write name=value, e.g. epochs={value or 10}.")
     if key != key.strip():
-        raise UserError(_without_spaces([argument], f"{key.strip()}={value.strip()}"))
+        raise UserError(_explain_spaces([arg], f"{key.strip()}={value.strip()}"))
     if equals and not value and not following:
-        raise UserError(f"{argument} has no value: write one behind the =, or leave {key} out.")
-    if following and (not value or value.endswith(",") or _is_open(value)):
-        raise UserError(_without_spaces([argument, *following], argument + "".join(following)))
+        raise UserError(f"{arg} has no value: write one after the =, or remove {key}.")
+    if following and (not value or value.endswith(",") or _has_open_bracket(value)):
+        raise UserError(_explain_spaces([arg, *following], arg + "".join(following)))
 
 
-def _flag(argument: str, following: list[str]) -> str:
-    name, equals, value = argument.lstrip("-").partition("=")
+def _explain_flag(arg: str, following: list[str]) -> str:
+    """Return the error message for an argument that starts with a dash."""
+    name, equals, value = arg.lstrip("-").partition("=")
     if re.fullmatch(r"[\d.]+(e-?\d+)?", name):
-        return _bare(argument, following, number=True)
-    near = get_close_matches(argument, FLAGS, 1, 0.75)
-    key = _known(name)
+        return _explain_unnamed(arg, following, is_number=True)
+    near = get_close_matches(arg, FLAGS, 1, 0.75)
+    key = _option_for(name)
     if near and not key:
-        return f"{argument} is unknown. Did you mean {near[0]}?"
+        return f"{arg} is unknown. Did you mean {near[0]}?"
     value = value if equals else following[0] if following else "..."
-    write = "-m" if name in ("multi", "sweep") else for_shell(_pair(key or name.replace("-", "_"), value))
-    return f"{argument} is no flag: options are written without dashes and with =, here  {write}"
+    suggestion = "-m" if name in ("multi", "sweep") else for_shell(_pair(key or name.replace("-", "_"), value))
+    return f"{arg} is not a flag: options are written without dashes and with =, here  {suggestion}"
 
 
-def _bare(argument: str, following: list[str], number: bool = False) -> str:
-    """Return the sentence for an argument without =."""
+def _explain_unnamed(arg: str, following: list[str], is_number: bool = False) -> str:
+    """Return the error message for an argument without =."""
     first = following[0] if following else ""
-    name, colon, value = argument.partition(":")
-    if TABLE.search(argument):
-        return f"{argument} has no name: for a table write  data=csv {for_shell(readable('data.path', argument))}"
-    if argument[0] in "[({":
-        whole = "".join([argument, *following]).replace(" ", "")
-        return f"{whole} has no name: write name=value, without spaces, e.g.  hidden_sizes={whole}"
+    name, colon, value = arg.partition(":")
+    if TABLE.search(arg):
+        return f"{arg} has no option name: for a table write  data=csv {for_shell(quote_if_needed('data.path', arg))}"
+    if arg[0] in "[({":
+        joined = "".join([arg, *following]).replace(" ", "")
+        return f"{joined} has no option name: write name=value without spaces, e.g.  hidden_sizes={joined}"
     if first == "=" and len(following) > 1:
-        return _without_spaces([argument, *following[:2]], f"{argument}={following[1]}")
+        return _explain_spaces([arg, *following[:2]], f"{arg}={following[1]}")
     if first.startswith("="):
-        return _without_spaces([argument, first], argument + first)
-    if colon and (key := _known(name)):
-        write = for_shell(_pair(key, value.strip() or first or "..."))
-        return f"{argument} is not understood: options are written with =, here  {write}"
-    found = [group for group in conf.groups() if argument in conf.choices(group)]
-    if found and not number:
-        return f"{argument} has no name. Did you mean  {found[0]}={argument}?"
-    key = _known(argument) or (argument if first and argument.isidentifier() else None)
-    if key and not number:
-        parts = following[1:] if _is_open(first) else []
-        return _without_spaces([argument, *following[:1], *parts], _pair(key, "".join([first, *parts]) or "..."))
-    return f"{argument} has no name: options are written name=value, e.g.  epochs=10"
+        return _explain_spaces([arg, first], arg + first)
+    if colon and (key := _option_for(name)):
+        suggestion = for_shell(_pair(key, value.strip() or first or "..."))
+        return f"{arg} cannot be parsed: options are written with =, here  {suggestion}"
+    groups = [group for group in conf.groups() if arg in conf.choices(group)]
+    if groups and not is_number:
+        return f"{arg} has no option name. Did you mean  {groups[0]}={arg}?"
+    key = _option_for(arg) or (arg if first and arg.isidentifier() else None)
+    if key and not is_number:
+        parts = following[1:] if _has_open_bracket(first) else []
+        return _explain_spaces([arg, *following[:1], *parts], _pair(key, "".join([first, *parts]) or "..."))
+    return f"{arg} has no option name: options are written as name=value, e.g.  epochs=10"
 
 
-def _without_spaces(typed: list[str], write: str) -> str:
-    return f"{' '.join(typed)} is not understood: write name=value, without spaces, here  {for_shell(write)}"
+def _explain_spaces(given: list[str], suggestion: str) -> str:
+    return f"{' '.join(given)} cannot be parsed: write name=value without spaces, here  {for_shell(suggestion)}"
 
 
 def _pair(key: str, value: str) -> str:
     return key if "=" in key else f"{key}={value}"
 
 
-def _known(name: str) -> str | None:
+def _option_for(name: str) -> str | None:
     name = name.lower().replace("-", "_")
-    return name if name in conf.options() else names.own_name(name)
+    return name if name in conf.options() else suggestions.canonical_name(name)
 
 
-def _has_name(argument: str) -> bool:
-    return "=" in argument[1:] or argument in FLAGS or argument.startswith(("~", "--"))
+def _has_name(arg: str) -> bool:
+    return "=" in arg[1:] or arg in FLAGS or arg.startswith(("~", "--"))
 
 
-def _is_open(value: str) -> bool:
+def _has_open_bracket(value: str) -> bool:
     return sum(map(value.count, "[({")) > sum(map(value.count, "])}"))
 
 
-def _until(arguments: list[str], ends: Callable[[str], bool]) -> list[str]:
-    found = []
-    for argument in arguments:
-        if ends(argument):
+def _take_until(args: list[str], condition: Callable[[str], bool]) -> list[str]:
+    taken = []
+    for arg in args:
+        if condition(arg):
             break
-        found.append(argument)
-    return found
+        taken.append(arg)
+    return taken
 
 
-def parse(words: list[str], usage: str) -> dict[str, str]:
-    """Return name -> value of a command's arguments; a bare word is the value of the first name.
+def parse(args: list[str], usage: str) -> dict[str, str]:
+    """Parse the arguments of a `python -m kindling` command.
 
     Args:
-        usage: e.g. "run=<run folder> [trust=true]"; names in brackets may be left out.
+        args: arguments of the form name=value; one without a name is the value of the first name.
+        usage: e.g. "run=<run folder> [trust=true]"; names in brackets are optional.
+
+    Returns:
+        name -> value.
 
     Raises:
         UserError: an argument is missing, unknown or empty.
     """
-    known = re.findall(r"(\[?)(\w+)=", usage)
-    pairs = [word.split("=", 1) if "=" in word else [known[0][1], word] for word in words]
-    given, needed = dict(pairs), {name for bracket, name in known if not bracket}
-    fits = needed <= given.keys() <= {name for _, name in known} and len(given) == len(words)
-    if not fits or not all(given.values()) or given.get("trust", "true") not in ("true", "false"):
-        raise UserError(f"{' '.join(words) or 'nothing'} was typed, wanted is: {usage}")
-    return given
+    names = re.findall(r"(\[?)(\w+)=", usage)
+    pairs = [arg.split("=", 1) if "=" in arg else [names[0][1], arg] for arg in args]
+    parsed, required = dict(pairs), {name for bracket, name in names if not bracket}
+    fits = required <= parsed.keys() <= {name for _, name in names} and len(parsed) == len(args)
+    if not fits or not all(parsed.values()) or parsed.get("trust", "true") not in ("true", "false"):
+        raise UserError(f"The arguments are wrong: got {' '.join(args) or 'none'}, expected {usage}")
+    return parsed

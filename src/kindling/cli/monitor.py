@@ -1,4 +1,4 @@
-"""The value that picks the best epoch: whether higher is better, and under which name a model logs it.
+"""The monitored value, which selects the best epoch: whether higher is better, and the name it is logged under.
 
 Imports neither torch nor Lightning, because a sweep is checked before they are loaded.
 """
@@ -6,6 +6,7 @@ Imports neither torch nor Lightning, because a sweep is checked before they are 
 import logging
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from kindling import UserError
 
@@ -17,7 +18,7 @@ STAGES = {
     **dict.fromkeys(("val", "valid", "validation", "eval", "dev"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-# Common names of metrics, as single words. Tasks state the direction of their own metrics beside the definition.
+# Common names of metrics, as single words. The direction of a task's own metrics is given where they are defined.
 _LOWER = """
     loss losses nll bce ce mse rmse mae mape smape msle rmsle medae error errors err perplexity ppl bpb bpc brier
     ece wer cer ter eer fid lpips hinge logloss crossentropy entropy divergence hamming distance deviance regret
@@ -27,7 +28,7 @@ _HIGHER = """
     npv tpr tnr iou miou jaccard dice mcc kappa r2 map ndcg mrr bleu rouge meteor psnr ssim pearson spearman corr
     correlation likelihood
 """
-# Words that say how a metric was averaged, not which one it is.
+# Words that describe how a metric was averaged rather than which metric it is.
 _NEUTRAL = """
     epoch mean avg average averaged macro micro weighted score rate coef coefficient squared absolute cross roc pr
     top top1 top3 top5 at best binary multiclass multilabel regression total per class balanced ema
@@ -36,7 +37,7 @@ LOWER, HIGHER, NEUTRAL = (set(words.split()) for words in (_LOWER, _HIGHER, _NEU
 
 
 def split(name: str) -> tuple[str | None, str]:
-    """Return the stage ("train", "val" or "test", or None) and the rest of a logged name.
+    """Split a logged name into the stage ("train", "val", "test" or None) and the rest.
 
     `val/loss`, `val_loss`, `valid.loss` and `loss/val` give ("val", "loss").
     """
@@ -48,7 +49,7 @@ def split(name: str) -> tuple[str | None, str]:
 
 
 def direction(name: str) -> str | None:
-    """Return "min" or "max" for a common metric's name in any usual spelling, None where the name does not tell."""
+    """Return "min" or "max" for a common metric in any usual spelling, or None if the name does not determine it."""
     if re.match(r"1\W", split(name)[1]):  # 1-auc
         return None
     words = [word for word in re.split(r"[^A-Za-z0-9]+", split(name)[1]) if word]
@@ -56,20 +57,20 @@ def direction(name: str) -> str | None:
         words = ["".join(words)]
     known = LOWER | HIGHER | NEUTRAL
     parts = [[word] if word.lower() in known else re.findall(r"[A-Z]*[a-z0-9]+|[A-Z]+", word) for word in words]
-    told = {
+    found = {
         "min" if word in LOWER else "max" if word in HIGHER else None
         for part in parts
         for word in map(str.lower, part)
         if word not in NEUTRAL and not word.isdigit()
     }
-    return told.pop() if len(told) == 1 else None
+    return found.pop() if len(found) == 1 else None
 
 
 def logged_as(monitor: str, logged: Iterable[str]) -> str | None:
     """Return the name under which `monitor` was logged, or None.
 
-    The validation and the training loss, which are the defaults, may be spelled in any usual way (`val_loss`), as long
-    as there is exactly one such name.
+    The validation and training loss, which are the defaults, may have any usual spelling (`val_loss`), provided that
+    exactly one logged name matches.
     """
     logged = list(logged)
     if monitor in logged:
@@ -82,48 +83,49 @@ def logged_as(monitor: str, logged: Iterable[str]) -> str | None:
     return None
 
 
-def direction_for(monitor: str, own: dict[str, bool], said: dict[str, set[bool | None]]) -> str:
-    """Return "min" or "max" for a model's monitored value, and log what that is based on.
+def direction_for(monitor: str, task_metrics: dict[str, bool], declared: dict[str, set[bool | None]]) -> str:
+    """Return "min" or "max" for a model's monitored value, and log the reason.
 
     Args:
         monitor: the name of the monitored value.
-        own: the task's metrics, name without stage -> whether higher is better.
-        said: the model's torchmetrics objects, name -> what their `higher_is_better` says.
+        task_metrics: the task's metrics, name without stage -> whether higher is better.
+        declared: the model's torchmetrics objects, name -> values of their `higher_is_better`.
 
     Raises:
-        UserError: neither the task nor torchmetrics nor the name tells.
+        UserError: neither the task nor torchmetrics nor the name determines the direction.
     """
     name = split(monitor)[1]
-    if name in own:
-        return "max" if own[name] else "min"
-    of_metric, by_name = said.get(name.lower(), set()) - {None}, direction(monitor)
-    found = {"max" if higher else "min" for higher in of_metric} or {by_name}
-    if len(found) > 1 or None in found:
-        metrics = f" The model's metrics are {', '.join(own)}." if own else ""
+    if name in task_metrics:
+        return "max" if task_metrics[name] else "min"
+    by_metric = declared.get(name.lower(), set()) - {None}
+    by_name = direction(monitor)
+    found = {"max" if higher else "min" for higher in by_metric} or ({by_name} if by_name else set())
+    if len(found) != 1:
+        metrics = f" The model's metrics are {', '.join(task_metrics)}." if task_metrics else ""
         raise UserError(
-            f"monitor={monitor}: the name does not tell whether higher or lower is better.{metrics} "
-            "Say mode=max or mode=min if it is right."
+            f"monitor={monitor}: its name does not determine whether higher or lower is better.{metrics} "
+            "If the name is right, set mode=max or mode=min."
         )
-    chosen = found.pop()
+    mode = found.pop()
     if monitor not in (VAL_LOSS, TRAIN_LOSS):
-        why = "torchmetrics says so" if of_metric else "judging by its name"
-        log.info(f"monitor={monitor}: {'higher' if chosen == 'max' else 'lower'} is better, {why}; mode=... to change")
-    return chosen
+        better, why = "higher" if mode == "max" else "lower", "torchmetrics" if by_metric else "its name"
+        log.info(f"monitor={monitor}: {better} is better, according to {why}; set mode=... to change this")
+    return mode
 
 
-def check_callbacks(raw: dict) -> None:
-    """Refuse a callback's own monitored value with the direction of another one.
+def check_callbacks(raw: dict[str, Any]) -> None:
+    """Check that no callback compares its own monitored value in the direction of another one.
 
     Args:
-        raw: the composed config as plain data, interpolations as they are.
+        raw: the composed config as plain data, with unresolved interpolations.
 
     Raises:
-        UserError: with the two ways to say it.
+        UserError: a callback does; the message has the two ways to fix it.
     """
     for name, node in (raw.get("callbacks") or {}).items():
         monitor = (node or {}).get("monitor", "${monitor}")
         if monitor not in ("${monitor}", raw.get("monitor")) and "${mode}" in str(node):
             raise UserError(
                 f"callbacks.{name}.monitor={monitor} would be compared with the mode of monitor={raw.get('monitor')}: "
-                f"say monitor={monitor}, which all callbacks read, or add callbacks.{name}.mode=min or max."
+                f"set monitor={monitor}, which all callbacks read, or add callbacks.{name}.mode=min or max."
             )

@@ -1,37 +1,40 @@
-"""What was given on the command line: notes, hyperparameters, a folder's name, the command that repeats the run."""
+"""Uses of the command-line overrides: notes, hyperparameters, folder names, the command that reproduces a run."""
 
 import logging
 import re
 import secrets
 import shlex
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, cast
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from kindling.cli import validation
 from kindling.cli.conf import choice_file
 from kindling.cli.hyperparameters import hyperparameters, read_options
 from kindling.cli.monitor import direction
+from kindling.cli.plain import to_dict
 
 log = logging.getLogger("kindling")
 
 
-def given() -> list[str]:
-    """Return the overrides of this job as they were given, interpolations too."""
-    return OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+def task_overrides() -> list[str]:
+    """Return the overrides of the current Hydra job, with unresolved interpolations."""
+    return cast(list[str], OmegaConf.to_container(cast(ListConfig, HydraConfig.get().overrides.task), resolve=False))
 
 
-def hyperparameters_of(cfg: DictConfig, overrides: list[str]) -> dict:
-    """Return what TensorBoard's HPARAMS tab shows of a run, as plain data."""
-    raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
-    return hyperparameters(raw, resolved, choices_of(cfg), given=set(typed(overrides)))
+def hyperparameters_of(cfg: DictConfig, overrides: list[str]) -> dict[str, Any]:
+    """Return a run's hyperparameters, as shown in TensorBoard's HPARAMS tab."""
+    raw, resolved = (to_dict(cfg, resolve=resolve) for resolve in (False, True))
+    return hyperparameters(raw, resolved, choices_of(cfg), given=set(parse_overrides(overrides)))
 
 
 def choices_of(cfg: DictConfig) -> dict[str, str]:
-    """Return group -> choice, of a resumed run those of its start; empty where Hydra has not started the program."""
+    """Return group -> choice; a resumed run has its original choices, and a program without Hydra none."""
     chosen = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     if cfg.resume:
         chosen = OmegaConf.load(Path(cfg.folder) / ".hydra" / "hydra.yaml").hydra.runtime.choices
@@ -39,66 +42,69 @@ def choices_of(cfg: DictConfig) -> dict[str, str]:
 
 
 def wants_test(cfg: DictConfig) -> bool:
-    """Whether to score the test rows: of a sweep's jobs only where it was asked for."""
+    """Return whether to evaluate on the test samples; with test=auto, the jobs of a sweep do not."""
     in_sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
     return cfg.test is True or (cfg.test == "auto" and not in_sweep)
 
 
 def command(overrides: list[str]) -> str:
-    """What reproduces the run, without how it was resumed; of an experiment that sweeps, the one run."""
-    words = [word for word in overrides if not word.startswith(("resume=", "folder=", "test="))]
-    if HydraConfig.initialized() and "hydra.searchpath" not in typed(words):
-        words = [*search_path(HydraConfig.get()), *words]
-    file = choice_file("experiment", typed(words).get("experiment"))
-    own = (yaml.safe_load(file.read_text(encoding="utf-8")) if file else None) or {}
-    if (own.get("hydra") or {}).get("mode") == "MULTIRUN":
-        words.append("hydra.mode=RUN")
-    return shlex.join(["python", "train.py", *words])
+    """Return the command that reproduces a run, as a single run that is not resumed."""
+    args = [arg for arg in overrides if not arg.startswith(("resume=", "folder=", "test="))]
+    if HydraConfig.initialized() and "hydra.searchpath" not in parse_overrides(args):
+        args = [*search_path(cast(DictConfig, HydraConfig.get())), *args]
+    file = choice_file("experiment", parse_overrides(args).get("experiment"))
+    experiment = (yaml.safe_load(file.read_text(encoding="utf-8")) if file else None) or {}
+    if (experiment.get("hydra") or {}).get("mode") == "MULTIRUN":
+        args.append("hydra.mode=RUN")
+    return shlex.join(["python", "train.py", *args])
 
 
-def say_notes(cfg: DictConfig, overrides: list[str]) -> None:
-    """Log a line for every option that was given and does nothing."""
-    raw, resolved = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (False, True))
-    for line in validation.notes(typed(overrides), resolved, read_options(raw), choices=choices_of(cfg)):
+def log_notes(cfg: DictConfig, overrides: list[str]) -> None:
+    """Log a line for every override that has no effect."""
+    raw, resolved = (to_dict(cfg, resolve=resolve) for resolve in (False, True))
+    for line in validation.notes(parse_overrides(overrides), resolved, read_options(raw), choices=choices_of(cfg)):
         log.info(line)
 
 
-def changed(overrides, above: str = "data model") -> str:
-    """The typed knobs as part of a folder's name, without those that stand in the folder above it."""
-    left_out = (*above.split(), "verbose", "logger", "resume")
-    shown = [word.lstrip("+~") for word in overrides if word.split("=")[0] not in left_out]
-    name = re.sub(r"[^A-Za-z0-9_=.,+-]+", "-", "_".join(shown)).strip("-")
+def folder_suffix(overrides: Iterable[str], omit: str = "data model") -> str:
+    """Return the overrides as part of a folder's name, without those that the parent folder's name has."""
+    omitted = (*omit.split(), "verbose", "logger", "resume")
+    kept = [override.lstrip("+~") for override in overrides if override.split("=")[0] not in omitted]
+    name = re.sub(r"[^A-Za-z0-9_=.,+-]+", "-", "_".join(kept)).strip("-")
     return f"_{name[:100]}" if name else ""
 
 
 def search_path(hydra: DictConfig) -> list[str]:
-    """Return the override that gives Hydra the further folders of configs that it was given, if there were any.
+    """Return the override for the additional config folders that Hydra was given, if any.
 
     Args:
-        hydra: the node of that name in Hydra's own config.
+        hydra: the node `hydra` of Hydra's own config.
     """
     sources = hydra.runtime.get("config_sources") or ()
-    given = [source for source in sources if "command-line" in source.provider]
-    found = [f"{source.schema}://{source.path}" for source in given]
-    plain = [path if re.fullmatch(r"[\w:/.-]+", path) else f"'{path}'" for path in found]
-    return [f"hydra.searchpath=[{','.join(plain)}]"] if plain else []
+    paths = [f"{source.schema}://{source.path}" for source in sources if "command-line" in source.provider]
+    quoted = [path if re.fullmatch(r"[\w:/.-]+", path) else f"'{path}'" for path in paths]
+    return [f"hydra.searchpath=[{','.join(quoted)}]"] if quoted else []
 
 
-def typed(overrides: list[str]) -> dict[str, str]:
-    """What stands on the command line, key -> value."""
-    pairs = (word.lstrip("+~").split("=", 1) for word in overrides)
+def parse_overrides(overrides: Iterable[str]) -> dict[str, str]:
+    """Return key -> value for overrides, without the prefixes + and ~."""
+    pairs = (override.lstrip("+~").split("=", 1) for override in overrides)
     return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
 
 
-def register() -> None:
-    """Register them with OmegaConf; a second time changes nothing."""
+def register_resolvers() -> None:
+    """Register the resolvers of conf/config.yaml with OmegaConf; calling it again has no effect."""
     for name, resolver in RESOLVERS.items():
         OmegaConf.register_new_resolver(name, resolver, use_cache=name == "unique", replace=True)
 
 
-RESOLVERS = {
+def _first_given(*values: Any) -> Any:
+    return next((value for value in values if value is not None and value != ""), None)
+
+
+RESOLVERS: dict[str, Callable[..., Any]] = {
     "unique": lambda: secrets.token_hex(3),
-    "or": lambda *values: next((value for value in values if value is not None and value != ""), None),
-    "changed": changed,
+    "or": _first_given,
+    "changed": folder_suffix,
     "better": lambda name: direction(name) or "auto",
 }

@@ -1,4 +1,4 @@
-"""Programs that Hydra runs: train.py, and commands that take its arguments."""
+"""Programs run by Hydra: train.py, and the commands that take the same arguments."""
 
 import sys
 from collections.abc import Callable
@@ -14,26 +14,29 @@ from kindling.cli.help import help_text
 
 
 def start(main: Callable[[], None]) -> None:
-    """Run train.py: answer --help, refuse what cannot be meant, and spell out resume=... for Hydra."""
+    """Run train.py: print --help, check the arguments, and expand resume=... for Hydra."""
     if {"--help", "-h"} & set(sys.argv):
-        sys.exit(print(help_text()))
+        print(help_text())
+        sys.exit()
     with plain_errors():
         arguments.check(sys.argv[1:])
         sys.argv[1:] = resume.expand(sys.argv[1:])
         main()
 
 
-def run(task: Callable[[DictConfig], None], words: list[str], run_dir: str | None = None) -> None:
-    """Compose the config that `python train.py <words>` would have, and call a command's `task` with it.
+def run(task: Callable[[DictConfig], None], args: list[str], run_dir: str | None = None) -> None:
+    """Compose the config that `python train.py <args>` would have, and call a command's `task` with it.
 
     Args:
-        run_dir: the folder that Hydra makes for it; None: as of a run.
+        task: the command's function of the config.
+        args: the arguments of train.py.
+        run_dir: the folder that Hydra creates; None: that of a run.
 
     Raises:
-        UserError: the arguments are of a sweep or of a run that has begun, or cannot be meant.
+        UserError: an argument is invalid, or belongs to a sweep or a resumed run.
     """
-    arguments.check(words)
-    if {"-m", "--multirun"} & set(words) or any(word.startswith("resume=") for word in words):
-        raise UserError("This command is of one variant that has not begun: leave -m and resume out.")
-    sys.argv[1:] = [*([f"hydra.run.dir='{run_dir}'"] if run_dir else []), *words]
+    arguments.check(args)
+    if {"-m", "--multirun"} & set(args) or any(arg.startswith("resume=") for arg in args):
+        raise UserError("This command needs a single new run: remove -m and resume.")
+    sys.argv[1:] = [*([f"hydra.run.dir='{run_dir}'"] if run_dir else []), *args]
     hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()

@@ -1,68 +1,72 @@
-"""`resume=...`: from the word to the folder, and to the config that the run was started with. Does not import torch."""
+"""Resolve `resume=...` to a folder and to the config that the run was started with. Does not import torch."""
 
 import json
 import os
 import sys
 from pathlib import Path
+from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
-from kindling.cli.build import refuse_older
+from kindling.cli.build import refuse_incompatible
 from kindling.cli.conf import RESUMABLE
-from kindling.cli.overrides import search_path, typed
+from kindling.cli.overrides import parse_overrides, search_path
+from kindling.cli.plain import to_dict
 from kindling.files import LAST, replacing
 
 
-def expand(words: list[str]) -> list[str]:
-    """Command-line words with `resume=...` spelled out for Hydra, and flags before overrides, as its parser wants them.
+def expand(args: list[str]) -> list[str]:
+    """Return the arguments with `resume=...` expanded for Hydra, and flags moved to the front, as its parser requires.
 
     Raises:
         UserError: there is no such run.
     """
-    flags = [word for word in words if word in ("-m", "--multirun")]
-    words = [*flags, *(word for word in words if word not in flags)]
-    asked = [word for word in words if word.startswith("resume=") and word != "resume=null"]
-    if not asked or "LOCAL_RANK" in os.environ:  # a DDP child gets its parent's words
-        return words
-    rest = [word for word in words if not word.startswith("resume=") and word not in flags]
-    name = asked[-1].removeprefix("resume=").strip("'\"")
+    flags = [arg for arg in args if arg in ("-m", "--multirun")]
+    args = [*flags, *(arg for arg in args if arg not in flags)]
+    requested = [arg for arg in args if arg.startswith("resume=") and arg != "resume=null"]
+    if not requested or "LOCAL_RANK" in os.environ:  # a DDP child process gets its parent's expanded arguments
+        return args
+    rest = [arg for arg in args if not arg.startswith("resume=") and arg not in flags]
+    name = requested[-1].removeprefix("resume=").strip("'\"")
     folder = _last(rest, sweep=bool(flags)) if name == "last" else _folder(name, sweep=bool(flags))
     if (folder / "jobs.json").exists():
-        is_new = any(not word.startswith("hydra") for word in rest)  # else only how it is run
-        return ["-m", *(rest if is_new else _words_of_sweep(folder, rest)), f"hydra.sweep.dir='{folder}'"]
+        has_new_values = any(not arg.startswith("hydra") for arg in rest)
+        return ["-m", *(rest if has_new_values else _sweep_args(folder, rest)), f"hydra.sweep.dir='{folder}'"]
     if not (folder / ".hydra" / "hydra.yaml").exists():
         raise UserError(
-            f"{folder} was trained together with other jobs, and has no state of its own to go on from: resume its "
-            f"sweep, resume={folder.parent}, or run its command again (result.json has it)."
+            f"{folder} was trained together with other jobs and has no state of its own to resume from: resume the "
+            f"sweep with resume={folder.parent}, or run the command in its result.json again."
         )
     return [*rest, f"resume='{folder}'", f"hydra.run.dir='{folder}'", "hydra.output_subdir=null"]
 
 
-def resumed(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[str]]:
-    """The config and the words that the run in `cfg.folder` was started with, and what was typed now.
+def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[str]]:
+    """Return the config and overrides that the run in `cfg.folder` was started with, updated by the given overrides.
 
     Raises:
-        UserError: something typed now cannot change in a run that has begun.
+        UserError: one of the given overrides cannot change when a run is resumed.
     """
-    words = typed(overrides)
-    for key, value in words.items():
+    given = parse_overrides(overrides)
+    for key, value in given.items():
         if key.split(".")[0] not in RESUMABLE:
             raise UserError(
-                f"{key}={value} cannot change in a resumed run (only {', '.join(RESUMABLE[:-1])}): start a new one"
+                f"{key}={value} cannot change when a run is resumed (only {', '.join(RESUMABLE[:-1])} can): "
+                "start a new run."
             )
     hydra = Path(cfg.folder) / ".hydra"
-    old, new = OmegaConf.load(hydra / "config.yaml"), OmegaConf.to_container(cfg, resolve=False)
-    refuse_older(OmegaConf.to_container(old, resolve=False), Path(cfg.folder))
+    old, new = cast(DictConfig, OmegaConf.load(hydra / "config.yaml")), to_dict(cfg, resolve=False)
+    refuse_incompatible(to_dict(old, resolve=False), Path(cfg.folder))
     path = search_path(OmegaConf.load(hydra / "hydra.yaml").hydra)
-    for key in {key.split(".")[0] for key in words}:
+    for key in {key.split(".")[0] for key in given}:
         old[key] = new[key]
-    kept = [word for word in OmegaConf.load(hydra / "overrides.yaml") if not typed([word]).keys() & words.keys()]
-    return old, [*path, *kept, *(word for word in overrides if not word.startswith("resume="))]
+    original = [str(arg) for arg in OmegaConf.load(hydra / "overrides.yaml")]
+    kept = [arg for arg in original if not parse_overrides([arg]).keys() & given.keys()]
+    return old, [*path, *kept, *(arg for arg in overrides if not arg.startswith("resume="))]
 
 
-def keep(cfg: DictConfig, overrides: list[str]) -> None:
-    """Write down what a run goes on with, for the next time it is resumed; once it has really begun."""
+def save_config(cfg: DictConfig, overrides: list[str]) -> None:
+    """Save the config and overrides of a resumed run, once it has really begun, for the next time it is resumed."""
     hydra = Path(cfg.folder) / ".hydra"
     for file, content in ((hydra / "config.yaml", cfg), (hydra / "overrides.yaml", OmegaConf.create(overrides))):
         with replacing(file) as part:
@@ -70,51 +74,52 @@ def keep(cfg: DictConfig, overrides: list[str]) -> None:
 
 
 def _folder(name: str, sweep: bool) -> Path:
-    """Return the run's folder or, with `jobs.json`, the sweep's."""
+    """Return the folder of a run or sweep after checking that it is one."""
     kind, wanted = ("sweep", ["jobs.json"]) if sweep else ("run", [".hydra", "jobs.json"])
-    if not any((Path(name) / mark).exists() for mark in wanted):
-        raise UserError(f"resume={name} is no {kind} folder (it has no {wanted[0]}): give one, or resume=last.")
+    if not any((Path(name) / file).exists() for file in wanted):
+        raise UserError(f"resume={name} is not a {kind} folder (it has no {wanted[0]}): give one, or use resume=last.")
     return Path(name)
 
 
 def _last(overrides: list[str], sweep: bool) -> Path:
-    """Return the newest folder that can be resumed, and say why newer ones cannot.
+    """Return the newest folder that can be resumed, and print why newer ones cannot.
 
     Args:
-        overrides: what else was given.
-        sweep: look for sweeps only.
+        overrides: the other overrides that were given.
+        sweep: search for sweeps only.
     """
-    places = ["sweeps/*/jobs.json"] if sweep else ["[!s]*/*/.hydra", "s[!w]*/*/.hydra", "sweeps/*/jobs.json"]
-    found = [path for place in places for path in Path("runs").glob(place)]
-    skipped = []
+    patterns = ["sweeps/*/jobs.json"] if sweep else ["[!s]*/*/.hydra", "s[!w]*/*/.hydra", "sweeps/*/jobs.json"]
+    found = [path for pattern in patterns for path in Path("runs").glob(pattern)]
+    skipped: list[str] = []
     for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
         folder = path.parent
-        reason = _sweep_is_over(folder, overrides) if path.name == "jobs.json" else _run_is_over(folder, overrides)
+        reason = _why_not_sweep(folder, overrides) if path.name == "jobs.json" else _why_not_run(folder, overrides)
         if not reason:
-            newer = f", and not {'; '.join(skipped)}" if skipped else ""
-            print(f"resume=last takes {folder}{newer}", file=sys.stderr)
+            newer = f"; newer ones that cannot be resumed: {'; '.join(skipped)}" if skipped else ""
+            print(f"resume=last resumes {folder}{newer}", file=sys.stderr)
             return folder
         skipped.append(f"{folder} ({reason})")
     none = f" that can be resumed: {'; '.join(skipped)}" if skipped else ""
-    raise UserError(f"resume=last finds no {'sweep' if sweep else 'run'} in {Path.cwd() / 'runs'}{none}.")
+    raise UserError(f"resume=last found no {'sweep' if sweep else 'run'} in {Path.cwd() / 'runs'}{none}.")
 
 
-def _run_is_over(folder: Path, overrides: list[str]) -> str:
-    """Return why a run cannot be resumed, or nothing."""
+def _why_not_run(folder: Path, overrides: list[str]) -> str:
+    """Return why a run cannot be resumed, or an empty string."""
     status = _status(folder)
     if status == "diverged":
         return "diverged"
     if not (folder / LAST).is_file():
         return "ended before its first checkpoint"
-    continues = status != "finished" or "epochs" in typed(overrides)
-    return "" if continues else "finished; epochs=... would continue it"
+    if status == "finished" and "epochs" not in parse_overrides(overrides):
+        return "finished; epochs=... would continue it"
+    return ""
 
 
-def _sweep_is_over(folder: Path, overrides: list[str]) -> str:
-    """Return the same for a sweep, which may also get more jobs or trials."""
+def _why_not_sweep(folder: Path, overrides: list[str]) -> str:
+    """Return why a sweep cannot be resumed, or an empty string; overrides may add jobs or trials to it."""
     jobs = json.loads((folder / "jobs.json").read_text(encoding="utf-8"))["jobs"]
-    is_over = not overrides and all(_status(folder / job["folder"]) == "finished" for job in jobs)
-    return "finished" if is_over else ""
+    has_finished = not overrides and all(_status(folder / job["folder"]) == "finished" for job in jobs)
+    return "finished" if has_finished else ""
 
 
 def _status(folder: Path) -> str | None:
@@ -122,8 +127,8 @@ def _status(folder: Path) -> str | None:
     return json.loads(file.read_text(encoding="utf-8")).get("status") if file.is_file() else None
 
 
-def _words_of_sweep(folder: Path, now: list[str]) -> list[str]:
-    """What was typed for it, sweeper and launcher included, and what is typed for Hydra now."""
+def _sweep_args(folder: Path, given: list[str]) -> list[str]:
+    """Return a sweep's original overrides, including its sweeper and launcher, and the given ones for Hydra."""
     overrides = OmegaConf.load(folder / "multirun.yaml").hydra.overrides
-    again = {"hydra.mode", "hydra.sweep.dir", *typed(now)}
-    return [*overrides.task, *(word for word in overrides.hydra if not typed([word]).keys() & again), *now]
+    replaced = {"hydra.mode", "hydra.sweep.dir", *parse_overrides(given)}
+    return [*overrides.task, *(arg for arg in overrides.hydra if not parse_overrides([arg]).keys() & replaced), *given]

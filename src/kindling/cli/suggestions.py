@@ -1,4 +1,4 @@
-"""The names of options and choices: what other tools call them, and which known one is nearest to a mistyped one."""
+"""Suggestions for unknown options and choices: their names in other tools, and the nearest known name."""
 
 import re
 from collections.abc import Iterable
@@ -6,8 +6,8 @@ from difflib import get_close_matches
 
 from kindling.cli.conf import options
 
-# option of ours -> what it is called elsewhere
-OTHER_NAMES = {
+# option -> its names in other tools
+SYNONYMS = {
     "lr": "learning_rate learningrate learn_rate lr0 eta eta0 alpha step_size learning_rate_init base_lr init_lr rate",
     "epochs": "epoch n_epochs max_epochs num_epochs nepochs nb_epoch max_epoch num_train_epochs max_iter iterations",
     "batch_size": "bs batch batchsize batch_sz mini_batch minibatch mini_batch_size train_batch_size n_batch",
@@ -47,8 +47,8 @@ OTHER_NAMES = {
     "hydra.run.dir": "output_dir out_dir save_dir log_dir output",
     "sweep.name": "run_name exp_name",
 }
-OWN_NAME = {other: own for own, others in OTHER_NAMES.items() for other in others.split()}
-CHOICES = {  # of groups
+CANONICAL_NAMES = {synonym: option for option, synonyms in SYNONYMS.items() for synonym in synonyms.split()}
+CHOICES = {  # name of a choice in other tools -> choice of a group
     **dict.fromkeys(("mlp", "dense", "fc", "nn", "dnn", "net", "feedforward"), "deep"),
     **dict.fromkeys(("conv", "convnet", "lenet", "cnn2d"), "cnn"),
     **dict.fromkeys(("logreg", "logistic_regression", "softmax", "perceptron"), "logistic"),
@@ -61,27 +61,32 @@ CHOICES = {  # of groups
 }
 
 
-def own_name(name: str, siblings: Iterable[str] = ()) -> str | None:
-    """Return the option that other tools call `name`: one of `siblings` if it means the same, else ours; or None."""
+def canonical_name(name: str, siblings: Iterable[str] = ()) -> str | None:
+    """Return the option that other tools call `name`, or None.
+
+    Args:
+        name: the unknown name.
+        siblings: names in the same node of the config, which are preferred.
+    """
     name = name.lower().replace("-", "_")
-    meant = OWN_NAME.get(name, name)
-    same = [sibling for sibling in siblings if OWN_NAME.get(sibling, sibling) == meant]
-    own = OWN_NAME.get(name, "")
-    is_there = re.split(r"[.=]", own)[0] in {*options(), "hydra"}  # its part of the package may be gone
-    return same[0] if same else own if is_there else None
+    canonical = CANONICAL_NAMES.get(name, name)
+    same = [sibling for sibling in siblings if CANONICAL_NAMES.get(sibling, sibling) == canonical]
+    option = CANONICAL_NAMES.get(name, "")
+    exists = re.split(r"[.=]", option)[0] in {*options(), "hydra"}  # its part of the package may be stripped
+    return same[0] if same else option if exists else None
 
 
 def suggest(name: str, known: Iterable[str], meant: str | None = None) -> str:
-    """Return " Did you mean ...? Known: ...", to go behind the sentence that refuses `name`."""
+    """Return " Did you mean ...? Known: ...", to be appended to the message that `name` is unknown."""
     known = sorted(set(known))
     lower = {choice.lower(): choice for choice in known}
-    near = [lower[word] for word in get_close_matches(name.lower(), lower, 1)]
+    near = [lower[match] for match in get_close_matches(name.lower(), lower, 1)]
     guess = meant or next(iter(near), None)
     return (f" Did you mean {guess}?" if guess else "") + (f" Known: {', '.join(known)}." if known else "")
 
 
 def suggest_choice(name: str, known: Iterable[str]) -> str:
-    """Return the same for a choice of a group."""
+    """Return the same text for an unknown choice of a group."""
     known = set(known)
     meant = CHOICES.get(name.lower())
     return suggest(name, known, meant if meant in known else None)

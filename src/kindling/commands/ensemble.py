@@ -89,8 +89,8 @@ def scores(model: "Model", preds: "Tensor", y: "Tensor") -> dict[str, float | No
         preds = preds.clamp(1e-15, 1 - 1e-15)  # bounds the loss of a wrong prediction with probability 1 to 35
         logits = preds.log() if task == "multiclass" else preds.logit()
     y = y.double() if y.is_floating_point() else y
-    own, std = model.own_metrics, model.target_std
-    values = scoring.scores(model.task, model.loss, logits, y=y, target_std=std, own=own)
+    own, std = model.custom_metrics, model.target_std
+    values = scoring.scores(model.task, model.loss, logits, y=y, target_std=std, custom=own)
     return {f"test/{name}": float(v) if math.isfinite(v) else None for name, v in values.items()}
 
 

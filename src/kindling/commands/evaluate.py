@@ -7,6 +7,7 @@ matrix.
 
 import json
 from pathlib import Path
+from typing import Any
 
 from kindling.cli.arguments import parse
 from kindling.training.evaluate import evaluate
@@ -20,5 +21,5 @@ def main(args: list[str]) -> None:
     folder = Path(given["run"])
     metrics = evaluate(folder, given.get("trust") == "true")
     file = folder / "result.json"
-    result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"metrics": metrics}
+    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"metrics": metrics}
     print(table(result["metrics"], result.get("best_epoch", "unknown")))

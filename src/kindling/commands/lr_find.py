@@ -10,8 +10,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from kindling.cli import program
-from kindling.cli.overrides import command, given
-from kindling.files import shown
+from kindling.cli.overrides import command, task_overrides
+from kindling.files import display_path
 
 log = logging.getLogger("kindling")
 
@@ -36,11 +36,11 @@ def find_lr(cfg: DictConfig) -> None:
         csv.writer(file).writerows([["lr", "loss", "smoothed"], *steps])
     with optional("curve of the loss"):
         (folder / "lr_find.png").write_bytes(png(draw_range(steps, rate)))
-    overrides = [override for override in given() if override.partition("=")[0] != "lr"]
+    overrides = [override for override in task_overrides() if override.partition("=")[0] != "lr"]
     if rate is None:
         log.info("The loss did not decrease at any learning rate: check the data, the model and the optimizer.")
     else:
         log.info(f"lr={rate:g}   1/{FRACTION} of the learning rate with the lowest loss")
         log.info(f"command  {command([*overrides, f'lr={rate:g}'])}")
     if (folder / "lr_find.png").exists():
-        log.info(f"curve    {shown(folder / 'lr_find.png')}")
+        log.info(f"curve    {display_path(folder / 'lr_find.png')}")

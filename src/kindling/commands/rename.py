@@ -47,7 +47,7 @@ def check(project: Path, new: str) -> None:
 
 
 def files(project: Path) -> list[Path]:
-    """Return relative paths of the project's files: those that git tracks or would add; without git, all but LEFT_OUT."""
+    """Return relative paths of the files that git tracks or would add or, without git, of all files but LEFT_OUT."""
     if shutil.which("git"):
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         listed = subprocess.run(command, cwd=project, capture_output=True, check=False)

@@ -1,6 +1,7 @@
-"""Capture the gradients and the outputs of a model's layers at a moment of training."""
+"""Capture the gradients and the outputs of a model's layers during training."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -8,46 +9,50 @@ from torch import Tensor, nn
 from kindling.data.loader import Pixels
 from kindling.models.noise import Dropout
 
-ROWS = 256  # of the training rows, from which gradients and outputs are taken
+if TYPE_CHECKING:
+    from kindling.data.base import Data
+    from kindling.models.base import Model
+
+NUM_SAMPLES = 256  # training samples from which gradients and outputs are computed
 
 
 def in_series(epoch: int) -> bool:
-    """Whether the epoch is 1, 2, 3, 5, 8, 13, ...: equal steps in a logarithm of time, for what costs a little."""
-    one, other = 1, 2
-    while one < epoch:
-        one, other = other, one + other
-    return one == epoch
+    """Return whether the epoch is 1, 2, 3, 5, 8, 13, ..., roughly equal steps on a logarithmic scale."""
+    a, b = 1, 2
+    while a < epoch:
+        a, b = b, a + b
+    return a == epoch
 
 
-def some_samples(data, model, number: int = ROWS) -> tuple[Tensor, Tensor]:
-    """The first training rows, as the model is given them, on its device and in its precision."""
+def some_samples(data: "Data", model: nn.Module, number: int = NUM_SAMPLES) -> tuple[Tensor, Tensor]:
+    """Return the first training samples as the model gets them, on its device and in its precision."""
     x, y = (t[:number] for t in data.samples["train"])
     x = x if x.is_floating_point() else Pixels(data.transform)(x)
     return for_model(model, x), for_model(model, y)
 
 
-def for_model(model, t: Tensor) -> Tensor:
-    """On the model's device, and floats in the model's precision, which may be float64."""
+def for_model(model: nn.Module, t: Tensor) -> Tensor:
+    """Return a tensor on the model's device, and in its precision if it is floating point."""
     parameter = next(model.parameters())
     return t.to(parameter.device, parameter.dtype if t.is_floating_point() else t.dtype)
 
 
 class Inside(NamedTuple):
-    """Of a model with some rows: the training loss, each parameter's gradient, each layer's outputs, on the CPU."""
+    """The loss of some samples, the gradient of each parameter, and the output of each layer, on the CPU."""
 
     loss: float
     gradients: dict[str, Tensor]
-    outputs: dict[str, Tensor]  # of layers without parts of their own, apart from Flatten and Dropout
+    outputs: dict[str, Tensor]  # of the innermost modules other than Flatten and Dropout
 
 
-def inside(model, x: Tensor, y: Tensor) -> Inside:
-    """In evaluation mode; nothing of the model is changed, the means of batch norm are not either."""
+def inside(model: "Model", x: Tensor, y: Tensor) -> Inside:
+    """Run the model forward and backward in evaluation mode, without changing it or its batch norm statistics."""
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     leaves = [(name, m) for name, m in model.named_modules() if name and not list(m.children())]
     outputs: dict[str, Tensor] = {}
 
-    def keep(name: str):
-        def hook(module, inputs, output) -> None:
+    def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             if isinstance(output, Tensor):
                 outputs[name] = output.detach().float().cpu()
 

@@ -1,6 +1,7 @@
-"""One linear layer: logistic, softmax or linear regression, by the task."""
+"""One linear layer: logistic, softmax or linear regression, depending on the task."""
 
 import math
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -9,9 +10,9 @@ from kindling.models.mlp import flatten
 
 
 class Linear(Model):
-    """Logits are a weighted sum of the inputs."""
+    """A linear model, whose logits are weighted sums of the inputs."""
 
-    def __init__(self, input_shape: list[int], num_outputs: int, **model):
+    def __init__(self, input_shape: list[int], num_outputs: int, **model: Any):
         super().__init__(**model)
         self.net = nn.Sequential(*flatten(input_shape), nn.Linear(math.prod(input_shape), num_outputs))
 

@@ -1,7 +1,8 @@
-"""The predictors behind the baselines: a constant, and one linear layer fitted to convergence."""
+"""The predictors of the baselines: a constant, and one linear layer trained to convergence."""
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,25 +14,31 @@ from kindling.tasks import scoring
 from kindling.tasks.tasks import TASKS
 
 L2 = 1e-4
-MOST_STEPS = 1_000  # of L-BFGS; the tables of this project take 2 to 50, powers of one x up to 900
+MOST_STEPS = 1_000  # of L-BFGS; the tables in this project need 2 to 50, and powers of one x up to 900
 
 
-def constant(facts: dict, y: Tensor) -> Tensor:
-    """Logits (num_outputs,) of class shares, or the mean; a class without a train row is impossible."""
+def constant(facts: dict[str, Any], y: Tensor) -> Tensor:
+    """Return constant logits (num_outputs,): class frequencies or the mean; -inf for a class without samples."""
     logits = TASKS[facts["task"]].constant_logits(y)
     return F.pad(logits, (0, facts["num_outputs"] - len(logits)), value=-math.inf)
 
 
-def fit_line(facts: dict, x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
-    """Logits (N, num_outputs) of inputs (N, columns) by logistic, softmax or linear regression on the rows x, y.
+def fit_line(facts: dict[str, Any], x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+    """Fit a logistic, softmax or linear regression, and return the function from inputs to its logits.
 
-    The minimum of the task's own loss; of a classification's plus a weak L2 penalty of the weights, 0.5e-4 times their
-    squares' sum, which gives separable rows a minimum as well: scikit-learn's LogisticRegression(C=1e4 / N) on
-    standardised columns. Full batches, in float64, by L-BFGS from zeros.
+    It minimizes the task's loss with L-BFGS on full batches in float64, starting from zeros. For a classification a
+    weak L2 penalty is added, 0.5e-4 times the sum of the squared weights, so that separable samples have a minimum
+    too; this equals scikit-learn's LogisticRegression(C=1e4 / N) on standardized columns.
+
+    Args:
+        facts: the data's arguments for a model, see kindling.data.base.model_kwargs.
+        x: inputs (N, columns).
+        y: targets.
     """
     mean, factor = standard(x.double(), x.dtype)
     model = Linear(facts["input_shape"], facts["num_outputs"], task=facts["task"]).double()
-    for parameter in model.parameters():
+    weight, bias = model.parameters()
+    for parameter in (weight, bias):
         torch.nn.init.zeros_(parameter)
     inputs, targets = (x - mean) * factor, y if facts["task"] == "multiclass" else y.double()
     penalty = 0.0 if facts["task"] == "regression" else L2 / 2
@@ -42,21 +49,23 @@ def fit_line(facts: dict, x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
 
     def objective() -> Tensor:
         optimizer.zero_grad()
-        loss = model.loss(model(inputs), targets) + penalty * (model.net[-1].weight ** 2).sum()
+        loss = model.loss(model(inputs), targets) + penalty * (weight**2).sum()
         loss.backward()
         return loss
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(1 if x.numel() < 1_000_000 else threads)  # on few rows threads wait for each other
+    torch.set_num_threads(
+        1 if x.numel() < 1_000_000 else threads
+    )  # with few samples, more threads only wait for each other
     try:
         optimizer.step(objective)
     finally:
         torch.set_num_threads(threads)
-    return lambda rows: model((rows - mean) * factor).detach()
+    return lambda inputs: model((inputs - mean) * factor).detach()
 
 
-def scores(facts: dict, loss: str, logits: Tensor, y: Tensor, stage: str) -> dict[str, float | None]:
-    """The metrics of a model with these logits, as kindling.models.base.Model computes them; None where not finite."""
+def scores(facts: dict[str, Any], loss: str, logits: Tensor, y: Tensor, stage: str) -> dict[str, float | None]:
+    """Return the metrics for given logits, as kindling.models.base.Model computes them; None if not finite."""
     task = TASKS[facts["task"]]
-    values = scoring.scores(task, task.loss(loss), logits.float(), y=y, target_std=facts["target_std"], own={})
+    values = scoring.scores(task, task.loss(loss), logits.float(), y=y, target_std=facts["target_std"], custom={})
     return {f"{stage}/{name}": float(v) if math.isfinite(v) else None for name, v in values.items()}

@@ -1,7 +1,8 @@
-"""Multi-layer perceptrons: wide, deep, and both beside each other."""
+"""Multi-layer perceptrons: deep, and deep next to a linear part."""
 
 import math
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -11,21 +12,21 @@ from kindling.models.noise import Dropout
 
 
 def flatten(input_shape: list[int]) -> list[nn.Module]:
-    """A Flatten where rows are not flat already: it would be a tenth of a small net's forward pass."""
+    """Return a Flatten if the inputs are not flat; it would take a tenth of a small model's forward pass."""
     return [nn.Flatten()] if len(input_shape) > 1 else []
 
 
 def layer_sizes(input_shape: list[int], num_outputs: int, hidden_sizes: list[int]) -> list[int]:
-    """Return the number of units of every layer, from the flat inputs to the logits."""
+    """Return the number of units of each layer, from the flattened inputs to the logits."""
     return [math.prod(input_shape), *hidden_sizes, num_outputs]
 
 
 def dense_layers(sizes: list[int], activation: str, dropout: float, batch_norm: bool) -> list[nn.Module]:
-    """Linear layers from sizes[0] to sizes[-1], after all but the last batch norm, activation and dropout."""
+    """Return linear layers from sizes[0] to sizes[-1], all but the last with batch norm, activation, dropout."""
     layers: list[nn.Module] = []
     *hidden, last = pairwise(sizes)
     for inputs, outputs in hidden:
-        layers.append(nn.Linear(inputs, outputs, bias=not batch_norm))  # batch norm has a shift of its own
+        layers.append(nn.Linear(inputs, outputs, bias=not batch_norm))  # batch norm has its own shift
         layers += [nn.BatchNorm1d(outputs)] if batch_norm else []
         layers.append(activation_module(activation))
         layers += [Dropout(dropout)] if dropout else []
@@ -33,7 +34,7 @@ def dense_layers(sizes: list[int], activation: str, dropout: float, batch_norm: 
 
 
 class Deep(Model):
-    """`depth` hidden layers of `width` units; hidden_sizes, e.g. [6, 4], replaces both, and [] leaves a linear map."""
+    """An MLP of `depth` hidden layers of `width` units; hidden_sizes, e.g. [6, 4], replaces both, and [] means none."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class Deep(Model):
         activation: str = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
-        **model,
+        **model: Any,
     ):
         super().__init__(**model)
         sizes = layer_sizes(input_shape, num_outputs, hidden_sizes if hidden_sizes is not None else [width] * depth)
@@ -58,7 +59,7 @@ class Deep(Model):
 
 
 class WideDeep(Model):
-    """A linear part beside a deep part, their logits added (Cheng et al. 2016, https://arxiv.org/abs/1606.07792)."""
+    """The sum of a linear model and an MLP (Cheng et al. 2016, https://arxiv.org/abs/1606.07792)."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class WideDeep(Model):
         activation: str = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
-        **model,
+        **model: Any,
     ):
         super().__init__(**model)
         sizes = layer_sizes(input_shape, num_outputs, hidden_sizes if hidden_sizes is not None else [width] * depth)

@@ -1,10 +1,11 @@
-"""When a training step may take many mini-batches, and what it may leave out: only what nobody listens to.
+"""Decide whether a training step may process several mini-batches, and skip hooks that are not used.
 
-Several optimizer steps in one call are taken only where everything involved is listed here, by exact class, as giving
-the same numbers then. Anything else trains one mini-batch a step, as Lightning does, and the reason is logged.
+Several optimizer steps per call are taken only if everything involved is listed here, by its exact class, as giving the
+same numbers. Anything else trains one mini-batch per step, as Lightning does, and the reason is logged.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -15,9 +16,10 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.optim import Optimizer
 
 from kindling.data.base import Data
+from kindling.data.trainer_parts import callbacks_of, datamodule_of
 
-# What a subclass may have for itself, of all that Lightning and our base class define: it is called once an epoch or
-# less often, or does the same for each mini-batch.
+# Methods of Lightning and the base class that a subclass may override: they are called at most once per epoch, or do
+# the same for each mini-batch.
 ALLOWED = {
     *("forward", "extra_repr", "setup", "teardown", "prepare_data", "configure_model", "configure_callbacks"),
     *("on_fit_start", "on_fit_end", "on_train_start", "on_train_end", "on_train_epoch_start", "on_train_epoch_end"),
@@ -28,16 +30,16 @@ ALLOWED = {
         for when in ("start", "end", "epoch_start", "epoch_end", "batch_start", "batch_end")
     ),
 }
-ALLOWED_DATA = {  # the same of a data set
+ALLOWED_DATA = {  # the same for data classes
     *("load", "model_kwargs", "prepare_data", "setup", "teardown", "state_dict", "load_state_dict"),
     *("val_dataloader", "test_dataloader", "predict_dataloader"),
 }
-# Lightning's callbacks that do the same whether a training step takes one mini-batch or several.
+# Lightning's callbacks that work the same with one or several mini-batches per training step.
 EPOCH_CALLBACKS = {
     *(callbacks.BasePredictionWriter, callbacks.EarlyStopping, callbacks.OnExceptionCheckpoint),
     *(callbacks.ModelSummary, callbacks.RichModelSummary),
 }
-# Those that count, log, draw or change something at single batches, step schedulers, or average weights.
+# Callbacks that count, log, draw or change something at single batches, step schedulers, or average weights.
 BATCH_CALLBACKS = {
     *(callbacks.BackboneFinetuning, callbacks.BaseFinetuning, callbacks.BatchSizeFinder, callbacks.Callback),
     *(callbacks.Checkpoint, callbacks.DeviceStatsMonitor, callbacks.EMAWeightAveraging, callbacks.LambdaCallback),
@@ -46,7 +48,7 @@ BATCH_CALLBACKS = {
     *(callbacks.SpikeDetection, callbacks.StochasticWeightAveraging, callbacks.ThroughputMonitor, callbacks.Timer),
     *(callbacks.TQDMProgressBar, callbacks.WeightAveraging),
 }
-# Optimizers whose step needs no closure and nothing from Lightning.
+# Optimizers whose step needs neither a closure nor Lightning.
 OPTIMIZERS = {
     *(torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop),
     *(torch.optim.Adagrad, torch.optim.Adadelta, torch.optim.Adamax, torch.optim.ASGD, torch.optim.Rprop),
@@ -54,8 +56,8 @@ OPTIMIZERS = {
 }
 
 
-def _counting(trainer: pl.Trainer) -> dict[str, bool]:
-    """Return which flags of the Trainer count batches or act on each."""
+def _batch_flags(trainer: Any) -> dict[str, bool]:
+    """Return whether each flag of the Trainer that counts batches or acts on single ones is set."""
     return {
         "limit_train_batches": trainer.limit_train_batches != 1.0,
         "overfit_batches": trainer.overfit_batches != 0.0,
@@ -68,48 +70,49 @@ def _counting(trainer: pl.Trainer) -> dict[str, bool]:
 
 
 def why_single_batches(module: pl.LightningModule, base: type) -> str | None:
-    """Return the reason for one mini-batch a training step, or None where a step may take several of them.
+    """Return the reason for one mini-batch per training step, or None if a step may take several.
 
     Args:
-        base: the class whose own methods are made for several; one that a subclass overrides has to be in ALLOWED.
+        module: the model.
+        base: the class whose methods support several mini-batches; those that a subclass overrides must be in ALLOWED.
     """
-    trainer, data = module.trainer, module.trainer.datamodule
+    trainer, data = module.trainer, datamodule_of(module.trainer)
     if not isinstance(data, Data) or data.steps_per_execution == 1:
         return "steps_per_execution=1"
-    if flags := [flag for flag, is_set in _counting(trainer).items() if is_set]:
+    if flags := [flag for flag, is_set in _batch_flags(trainer).items() if is_set]:
         return f"trainer.{flags[0]} acts on single batches"
-    for kind, own, allowed in ((type(module), base, ALLOWED), (type(data), Data, ALLOWED_DATA)):
-        between = kind.__mro__[: kind.__mro__.index(own)]
-        for name in (name for cls in between for name in vars(cls) if not name.startswith("_")):
-            if name not in allowed and name in dir(own):
-                return f"{kind.__name__} has its own {name}"
+    for cls, parent, allowed in ((type(module), base, ALLOWED), (type(data), Data, ALLOWED_DATA)):
+        subclasses = cls.__mro__[: cls.__mro__.index(parent)]
+        for name in (name for subclass in subclasses for name in vars(subclass) if not name.startswith("_")):
+            if name not in allowed and name in dir(parent):
+                return f"{cls.__name__} overrides {name}"
     optimizer = module.configure_optimizers()
     if type(optimizer) not in OPTIMIZERS:
-        return f"{type(optimizer).__name__} is not known to allow more"
-    return next((why for callback in trainer.callbacks if (why := _why_callback(type(callback)))), None)
+        return f"{type(optimizer).__name__} is not known to support more"
+    return next((why for callback in callbacks_of(trainer) if (why := _why_callback(type(callback)))), None)
 
 
-def _why_callback(kind: type) -> str | None:
-    # A class of ours or the user's says so for itself alone: what a subclass adds may act on single batches.
-    if kind in EPOCH_CALLBACKS or vars(kind).get("supports_multi_step"):
+def _why_callback(cls: type) -> str | None:
+    # supports_multi_step is not inherited, because a subclass may add something that acts on single batches.
+    if cls in EPOCH_CALLBACKS or vars(cls).get("supports_multi_step"):
         return None
-    if kind in BATCH_CALLBACKS:
-        return f"{kind.__name__} acts on single batches"
-    return f"{kind.__name__} may act on single batches (if it does not, write supports_multi_step = True in its class)"
+    if cls in BATCH_CALLBACKS:
+        return f"{cls.__name__} acts on single batches"
+    return f"{cls.__name__} may act on single batches (if it does not, set supports_multi_step = True in its class)"
 
 
 def backward_of(module: pl.LightningModule) -> Callable[[torch.Tensor], None]:
-    """The module's manual_backward, or torch's where it would do no more and cost a small net a fifth of its step."""
+    """Return the module's manual_backward, or Tensor.backward if equivalent, which saves a fifth of a short step."""
     trainer, hooks = module.trainer, ("on_before_backward", "on_after_backward", "backward")
-    plain = type(trainer.strategy) is SingleDeviceStrategy and type(trainer.precision_plugin) is Precision
-    listened = any(is_overridden(hook, module, pl.LightningModule) for hook in hooks) or any(
-        is_overridden(hook, callback, pl.Callback) for callback in trainer.callbacks for hook in hooks[:2]
+    is_plain = type(trainer.strategy) is SingleDeviceStrategy and type(trainer.precision_plugin) is Precision
+    has_hooks = any(is_overridden(hook, module, pl.LightningModule) for hook in hooks) or any(
+        is_overridden(hook, callback, pl.Callback) for callback in callbacks_of(trainer) for hook in hooks[:2]
     )
-    return torch.Tensor.backward if plain and not listened else module.manual_backward
+    return torch.Tensor.backward if is_plain and not has_hooks else module.manual_backward
 
 
 def zero_grad_of(optimizer: Optimizer) -> Callable[[], None]:
-    """An optimizer's own zero_grad, or what torch's does without its profiling hook, which takes as long as a layer."""
+    """Return the optimizer's zero_grad, without torch's profiling hook, which takes as long as a layer."""
     if type(optimizer).zero_grad is not Optimizer.zero_grad:
         return optimizer.zero_grad
     parameters = [p for group in optimizer.param_groups for p in group["params"]]

@@ -1,11 +1,11 @@
-"""Layers that draw random numbers in training: equal in a model that is trained alone and in one of many.
+"""Layers that draw random numbers in training, the same ones for a model trained individually and in a group.
 
-A number depends on the seed, the layer, the step, the sample's place in the mini-batch and the unit, and on nothing
-else. torch's layers take theirs from one global sequence, which models that are trained together cannot share.
+A number depends only on the seed, the layer, the step, the sample's position in the mini-batch, and the unit. torch's
+layers draw from one global sequence, which models that are trained together cannot share.
 
-The numbers of a step are `table * state` modulo 2**64: the table has an odd number for every sample and unit, the state
-is one step of a multiplicative congruential generator further than in the step before. That is one product for each
-number: on a CPU as fast as `torch.nn.Dropout` for 32 samples of 32 units, and 3.7 times as fast for 100 such models.
+The numbers of a step are `table * state` modulo 2**64: the table has an odd number for every sample and unit, and each
+step advances the state of a multiplicative congruential generator. This takes one multiplication per number: on a CPU
+it is as fast as `torch.nn.Dropout` for 32 samples of 32 units, and 3.7 times as fast for 100 such models.
 """
 
 from abc import ABC, abstractmethod
@@ -20,31 +20,33 @@ MULTIPLIER = 1181783497276652981  # modulo 2**64 (L'Ecuyer 1999, Tables of linea
 
 
 class Noise(nn.Module, ABC):
-    """A layer with random numbers of its own, which `seed_noise` starts and every training step moves on."""
+    """A layer with its own random state, which `seed_noise` initializes and every training step advances."""
 
-    def __init__(self):
+    state: Tensor
+
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("state", torch.ones((), dtype=torch.long))
 
     @abstractmethod
     def disturbed(self, x: Tensor, bits: Tensor) -> Tensor:
-        """Return what training makes of x (..., N, *units) with uniform int64 numbers of the same shape."""
+        """Return the output in training for x (..., N, *units) and uniform int64 numbers of the same shape."""
 
     @abstractmethod
     def expected(self, x: Tensor) -> Tensor:
-        """Return what evaluation makes of x."""
+        """Return the output in evaluation."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.disturbed(x, draw(self.state, x)) if self.training else self.expected(x)
 
 
 class Dropout(Noise):
-    """As torch.nn.Dropout: sets a share `p` of the values to 0 and divides the others by 1 - p."""
+    """Like torch.nn.Dropout: sets values to 0 with probability `p` and divides the others by 1 - p."""
 
     def __init__(self, p: float):
         super().__init__()
         self.p = p
-        self.bound = min(int((0.5 - p) * 2**64), 2**63 - 1)  # of the values that are kept
+        self.bound = min(int((0.5 - p) * 2**64), 2**63 - 1)  # values with smaller numbers are kept
 
     def disturbed(self, x: Tensor, bits: Tensor) -> Tensor:
         return x * (bits < self.bound).to(x.dtype).mul_(1 / (1 - self.p))
@@ -57,20 +59,20 @@ class Dropout(Noise):
 
 
 class RReLU(Noise):
-    """As torch.nn.RReLU: negative values times a random slope, in evaluation times its mean (Xu et al. 2015)."""
+    """Like torch.nn.RReLU: negative values times a random slope, or its mean in evaluation (Xu et al. 2015)."""
 
     LOWER, UPPER = 1 / 8, 1 / 3
 
     def disturbed(self, x: Tensor, bits: Tensor) -> Tensor:
-        share = (bits.float() / 2.0**64 + 0.5).to(x.dtype)  # 0 to 1; int64 is beyond the range of float16
-        return torch.where(x < 0, x * (self.LOWER + (self.UPPER - self.LOWER) * share), x)
+        fraction = (bits.float() / 2.0**64 + 0.5).to(x.dtype)  # 0 to 1; int64 is beyond the range of float16
+        return torch.where(x < 0, x * (self.LOWER + (self.UPPER - self.LOWER) * fraction), x)
 
     def expected(self, x: Tensor) -> Tensor:
         return nn.functional.leaky_relu(x, (self.LOWER + self.UPPER) / 2)
 
 
 def draw(state: Tensor, x: Tensor) -> Tensor:
-    """Move the state on and return uniform int64 numbers: for x (N, *units), or of states (M,) for x (M, N, *units)."""
+    """Advance the state and return uniform int64 numbers for x (N, *units), or for states (M,) and x (M, N, *units)."""
     state.mul_(MULTIPLIER)
     shape = x.shape[state.dim() :]
     rank = dist.get_rank() if dist.is_initialized() else 0
@@ -78,26 +80,28 @@ def draw(state: Tensor, x: Tensor) -> Tensor:
 
 
 def seed_noise(model: nn.Module, seed: int) -> None:
-    """Start the numbers of all layers of the model that draw any."""
+    """Initialize the random states of all layers of the model that have one."""
     layers = [layer for layer in model.modules() if isinstance(layer, Noise)]
-    of_seed = _mixed(np.array([seed % 2**64], np.uint64))
-    for place, layer in enumerate(layers):
-        layer.state.fill_(int(_mixed(of_seed + np.uint64(place)).view(np.int64)[0]))
+    base = _mixed(np.array([seed % 2**64], np.uint64))
+    for i, layer in enumerate(layers):
+        layer.state.fill_(int(_mixed(base + np.uint64(i)).view(np.int64)[0]))
 
 
 @lru_cache(maxsize=32)
 def _table(shape: torch.Size, device: torch.device, rank: int) -> Tensor:
-    """Return an odd number for each place; the first samples have the same ones in a batch of any size.
+    """Return an odd number for each element; those of the first samples do not depend on the batch size.
 
     Args:
-        rank: of the process, because each has a share of the mini-batch.
+        shape: (N, *units).
+        device: device of the result.
+        rank: rank of the process, each of which has a part of the mini-batch.
     """
     numbers = _mixed(np.arange(shape.numel(), dtype=np.uint64) + np.uint64(rank << 40)).view(np.int64)
     return torch.from_numpy(numbers).view(shape).to(device)
 
 
 def _mixed(numbers: np.ndarray) -> np.ndarray:
-    """Return odd uint64 numbers that look random, of different ones: SplitMix64 (Steele, Lea and Flood 2014)."""
+    """Return pseudo-random odd uint64 numbers for distinct ones, by SplitMix64 (Steele, Lea and Flood 2014)."""
     z = (numbers + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ z >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ z >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)

@@ -1,19 +1,21 @@
-"""Predictions from raw inputs: probabilities, or values in the target's own unit."""
+"""Predictions from raw inputs: probabilities, or values in the target's unit."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from kindling.data.base import Data
 from kindling.data.transforms import apply_transform, target_scaling
 from kindling.models.capture import for_model
 from kindling.tasks.tasks import TASKS
 
 
-def predict(model, data, raw: Tensor) -> Tensor:
-    """Probabilities (N, num_outputs) of raw inputs (N, columns), or of a regression the values in the target's unit."""
+def predict(model: nn.Module, data: Data, raw: Tensor) -> Tensor:
+    """Return probabilities, or for a regression values in the target's unit, (N, num_outputs) for raw (N, columns)."""
     return of_logits(data, logits_of(model, apply_transform(raw, data.transform)))
 
 
-def of_logits(data, logits: Tensor) -> Tensor:
+def of_logits(data: Data, logits: Tensor) -> Tensor:
+    """Return probabilities, or for a regression values in the target's unit."""
     task = data.examples.task
     if task != "regression":
         return TASKS[task].probabilities(logits)
@@ -21,12 +23,12 @@ def of_logits(data, logits: Tensor) -> Tensor:
     return (logits * std + shift).float()
 
 
-def logits_of(model, x: Tensor, rows: int = 4096) -> Tensor:
-    """Of scaled inputs, in evaluation mode, on the model's device; the result is on the CPU in float32."""
+def logits_of(model: nn.Module, x: Tensor, batch_size: int = 4096) -> Tensor:
+    """Return float32 logits on the CPU for scaled inputs, computed in evaluation mode on the model's device."""
     training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            return torch.cat([model(for_model(model, part)).float().cpu() for part in x.split(rows)])
+            return torch.cat([model(for_model(model, part)).float().cpu() for part in x.split(batch_size)])
     finally:
         model.train(training)

@@ -1,35 +1,36 @@
-"""What a model cannot be trained with, refused when training begins."""
+"""Checks at the start of training for settings that a model cannot be trained with."""
 
 import pytorch_lightning as pl
 import torch
 
 from kindling import UserError
 from kindling.data.base import Data
+from kindling.data.trainer_parts import datamodule_of
 
 
 def refuse_true_precision(trainer: pl.Trainer) -> None:
-    """Refuse a precision that images, which come as 32-bit numbers, cannot be computed in."""
-    data, precision = trainer.datamodule, trainer.precision
+    """Raise UserError for images with a "true" precision other than 32 bits, which is the type of their batches."""
+    data, precision = datamodule_of(trainer), trainer.precision
     images = isinstance(data, Data) and not data.samples["train"][0].is_floating_point()
     if images and precision.endswith("-true") and precision != "32-true":
         raise UserError(
-            f"precision={precision} is not for images, which come as 32-bit numbers: take 32-true, 16-mixed or "
-            "bf16-mixed."
+            f"precision={precision} does not work with images, which are loaded as 32-bit numbers: use 32-true, "
+            "16-mixed or bf16-mixed."
         )
 
 
 def refuse_batch_of_one(model: pl.LightningModule) -> None:
-    """Refuse a batch of one sample where there is batch norm, which needs two."""
-    data = model.trainer.datamodule
+    """Raise UserError if a batch would have one sample and the model has batch norm, which needs two."""
+    data = datamodule_of(model.trainer)
     if not isinstance(data, Data) or not any(isinstance(m, torch.nn.BatchNorm1d) for m in model.modules()):
         return
     num_samples, processes = data.number_of("train"), model.trainer.world_size
-    least = smallest_batch(num_samples * data.passes, data.samples_per_step)
-    if least // processes < 2:
+    smallest = smallest_batch(num_samples * data.passes, data.samples_per_step)
+    if smallest // processes < 2:
         shared = f" shared among {processes} processes" if processes > 1 else ""
         raise UserError(
-            f"batch_norm=true needs two samples in every batch, and batch_size={data.batch_size} leaves a batch of "
-            f"{least}{shared} ({num_samples * data.passes} samples an epoch): choose another batch_size."
+            f"batch_norm=true needs two samples in every batch, but batch_size={data.batch_size} leaves a batch of "
+            f"{smallest}{shared} ({num_samples * data.passes} samples an epoch): choose another batch_size."
         )
 
 

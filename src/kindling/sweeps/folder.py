@@ -5,8 +5,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from kindling.cli.overrides import changed
-from kindling.files import LAST, shown, write_json
+from kindling.cli.overrides import folder_suffix
+from kindling.files import LAST, display_path, write_json
 from kindling.sweeps.compose import Job
 from kindling.training.lock import claim
 
@@ -63,7 +63,7 @@ class SweepFolder:
 
     @property
     def shown(self) -> Path:
-        return shown(self.path)
+        return display_path(self.path)
 
     def summary(self, number: int) -> str:
         """Describe the states of the jobs in a line; `number` of them were requested, duplicates included."""
@@ -130,4 +130,4 @@ def _names(jobs: list[Job]) -> list[str]:
     missing = {key for key in values if any(key not in pair for pair in pairs)}
     varied = {key for key, known in values.items() if len(known) > 1} | missing
     differing = [[f"{key}={value}" for key, value in pair.items() if key in varied] for pair in pairs]
-    return [f"{changed(own, '')[1:] or 'job'}_{job.key}" for own, job in zip(differing, jobs, strict=True)]
+    return [f"{folder_suffix(own, '')[1:] or 'job'}_{job.key}" for own, job in zip(differing, jobs, strict=True)]

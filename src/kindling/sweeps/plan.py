@@ -12,12 +12,12 @@ from omegaconf import DictConfig
 from kindling import UserError
 from kindling.cli import validation
 from kindling.cli.build import refuse_missing_packages
-from kindling.cli.conf import OF_A_SWEEP
+from kindling.cli.conf import SWEEP_OPTIONS
 from kindling.files import PACKAGE, PROJECT
 from kindling.sweeps.code_version import code_version
 from kindling.sweeps.compose import Composer, Job, get, paths
 
-SWEEP_OPTIONS = (*OF_A_SWEEP, "resume", "test")  # describe the sweep, not a job
+NOT_JOB_OPTIONS = (*SWEEP_OPTIONS, "resume", "test")  # describe the sweep, not a job
 NOT_TRAINED = ("logger", "sweep", "hydra")  # parts of the config without influence on the weights or their score
 
 
@@ -40,7 +40,7 @@ def plan(loader: ConfigLoader, master: DictConfig, batch: Iterable[list[str]]) -
 
 def is_sweep_option(override: str) -> bool:
     key = override.lstrip("+~").split("=")[0]
-    return key in SWEEP_OPTIONS and override.lower() != "test=true"  # Hydra writes True
+    return key in NOT_JOB_OPTIONS and override.lower() != "test=true"  # Hydra writes True
 
 
 def check(job: Job) -> None:

@@ -117,7 +117,7 @@ def _serve(connection: Connection, work: Callable, arguments: tuple, log: str) -
     with open(log, "a", buffering=1, encoding="utf-8") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
-    entry.open_console()
+    entry.configure_console()
     threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     while True:
         try:

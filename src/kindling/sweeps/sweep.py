@@ -61,7 +61,7 @@ class Sweep:
         from kindling.sweeps.grouped.grouping import form_groups  # torch
         from kindling.sweeps.grouped.guard import why_different
 
-        entry.hand_over()  # from here on, training can be resumed
+        entry.raise_on_signals()  # from here on, training can be resumed
         by_key = {job.key: job for job in self.jobs}
         groups: list[Group] = []
         singles: list[tuple[Job, str]] = []

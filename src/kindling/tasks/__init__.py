@@ -1,1 +1,1 @@
-"""Tasks: the losses, predictions and metrics of logits."""
+"""Tasks: losses, predictions and metrics, computed from logits."""

@@ -1,7 +1,7 @@
-"""Metrics over all rows of an epoch, of one net or of many at once: whatever stands before the rows is kept.
+"""Metrics over all samples of an epoch, for one model or a group of models (leading dimensions are kept).
 
-Not torchmetrics: its functions take one net at a time, and the same numbers are wanted from a net that is trained alone
-and from one of a hundred trained together. Shapes: `...` is nothing, or (members,).
+torchmetrics is not used because its functions evaluate one model at a time, and models must get the same numbers
+individually and in a group of a hundred. In shapes, `...` is nothing or (members,).
 """
 
 import numpy as np
@@ -10,19 +10,19 @@ from torch import Tensor
 
 
 def confusion_counts(preds: Tensor, y: Tensor, num_classes: int) -> Tensor:
-    """Counts (..., C, C), rows true, columns predicted, of class indices (..., N)."""
+    """Return counts (..., C, C), rows true and columns predicted, of class indices (..., N)."""
     cell = y.long() * num_classes + preds.long()
     cells = num_classes**2
-    first = torch.arange(cell[..., 0].numel(), device=cell.device).view(*cell.shape[:-1], 1) * cells
-    counts = torch.bincount((cell + first).flatten(), minlength=cell[..., 0].numel() * cells)
+    offset = torch.arange(cell[..., 0].numel(), device=cell.device).view(*cell.shape[:-1], 1) * cells
+    counts = torch.bincount((cell + offset).flatten(), minlength=cell[..., 0].numel() * cells)
     return counts.view(*cell.shape[:-1], num_classes, num_classes)
 
 
 def rates(counts: Tensor) -> dict[str, Tensor]:
     """Return accuracy, precision, recall and F1 of counts (..., K, 2, 2), each a mean over the K classes or labels.
 
-    As in scikit-learn, a class that occurs and is never predicted has precision 0, one that is predicted and never
-    occurs recall 0, and a class that does neither is left out of the means; NaN where all are left out.
+    As in scikit-learn, a class that occurs but is never predicted has precision 0, and one that is predicted but never
+    occurs has recall 0. A class for which neither holds is excluded from the means, which are NaN if all are.
     """
     (tn, fp), (fn, tp) = (row.unbind(-1) for row in counts.double().unbind(-2))
     occurring = (tp + fp + fn > 0).sum(-1)
@@ -36,7 +36,7 @@ def rates(counts: Tensor) -> dict[str, Tensor]:
 
 
 def one_vs_rest(counts: Tensor) -> Tensor:
-    """(..., C, 2, 2) from counts (..., C, C): each class against all others."""
+    """Return counts (..., C, 2, 2) of each class against all others, from counts (..., C, C)."""
     hit = counts.diagonal(dim1=-2, dim2=-1)
     predicted, true = counts.sum(-2), counts.sum(-1)
     neither = counts.sum((-2, -1))[..., None] - predicted - true + hit
@@ -44,50 +44,52 @@ def one_vs_rest(counts: Tensor) -> Tensor:
 
 
 def auroc(scores: Tensor, y: Tensor) -> Tensor:
-    """Area under the ROC curve (...), ties exact, of any scores (..., N) and y (..., N) of 0 and 1.
+    """Return the exact area under the ROC curve (...) of scores (..., N) and binary targets y (..., N).
 
-    It is the share of pairs of a positive and a negative row in which the positive one has the higher score (Mann and
-    Whitney 1947). NaN where all rows are of one class.
+    It is the fraction of pairs of a positive and a negative sample in which the positive one has the higher score (Mann
+    and Whitney 1947). It is NaN if all samples are of one class.
     """
     order = _order(scores)
     ranked, positive = scores.gather(-1, order), y.expand(scores.shape).gather(-1, order).double()
-    above = positive.cumsum(-1)  # positives up to and with this row
-    positives, rows = above[..., -1], above.shape[-1]
-    lost = above.sum(-1) - (above * positive).sum(-1)  # pairs in which the negative is higher
+    above = positive.cumsum(-1)  # positives up to and including this sample
+    positives, total = above[..., -1], above.shape[-1]
+    lost = above.sum(-1) - (above * positive).sum(-1)  # pairs in which the negative one is higher
     tied = (ranked[..., 1:] == ranked[..., :-1]).any(-1)
     if tied.any():
         lost[tied] = _lost_with_ties(ranked[tied], above[tied])
-    return 1 - lost / (positives * (rows - positives))
+    return 1 - lost / (positives * (total - positives))
 
 
 def _lost_with_ties(ranked: Tensor, above: Tensor) -> Tensor:
-    """Pairs (K,) in which the negative is higher, and half of those of equal score, of scores (K, N) in their order."""
-    rows = ranked.shape[-1]
-    places = torch.arange(rows, device=ranked.device)
+    """Return the number of pairs (K,) with a higher negative, plus half the ties, for sorted scores (K, N)."""
+    total = ranked.shape[-1]
+    indices = torch.arange(total, device=ranked.device)
     ends = torch.nn.functional.pad(ranked[:, 1:] != ranked[:, :-1], (0, 1), value=True)
-    # Rows of equal score are one step of the curve: all take its end's counts.
-    end = torch.where(ends, places, rows).flip(-1).cummin(-1).values.flip(-1)
+    # Samples of equal score form one step of the curve, and all get the counts at its end.
+    end = torch.where(ends, indices, total).flip(-1).cummin(-1).values.flip(-1)
     height = torch.nn.functional.pad(above.gather(-1, end), (1, 0))
-    width = torch.diff(torch.nn.functional.pad((places + 1 - above).gather(-1, end), (1, 0)))
+    width = torch.diff(torch.nn.functional.pad((indices + 1 - above).gather(-1, end), (1, 0)))
     return (width * (height[:, 1:] + height[:, :-1])).sum(-1) / 2
 
 
 def r2(preds: Tensor, y: Tensor) -> Tensor:
-    """1 - residual / total squares (...), a mean over the outputs of (..., N, outputs) whose targets are not constant.
+    """Return R2 (...) for (..., N, outputs): a mean over the outputs whose targets are not constant.
 
-    NaN where all are: R2 is undefined then. (scikit-learn's r2_score has 1 or 0 there, or NaN with force_finite=False.)
+    It is NaN if all are constant. (scikit-learn's r2_score is 1 or 0 then, or NaN with force_finite=False.)
     """
     preds, y = preds.double(), y.double()
-    rest = ((preds - y) ** 2).sum(-2)
+    residual = ((preds - y) ** 2).sum(-2)
     total = ((y - y.mean(-2, keepdim=True)) ** 2).sum(-2)
-    varies = y.amax(-2) > y.amin(-2)  # not total > 0: the mean of equal numbers is rounded
-    return torch.where(varies, 1 - rest / total, torch.nan).nanmean(-1)
+    varies = y.amax(-2) > y.amin(-2)  # not total > 0, because the mean of equal numbers is rounded
+    return torch.where(varies, 1 - residual / total, torch.nan).nanmean(-1)
 
 
 def in_unit(logits: Tensor, y: Tensor, std: list[float] | None) -> tuple[Tensor, Tensor]:
-    """Return a regression's predictions and targets in the target's unit, as float64; others unchanged.
+    """Return predictions and targets of a regression in the target's unit, as float64; others unchanged.
 
     Args:
+        logits: predictions in the scaled unit.
+        y: scaled targets.
         std: standard deviations by which the data has divided the targets, or None.
     """
     if std is None:
@@ -97,7 +99,7 @@ def in_unit(logits: Tensor, y: Tensor, std: list[float] | None) -> tuple[Tensor,
 
 
 def _order(scores: Tensor) -> Tensor:
-    """From low to high; on the CPU by numpy, whose sort is four times as fast as torch's."""
+    """Return the indices that sort the scores; on the CPU with NumPy, which is four times as fast as torch."""
     if scores.device.type != "cpu":
         return scores.argsort(-1)
     return torch.from_numpy(np.argsort(scores.detach().numpy(), axis=-1))

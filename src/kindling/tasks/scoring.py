@@ -1,4 +1,4 @@
-"""The loss and the metrics of all samples of an epoch, of one model or of many at once."""
+"""The loss and the metrics over all samples of an epoch, for one model or a group of models."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -9,57 +9,61 @@ from torch import Tensor
 
 from kindling import UserError
 from kindling.tasks.metrics import in_unit
-from kindling.tasks.tasks import Task
+from kindling.tasks.tasks import Loss, Task
 
 Metric = torchmetrics.Metric | Callable[[Tensor, Tensor], Tensor]
 
 
 def scores(
-    task: Task, loss: Callable, logits: Tensor, y: Tensor, *, target_std: list[float] | None, own: Mapping[str, Metric]
+    task: Task, loss: Loss, logits: Tensor, y: Tensor, *, target_std: list[float] | None, custom: Mapping[str, Metric]
 ) -> dict[str, Tensor]:
-    """Return the loss, the task's metrics and your own ones, each a scalar.
+    """Return the loss, the task's metrics and custom metrics, each a scalar, or (M,) for a group of M models.
 
     Args:
-        logits, y: of all samples (N, num_outputs) and as the loss wants them; of many models (M, N, num_outputs) and
-            (M, N, ...), with values (M,).
-        target_std: standard deviations by which the data has divided a regression's targets; metrics undo it.
-        own: name -> a metric of torchmetrics, or a function of one model's logits and y.
+        task: the task of the model.
+        loss: function of logits and targets.
+        logits: of all samples, (N, num_outputs) or (M, N, num_outputs).
+        y: targets in the form that the loss expects, (N, ...) or (M, N, ...).
+        target_std: standard deviations by which the data has divided the targets of a regression; metrics undo this.
+        custom: name -> a torchmetrics metric, or a function of one model's logits and targets.
     """
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # from mixed precision's half
-    if logits.device.type == "mps":  # has no 64-bit numbers
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # half precision with mixed precision
+    if logits.device.type == "mps":  # which has no float64
         logits, y = logits.cpu(), y.cpu()
     with torch.no_grad():
         found = {"loss": loss(logits, y)}
         logits, y = in_unit(logits, y, target_std)
         found |= task.metrics(logits, y)
-        for name, metric in own.items():
-            of_one = partial(_value, task, metric)
-            many = logits.dim() > 2
-            found[name] = torch.stack([*map(of_one, logits, y)]) if many else of_one(logits, y)
+        for name, metric in custom.items():
+            value = partial(_value, task, metric)
+            is_group = logits.dim() > 2
+            found[name] = torch.stack([*map(value, logits, y)]) if is_group else value(logits, y)
     return found
 
 
-def check_own(own: Mapping[str, Metric], task: Task) -> None:
-    """Refuse a metric that has the name of another one, or that is neither a function nor one of torchmetrics.
+def check_custom(custom: Mapping[str, Metric], task: Task) -> None:
+    """Check the names and types of custom metrics.
 
     Raises:
-        UserError: with what to change.
+        UserError: a name is taken, or a metric is neither a function nor a torchmetrics metric.
     """
-    for name, metric in own.items():
+    for name, metric in custom.items():
         if name == "loss" or name in task.higher_is_better:
-            raise UserError(f"metrics.{name}: the task has a metric of that name: call yours something else.")
+            raise UserError(f"metrics.{name}: the task already has a metric of that name: choose another name.")
         if not callable(metric):
-            raise UserError(f"metrics.{name} is {metric!r}: write a _target_, with _partial_: true for a function.")
+            raise UserError(
+                f"metrics.{name} is {metric!r}: it must have a _target_, and _partial_: true for a function."
+            )
 
 
 def _value(task: Task, metric: Metric, logits: Tensor, y: Tensor) -> Tensor:
     if not isinstance(metric, torchmetrics.Metric):
         return torch.as_tensor(metric(logits, y))
-    # Probabilities, never logits: of those torchmetrics looks at a batch's range to guess what they are.
+    # Probabilities, not logits, because torchmetrics guesses from the range of a batch which of them it gets.
     preds = task.probabilities(logits)
     preds, y = (t[:, 0] if t.dim() > 1 and t.shape[1] == 1 else t for t in (preds, y))
     metric = metric.to(preds.device)
-    metric.sync_on_compute = False  # of several processes each has all samples already
+    metric.sync_on_compute = False  # each process has all samples already
     metric.reset()
     metric.update(preds, y if task.name == "regression" else y.long())
     return metric.compute()

@@ -1,7 +1,7 @@
-"""The four tasks: for each its predictions, its metrics and its confusion counts, in one place.
+"""The four tasks, each with its predictions, metrics and confusion counts.
 
-Targets `y` come as the loss wants them: class indices (N,) for multiclass, else floats (N, num_outputs) like the
-logits. Metrics are computed once per epoch over all rows, so a short last batch weighs what it should.
+Targets `y` have the form that the loss expects: class indices (N,) for multiclass, else floats (N, num_outputs) like
+the logits. Metrics are computed once per epoch over all samples, so that a smaller last batch has the right weight.
 """
 
 from abc import ABC, abstractmethod
@@ -17,43 +17,45 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Task(ABC):
-    """What a task means. Shapes: logits (N, num_outputs), counts (C, C) with rows true and columns predicted.
+    """A kind of prediction. Shapes: logits (N, num_outputs), counts (C, C) with rows true and columns predicted.
 
-    All but `constant_logits` also take logits (members, N, num_outputs) and give a value for each member.
+    All methods except `constant_logits` also accept logits (members, N, num_outputs) and return a value per member.
     """
 
     name: str
-    higher_is_better: dict[str, bool]  # of every value that `metrics` returns, by its name
+    higher_is_better: dict[str, bool]  # for every metric that `metrics` returns
 
     @abstractmethod
     def preds(self, logits: Tensor) -> Tensor:
-        """Predicted classes (N,), labels (N, num_outputs) or values (N, num_outputs)."""
+        """Return predicted classes (N,), labels (N, num_outputs) or values (N, num_outputs)."""
 
     @abstractmethod
     def constant_logits(self, y: Tensor) -> Tensor:
-        """Logits (num_outputs,) of the best predictor that ignores its input: class shares, or the mean."""
+        """Return the logits (num_outputs,) of the best constant prediction: class frequencies, or the mean."""
 
     @abstractmethod
     def metrics(self, logits: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Return values by name, NaN where one is undefined."""
+        """Return metrics by name; undefined ones are NaN."""
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Probabilities (N, num_outputs) of the classes or labels; of a regression the values."""
+        """Return probabilities (N, num_outputs) of classes or labels, or the values of a regression."""
         return logits.sigmoid()
 
     def confusion(self, logits: Tensor, y: Tensor) -> Tensor | None:
-        """Return the confusion counts where each sample has one class, else None."""
+        """Return the confusion counts if each sample has one class, else None."""
         return None
 
     def loss(self, name: str | Loss = "auto") -> Loss:
-        """Return the loss of that name, (logits, y) -> scalar; a function is itself.
+        """Return the loss with the given name; a function of logits and targets is returned unchanged.
 
         Raises:
-            UserError: the task has none of that name.
+            UserError: the task has no such loss.
         """
         known = losses.LOSSES[self.name]
         if callable(name):
-            return name.__call__ if isinstance(name, nn.Module) else name  # a module in a model would be its layer
+            return (
+                name.__call__ if isinstance(name, nn.Module) else name
+            )  # a module would become a submodule of the model
         if name != "auto" and name not in known:
             raise UserError(f"loss={name} does not fit task={self.name}: choose {', '.join(known)}.")
         return next(iter(known.values())) if name == "auto" else known[name]
@@ -63,66 +65,66 @@ RATES = {"accuracy": True, "precision": True, "recall": True, "f1": True, "auroc
 
 
 class Binary(Task):
-    """One logit per row; the positive class is 1."""
+    """One logit per sample; the positive class is 1."""
 
     name, higher_is_better = "binary", RATES
 
-    def preds(self, logits):
+    def preds(self, logits: Tensor) -> Tensor:
         return (logits[..., 0] > 0).long()
 
-    def constant_logits(self, y):
+    def constant_logits(self, y: Tensor) -> Tensor:
         return y.mean(0).logit(eps=1e-6)
 
-    def confusion(self, logits, y):
+    def confusion(self, logits: Tensor, y: Tensor) -> Tensor:
         return metrics.confusion_counts(self.preds(logits), y[..., 0], 2)
 
-    def metrics(self, logits, y):
+    def metrics(self, logits: Tensor, y: Tensor) -> dict[str, Tensor]:
         area = metrics.auroc(logits[..., 0], y[..., 0])
         return {**metrics.rates(self.confusion(logits, y)[..., None, :, :]), "auroc": area}
 
 
 class Multiclass(Task):
-    """num_classes logits per row; precision, recall, F1 and AUROC are means over the classes (macro)."""
+    """num_classes logits per sample; precision, recall, F1 and AUROC are means over the classes (macro)."""
 
     name, higher_is_better = "multiclass", RATES
 
-    def preds(self, logits):
+    def preds(self, logits: Tensor) -> Tensor:
         return logits.argmax(-1)
 
-    def constant_logits(self, y):
+    def constant_logits(self, y: Tensor) -> Tensor:
         return (torch.bincount(y) / len(y)).log()
 
-    def probabilities(self, logits):
+    def probabilities(self, logits: Tensor) -> Tensor:
         return logits.softmax(-1)
 
-    def confusion(self, logits, y):
+    def confusion(self, logits: Tensor, y: Tensor) -> Tensor:
         return metrics.confusion_counts(self.preds(logits), y, logits.shape[-1])
 
-    def metrics(self, logits, y):
+    def metrics(self, logits: Tensor, y: Tensor) -> dict[str, Tensor]:
         n, counts = logits.shape[-1], self.confusion(logits, y)
-        # The order of softmax's probabilities, which are all 1 for large logits.
+        # They have the order of the softmax probabilities, which would all be 1 for large logits.
         scores = logits.double().log_softmax(-1).movedim(-1, -2)  # (..., C, N)
         is_class = y[..., None, :] == torch.arange(n, device=y.device)[:, None]
-        area = metrics.auroc(scores, is_class).nanmean(-1)  # over the classes that have samples and are not all samples
-        right = counts.diagonal(dim1=-2, dim2=-1).sum(-1).double() / y.shape[-1]
-        return {**metrics.rates(metrics.one_vs_rest(counts)), "accuracy": right, "auroc": area}
+        area = metrics.auroc(scores, is_class).nanmean(-1)  # over the classes for which it is defined
+        accuracy = counts.diagonal(dim1=-2, dim2=-1).sum(-1).double() / y.shape[-1]
+        return {**metrics.rates(metrics.one_vs_rest(counts)), "accuracy": accuracy, "auroc": area}
 
 
 class Multilabel(Task):
-    """One logit per label, each a yes or no of its own; metrics are means over the labels (macro).
+    """One logit per label, each an independent binary prediction; metrics are means over the labels (macro).
 
-    `auroc_micro` is the area over all labels' rows as one list, so that it also tells frequent labels from rare ones.
+    `auroc_micro` is the area over all pairs of sample and label, so that it also depends on the labels' frequencies.
     """
 
     name, higher_is_better = "multilabel", RATES | {"auroc_micro": True}
 
-    def preds(self, logits):
+    def preds(self, logits: Tensor) -> Tensor:
         return (logits > 0).long()
 
-    def constant_logits(self, y):
+    def constant_logits(self, y: Tensor) -> Tensor:
         return y.mean(0).logit(eps=1e-6)
 
-    def metrics(self, logits, y):
+    def metrics(self, logits: Tensor, y: Tensor) -> dict[str, Tensor]:
         logits, y = logits.movedim(-1, -2), y.movedim(-1, -2)  # (..., labels, N)
         counts = metrics.confusion_counts(self.preds(logits), y, 2)
         area = metrics.auroc(logits, y).nanmean(-1)
@@ -131,23 +133,23 @@ class Multilabel(Task):
 
 
 class Regression(Task):
-    """num_outputs numbers per row."""
+    """num_outputs values per sample."""
 
     name, higher_is_better = "regression", {"mse": False, "mae": False, "r2": True}
 
-    def preds(self, logits):
+    def preds(self, logits: Tensor) -> Tensor:
         return logits
 
-    def probabilities(self, logits):
+    def probabilities(self, logits: Tensor) -> Tensor:
         return logits
 
-    def constant_logits(self, y):
+    def constant_logits(self, y: Tensor) -> Tensor:
         return y.mean(0)
 
-    def metrics(self, logits, y):
+    def metrics(self, logits: Tensor, y: Tensor) -> dict[str, Tensor]:
         error = logits.double() - y.double()
         values = {"mse": (error**2).mean((-2, -1)), "mae": error.abs().mean((-2, -1))}
-        if y.shape[-2] > 1:  # R2 of a single row is undefined
+        if y.shape[-2] > 1:  # R2 of a single sample is undefined
             values["r2"] = metrics.r2(logits, y)
         return values
 

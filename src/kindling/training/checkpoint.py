@@ -1,14 +1,16 @@
-"""Best and last checkpoints: the best weights are held in memory, the disk is written now and then."""
+"""Best and last checkpoints: the best weights are kept in memory and written to disk periodically."""
 
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
 from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, logged_as, split
+from kindling.data.trainer_parts import find_callback
 from kindling.files import replacing
 from kindling.training.load import NotPlain, load
 from kindling.training.saving import SavesInTime
@@ -16,25 +18,25 @@ from kindling.training.scores import is_best, monitored_name, worst
 
 log = logging.getLogger("kindling")
 
-OF_TRAINING = ("optimizer_states", "lr_schedulers", "callbacks", "loops", "kept")  # keys that best.ckpt is without
+TRAINING_STATE = ("optimizer_states", "lr_schedulers", "callbacks", "loops", "kept")  # keys that best.ckpt lacks
 
 
 class BestAndLast(SavesInTime):
-    """Keeps `best.ckpt` and `last.ckpt` of a run; each is written beside its name and renamed, never half.
+    """Saves `best.ckpt` and `last.ckpt` of a run, each to a temporary file which is then renamed.
 
-    Lightning's ModelCheckpoint writes a file at every improvement (2-5 ms, as long as a small epoch), and its "last"
-    is the last *best*. Here last.ckpt is the last state, with the best weights inside: a resumed run has both, whenever
-    it was killed.
+    Lightning's ModelCheckpoint writes a file at every improvement (2-5 ms, as long as a short epoch), and its "last" is
+    the last *best*. Here last.ckpt is the last state and includes the best weights, so that a resumed run has both, no
+    matter when it was killed.
 
     Args:
         dirpath: folder of the two files.
         monitor: the value to compare, e.g. "val/loss".
         mode: "min" or "max".
-        every_seconds: at most so much work is lost when the process is killed.
-        trust: allow checkpoints that keep more than plain data, which can run code when they are opened.
+        every_seconds: interval between checkpoints, which bounds the work lost if the process is killed.
+        trust: allow checkpoints with more than plain data, which can run code when they are loaded.
 
     Raises:
-        UserError: the model's checkpoints would keep more than plain data, or it does not log `monitor`.
+        UserError: the model's checkpoints would contain more than plain data, or it does not log `monitor`.
     """
 
     supports_multi_step = True  # on_train_batch_end may cover several optimizer steps
@@ -49,10 +51,10 @@ class BestAndLast(SavesInTime):
     ):
         super().__init__(every_seconds)
         self.dirpath, self.monitor, self.mode, self.trust = Path(dirpath), monitor, mode, trust
-        self.best: dict = {}  # monitor, score, epoch (counted from 1), step, metrics, weights
+        self.best: dict[str, Any] = {}  # monitor, score, epoch (from 1), step, metrics, weights
         self.undefined: str | None = None  # the monitored value, if it was NaN or infinite in every epoch so far
-        self.told = False
-        self.written: dict = {}  # the checkpoint that is being written
+        self._has_logged = False
+        self._checkpoint: dict[str, Any] = {}  # the one that is being saved
 
     @property
     def last_path(self) -> Path:
@@ -70,7 +72,7 @@ class BestAndLast(SavesInTime):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         metrics = trainer.callback_metrics
         name, line = monitored_name(self.monitor, trainer, is_compared=self.best.get("validated", False))
-        self._tell_once(line)
+        self._log_once(line)
         score = None if name is None else float(metrics[name])
         compared = name is not None and (name == self.monitor or split(name)[0] == "val")
         losses = [_number(metrics[loss]) for n in (TRAIN_LOSS, VAL_LOSS) if (loss := logged_as(n, metrics))]
@@ -87,7 +89,7 @@ class BestAndLast(SavesInTime):
         self.undefined = None if self.best else name
 
     def _is_best(self, score: float | None, validated: bool, losses: list[torch.Tensor]) -> bool:
-        """Whether this epoch is the best so far. An epoch with the monitored value gives way only to a better one."""
+        """Return whether this epoch is the best so far; one with the monitored value only yields to a better one."""
         compared = self.best.get("validated", False)
         if compared and not validated:
             return False
@@ -96,26 +98,26 @@ class BestAndLast(SavesInTime):
         best = self.best["score"] if compared else worst(self.mode)
         return bool(is_best(_number(score), _number(best), losses, self.mode))
 
-    def _tell_once(self, line: str) -> None:
-        if line and not self.told:
+    def _log_once(self, line: str) -> None:
+        if line and not self._has_logged:
             log.info(line)
-            self.told = True
+            self._has_logged = True
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        # The weights of now may be those of a half taken step: last.ckpt stays as it was.
-        # Of several processes the others may be gone, and a checkpoint waits for all of them.
+        # The current weights may be those of an incomplete step, so last.ckpt is left unchanged.
+        # With several processes the others may have ended, and saving a checkpoint would wait for them.
         if self.best and trainer.world_size == 1:
             self._write_best(trainer).unlink(missing_ok=True)
 
-    def state_dict(self) -> dict:
-        random_state = {"cpu": torch.get_rng_state()}
+    def state_dict(self) -> dict[str, Any]:
+        random_state: dict[str, Any] = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             random_state["cuda"] = torch.cuda.get_rng_state_all()
         return {"best": self.best, "random_state": random_state}
 
-    def load_state_dict(self, state_dict: dict) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, random_state = state_dict["best"], state_dict["random_state"]
-        # Dropout goes on where it was; and so does a DataLoader's order, which is drawn before on_train_start.
+        # Also for the order of a DataLoader, which is drawn before on_train_start.
         torch.set_rng_state(random_state["cpu"].cpu())
         if "cuda" in random_state:
             torch.cuda.set_rng_state_all([state.cpu() for state in random_state["cuda"]])
@@ -126,47 +128,50 @@ class BestAndLast(SavesInTime):
         if trainer.is_global_zero:
             os.replace(part, self.last_path)
 
-    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict) -> None:
-        self.written = checkpoint
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._checkpoint = checkpoint
 
     def _write_best(self, trainer: pl.Trainer) -> Path:
         """Save the current state, derive best.ckpt from it (best weights, no optimizer state), and return its path."""
         part = self.dirpath / "last.ckpt.part"
         trainer.save_checkpoint(part)
         if trainer.is_global_zero and self.best:
-            checkpoint = {key: value for key, value in self.written.items() if key not in OF_TRAINING}
+            checkpoint = {key: value for key, value in self._checkpoint.items() if key not in TRAINING_STATE}
             weights = {name: tensor.cpu() for name, tensor in self.best["weights"].items()}
             checkpoint |= {"state_dict": weights, "epoch": self.best["epoch"] - 1, "global_step": self.best["step"]}
             with replacing(self.best_path) as best:
                 torch.save(checkpoint, best)
-        self.written = {}
+        self._checkpoint = {}
         return part
 
     def _refuse_more_than_plain_data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Refuse a model whose checkpoints could not be opened without running code, before it is trained for long."""
-        part, held = self.dirpath / "start.ckpt.part", ""
+        """Raise UserError at the start of training if the model's checkpoints could not be loaded safely."""
+        part, found = self.dirpath / "start.ckpt.part", ""
         trainer.save_checkpoint(part)
-        self.written = {}
+        self._checkpoint = {}
         if trainer.is_global_zero:
             try:
                 load(part)
             except NotPlain as error:
-                held = error.held
-            except UserError as error:  # said by all processes: the others wait for the broadcast
-                held = str(error)
+                found = error.found
+            except UserError as error:  # raised by all processes below, because the others wait for the broadcast
+                found = str(error)
             finally:
                 part.unlink()
-        if held := trainer.strategy.broadcast(held):
+        if found := trainer.strategy.broadcast(found):
             raise UserError(
-                f"Checkpoints of {type(pl_module).__name__} would hold more than plain data ({held}), which no command "
-                "opens unless it is told to trust them: keep it out (save_hyperparameters(ignore=[...]), or the state "
-                "of a callback), or add trust=true."
+                f"Checkpoints of {type(pl_module).__name__} would contain more than plain data ({found}), and such "
+                "files are only loaded with trust=true: exclude it (with save_hyperparameters(ignore=[...]), or from "
+                "the state of a callback), or add trust=true."
             )
 
 
-def best_of(trainer: pl.Trainer) -> dict:
-    """Return what BestAndLast keeps of the best epoch so far; empty before the first epoch's end, or without it."""
-    return next((callback.best for callback in trainer.callbacks if isinstance(callback, BestAndLast)), {})
+def best_of(trainer: pl.Trainer) -> dict[str, Any]:
+    """Return `BestAndLast.best`; empty before the end of the first epoch or without that callback."""
+    callback = find_callback(trainer, BestAndLast)
+    return callback.best if callback else {}
 
 
 def _number(value: float | torch.Tensor) -> torch.Tensor:

@@ -1,9 +1,10 @@
-"""Scores the test rows of a run that has ended with its best weights."""
+"""Evaluation of a finished run's best weights on the test samples."""
 
 import json
 import logging
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -14,19 +15,24 @@ from kindling.files import write_json
 from kindling.training import load as saved
 from kindling.training.result import test_metrics
 
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
 log = logging.getLogger("kindling")
 
-OF_TRAINING = ("limit_test_batches", "overfit_batches", "fast_dev_run", "profiler", "strategy", "num_nodes")
+# Arguments of the Trainer that must not limit or distribute the test.
+TRAINING_ONLY = ("limit_test_batches", "overfit_batches", "fast_dev_run", "profiler", "strategy", "num_nodes")
 
 
 def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
-    """Return the test metrics, which also go into the run's result.json, if it has one.
+    """Return the test metrics, and add them to the run's result.json if there is one.
 
     Args:
-        trust: open its checkpoint although that may run code.
+        folder: the run's folder.
+        trust: load its checkpoint even though that may run code.
 
     Raises:
-        UserError: there is no such run, or it has no weights, no test rows, or a model that cannot be tested.
+        UserError: there is no such run, or it has no weights, no test samples, or a model that cannot be tested.
     """
     cfg, best = saved.config_of(folder), saved.best_checkpoint(folder)
     import torch
@@ -37,10 +43,10 @@ def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
     silence()
     data, model = saved.data_and_model(cfg)
     _refuse_untestable(folder, data, model)
-    saved.load(best, trust)  # refuses before Lightning opens it
+    saved.load(best, trust)  # raises before Lightning loads it
     confusion = cfg.get("callbacks", {}).get("confusion")
     callbacks = [build(confusion)] if confusion else []
-    trainer = build(_alone(cfg.trainer), model=model, data=data, callbacks=callbacks, logger=False)
+    trainer = build(_single_process(cfg.trainer), model=model, data=data, callbacks=callbacks, logger=False)
     threads = choose_threads(trainer, model, data)
     try:
         trainer.test(model, datamodule=data, ckpt_path=best, weights_only=not trust, verbose=False)
@@ -48,25 +54,25 @@ def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
         torch.set_num_threads(threads)
     found = test_metrics(trainer.callback_metrics)
     metrics = {name: value if math.isfinite(value) else None for name, value in found.items()}  # JSON has no NaN
-    _keep(folder / "result.json", metrics)
+    _update_result(folder / "result.json", metrics)
     return metrics
 
 
-def _refuse_untestable(folder: Path, data, model) -> None:
+def _refuse_untestable(folder: Path, data: "pl.LightningDataModule", model: "pl.LightningModule") -> None:
     import pytorch_lightning as pl
     from pytorch_lightning.utilities.model_helpers import is_overridden
 
     from kindling.data.base import has_test_samples
 
     if not has_test_samples(data):
-        raise UserError(f"{folder} has no test rows to score: its data keeps none apart (data.test_share).")
+        raise UserError(f"{folder} has no test samples: its data set has none (see data.test_share).")
     if not is_overridden("test_step", model, pl.LightningModule):
-        raise UserError(f"{type(model).__name__} of {folder} has no test_step, which scores the test rows: write one.")
+        raise UserError(f"The model of {folder}, {type(model).__name__}, has no test_step: add one to evaluate it.")
 
 
-def _alone(trainer: DictConfig) -> DictConfig:
-    """The run's trainer for one process over all test rows, on an accelerator only where there is one."""
-    for key in OF_TRAINING:
+def _single_process(trainer: DictConfig) -> DictConfig:
+    """Change the config of a run's trainer to one process, all test samples, and an accelerator only if present."""
+    for key in TRAINING_ONLY:
         trainer.pop(key, None)
     if "devices" in trainer:
         trainer.devices = 1
@@ -75,10 +81,10 @@ def _alone(trainer: DictConfig) -> DictConfig:
     return trainer
 
 
-def _keep(file: Path, metrics: dict) -> None:
+def _update_result(file: Path, metrics: dict[str, float | None]) -> None:
     if not file.exists():
-        log.info(f"{file} is missing (the run was killed), so the test metrics are not written down")
+        log.info(f"{file} does not exist (the run was killed), so the test metrics are not saved")
         return
     result = json.loads(file.read_text(encoding="utf-8"))
-    kept = {name: value for name, value in result["metrics"].items() if split(name)[0] != "test"}
-    write_json(file, {**result, "metrics": kept | metrics})
+    others = {name: value for name, value in result["metrics"].items() if split(name)[0] != "test"}
+    write_json(file, {**result, "metrics": others | metrics})

@@ -1,62 +1,69 @@
-"""A run that has ended: its config, its data and its model. Torch is imported by `load` and `data_and_model`."""
+"""Load the config, data, model and checkpoints of a run. Only `load` and `data_and_model` import torch."""
 
 import pickle
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
-from kindling.cli.build import build, refuse_older
-from kindling.cli.overrides import register
+from kindling.cli.build import build, refuse_incompatible
+from kindling.cli.overrides import register_resolvers
+from kindling.cli.plain import to_dict
 from kindling.files import BEST
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
 
 
 class NotPlain(UserError):
-    """A checkpoint holds more than plain data.
+    """Raised for a checkpoint that contains more than plain data.
 
     Attributes:
-        held: the name of what is no plain data, or what torch says of it.
+        found: the name of the class or function that is not plain data.
     """
 
-    def __init__(self, checkpoint: Path, held: str):
+    def __init__(self, checkpoint: Path, found: str):
         super().__init__(
-            f"{checkpoint} holds more than plain data ({held}), so opening it could run any program. If you know where "
-            "it comes from, add trust=true."
+            f"{checkpoint} contains more than plain data ({found}), so loading it could run any program. If you trust "
+            "its source, add trust=true."
         )
-        self.held = held
+        self.found = found
 
 
 def config_of(folder: Path) -> DictConfig:
-    """What the run was made from.
+    """Return the config that a run was trained with.
 
     Raises:
-        UserError: it is no run folder.
+        UserError: the folder is not a run folder.
     """
     file = folder / ".hydra" / "config.yaml"
     if not file.is_file():
-        raise UserError(f"run={folder} is no run folder (it has no .hydra/config.yaml): give one, e.g. runs/.../...")
-    register()  # what the config is written with
-    cfg = OmegaConf.load(file)
-    refuse_older(OmegaConf.to_container(cfg, resolve=False), folder)
-    cfg.folder = str(folder)  # there it says ${hydra:runtime.output_dir}
+        raise UserError(f"run={folder} is not a run folder (it has no .hydra/config.yaml): give one, e.g. runs/.../...")
+    register_resolvers()  # which the config's interpolations use
+    cfg = cast(DictConfig, OmegaConf.load(file))
+    refuse_incompatible(to_dict(cfg, resolve=False), folder)
+    cfg.folder = str(folder)  # in the file it is ${hydra:runtime.output_dir}
     return cfg
 
 
 def best_checkpoint(folder: Path) -> Path:
-    """Return the checkpoint with the best weights of a run.
+    """Return the path of a run's checkpoint with the best weights.
 
     Raises:
         UserError: there is none.
     """
     best = folder / BEST
     if not best.is_file():
-        raise UserError(f"{folder} has no checkpoints/best.ckpt: it ended before its first epoch did. Train it again.")
+        raise UserError(
+            f"{folder} has no checkpoints/best.ckpt: the run ended before its first epoch did. Train it again."
+        )
     return best
 
 
-def data_and_model(cfg: DictConfig) -> tuple:
-    """Return the data and the model of a run, with start weights, as train.py makes them."""
+def data_and_model(cfg: DictConfig) -> "tuple[pl.LightningDataModule, pl.LightningModule]":
+    """Return the data and the model of a run, with initial weights, as train.py instantiates them."""
     import pytorch_lightning as pl
 
     from kindling.data.base import model_kwargs
@@ -66,11 +73,11 @@ def data_and_model(cfg: DictConfig) -> tuple:
     return data, build(cfg.model, **model_kwargs(data))
 
 
-def load(checkpoint: Path, trust: bool = False) -> dict:
-    """Open a checkpoint without executing anything that it holds, unless it is trusted.
+def load(checkpoint: Path, trust: bool = False) -> dict[str, Any]:
+    """Load a checkpoint; unless it is trusted, without running code from it.
 
     Raises:
-        NotPlain: it holds more than plain data.
+        NotPlain: it contains more than plain data.
         UserError: it cannot be read.
     """
     import torch

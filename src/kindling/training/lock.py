@@ -1,30 +1,36 @@
-"""A folder belongs to one run, and one process works in it."""
+"""Locking of a run's folder, which belongs to one run and one process."""
 
 from pathlib import Path
-from typing import IO
+from typing import TextIO
 
 from kindling import UserError
 
 
-def claim(folder: Path, new: bool) -> IO:
-    """An exclusive file, to be held open: no second run ever writes here, no two processes continue the same run.
+def claim(folder: Path, new: bool) -> TextIO:
+    """Create and lock the folder's claim file, which must be kept open.
+
+    No second run then writes to the folder, and no two processes continue the same run.
+
+    Args:
+        folder: the run's folder, which is created if necessary.
+        new: whether the run is new rather than resumed.
 
     Raises:
-        UserError: the folder has another run, or another process works in it.
+        UserError: the folder contains another run, or another process is using it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         claim = (folder / ".claim").open("x" if new else "a", encoding="utf-8")
     except FileExistsError as error:
         raise UserError(
-            f"{folder} has a run already: leave hydra.run.dir out, or continue it with resume={folder}."
+            f"{folder} already contains a run: omit hydra.run.dir, or continue the run with resume={folder}."
         ) from error
     try:
         import fcntl
-    except ModuleNotFoundError:  # Windows has no flock: there two processes that resume one run are not told apart
+    except ModuleNotFoundError:  # Windows has no flock, so two processes that resume one run are not detected there
         return claim
     try:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise UserError(f"{folder} is being trained by another process: wait for it, or stop it.") from error
+        raise UserError(f"{folder} is in use by another process: wait for it, or stop it.") from error
     return claim

@@ -1,8 +1,10 @@
-"""What a run records: a row of metrics an epoch, in metrics.csv and in every logger."""
+"""Recording of each epoch's metrics, in metrics.csv and with every logger."""
 
 import csv
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TextIO
 
 import pytorch_lightning as pl
 import torch
@@ -17,11 +19,11 @@ from kindling.training.loggers import Rewinds
 class Records(pl.Callback):
     """Writes every epoch's metrics as a row of metrics.csv and to the loggers, with the epoch (from 1) as step.
 
-    What a LightningModule logs with `self.log` has Lightning's own steps. The checkpoint holds all rows, and where each
-    logger's files ended: a resumed run rewrites metrics.csv from it and goes on from there.
+    Values that a LightningModule logs with `self.log` have Lightning's own steps. The checkpoint contains all rows and
+    the positions in the loggers' files, from which a resumed run rewrites metrics.csv and continues.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
     """
 
     supports_multi_step = True
@@ -29,22 +31,22 @@ class Records(pl.Callback):
     def __init__(self, folder: str):
         self.path = Path(folder) / "metrics.csv"
         self.columns: list[str] = []
-        self.rows: list[dict] = []
-        self.ended: dict | None = None  # the epoch that is not written yet
-        self.seen: dict = {}  # callback_metrics as they were at the last row
-        self.writes_lr: bool | None = None  # unless the module logs it
-        self.lr: float | None = None  # of the last step, where Lightning moves the rate
+        self.rows: list[dict[str, Any]] = []
+        self.ended: dict[str, Any] | None = None  # the epoch that has ended but is not written yet
+        self.seen: dict[str, Any] = {}  # callback_metrics at the time of the last row
+        self.writes_lr: bool | None = None  # False if the module logs it
+        self.lr: float | None = None  # of the last step, if a scheduler changes it
         self.loggers: list[Logger] = []
         self.seconds, self.started = 0.0, time.monotonic()
-        self.file = self.writer = None
+        self.file: TextIO | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.loggers = trainer.loggers if trainer.is_global_zero else []
         if self.rows and trainer.is_global_zero:
             self._rewrite()
 
-    def on_train_batch_start(self, trainer: pl.Trainer, *_) -> None:
-        if trainer.lr_scheduler_configs:  # Lightning moves them before the epoch ends
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.lr_scheduler_configs:  # Lightning steps them before the epoch ends
             self.lr = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -58,14 +60,14 @@ class Records(pl.Callback):
         self._write(trainer, pl_module)
 
     def _write(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the epoch that has ended; before that a module may still log values in its own on_train_epoch_end."""
+        """Write the epoch that has ended; not at its end, because the module may still log in on_train_epoch_end."""
         ended, self.ended = self.ended, None
         if not ended:
             return
-        now, logged_by_module = dict(trainer.callback_metrics), trainer.logged_metrics
-        # What was not logged in this epoch is still there, as the same object.
-        metrics = plain({name: value for name, value in now.items() if value is not self.seen.get(name)})
-        self.seen = now
+        current, logged_by_module = dict(trainer.callback_metrics), trainer.logged_metrics
+        # Values of earlier epochs are still in it, as the same objects.
+        metrics = plain({name: value for name, value in current.items() if value is not self.seen.get(name)})
+        self.seen = current
         if self.writes_lr is None:
             self.writes_lr = bool(trainer.optimizers) and "lr" not in metrics
         lr = {"lr": ended["lr"]} if self.writes_lr else {}
@@ -73,17 +75,17 @@ class Records(pl.Callback):
             return
         row = {"epoch": ended["epoch"], "step": ended["step"], **metrics, **lr}
         self.rows.append(row)
-        if row.keys() - set(self.columns):
+        if self.file is None or row.keys() - set(self.columns):
             self.columns = list(dict.fromkeys([*self.columns, *row]))
             self._rewrite()
         else:
-            self.writer.writerow(row)
+            csv.DictWriter(self.file, self.columns).writerow(row)
             self.file.flush()
         if isinstance(pl_module, Model):
             own = {name: value for name, value in metrics.items() if name not in logged_by_module}
             self._log(own | lr, ended["epoch"])
         elif lr:
-            self._log(lr, ended["step"] - 1)  # the step of what Lightning logs of an epoch
+            self._log(lr, ended["step"] - 1)  # the step of the epoch values that Lightning logs
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero and isinstance(pl_module, Model):
@@ -94,7 +96,7 @@ class Records(pl.Callback):
         if stage == "fit" and self.file:
             self.file.close()
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         marks = {type(logger).__name__: logger.mark() for logger in self.loggers if isinstance(logger, Rewinds)}
         return {
             "columns": self.columns,
@@ -103,11 +105,11 @@ class Records(pl.Callback):
             "seconds": self.seconds + time.monotonic() - self.started,
         }
 
-    def load_state_dict(self, state_dict: dict) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.columns, self.rows, self.seconds = (state_dict[name] for name in ("columns", "rows", "seconds"))
 
     def _rewrite(self) -> None:
-        """Write the whole file anew, by renaming, and open it to append."""
+        """Rewrite the whole file atomically, and open it for appending."""
         if self.file:
             self.file.close()
         with replacing(self.path) as part, part.open("w", newline="", encoding="utf-8") as file:
@@ -115,15 +117,14 @@ class Records(pl.Callback):
             writer.writeheader()
             writer.writerows(self.rows)
         self.file = self.path.open("a", newline="", encoding="utf-8")
-        self.writer = csv.DictWriter(self.file, self.columns)
 
-    def _log(self, metrics: dict, step: int) -> None:
+    def _log(self, metrics: dict[str, float], step: int) -> None:
         for logger in self.loggers:
             logger.log_metrics(metrics, step)
 
 
-def plain(metrics: dict) -> dict[str, float]:
-    """Floats from tensors, waiting for the device once."""
+def plain(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Convert tensors to floats, synchronizing with the device only once."""
     if not metrics:
         return {}
     values = torch.stack([torch.as_tensor(value).cpu().double() for value in metrics.values()])

@@ -1,9 +1,9 @@
-"""Which messages of the libraries are left out."""
+"""Suppression of harmless messages and warnings of the libraries."""
 
 import logging
 import warnings
 
-HARMLESS = (  # Lightning and torchmetrics, of runs that are as they should be
+HARMLESS = (  # of Lightning and torchmetrics, in runs without a problem
     ".*isinstance.treespec, LeafSpec.. is deprecated.*",
     "Checkpoint directory .* exists and is not empty",
     "The number of training batches .* is smaller than the logging interval",
@@ -16,7 +16,7 @@ HARMLESS = (  # Lightning and torchmetrics, of runs that are as they should be
 
 
 def silence(verbose: bool = False) -> None:
-    """Leave out what Lightning says of itself and of every run; with `verbose` show it all."""
+    """Suppress messages that Lightning prints for every run, unless `verbose`."""
     for library in ("pytorch_lightning", "lightning_fabric", "lightning.fabric", "lightning.pytorch"):
         logging.getLogger(library).setLevel(logging.INFO if verbose else logging.ERROR)
     if not verbose:

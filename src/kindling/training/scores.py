@@ -1,4 +1,4 @@
-"""The monitored value of a model: its name, which direction is better, and what is recorded of the best epoch."""
+"""The monitored value of a model: its name, its direction, and comparisons between epochs."""
 
 import logging
 import math
@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from kindling import UserError
-from kindling.cli.conf import is_own
+from kindling.cli.conf import is_builtin
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, direction_for, logged_as, split
 from kindling.models.base import Model
 
@@ -25,66 +25,71 @@ def mode_of(monitor: str, given: str | None, model: pl.LightningModule) -> str:
     """Return "min" or "max" for the monitored value of this model.
 
     Args:
-        given: "min" or "max" where the user says so; otherwise see `direction_for`.
+        monitor: the name of the monitored value.
+        given: "min" or "max" if the user has set it; None: see `direction_for`.
+        model: the model that logs the value.
 
     Raises:
-        UserError: a model of this package has no such value, or nothing tells its direction.
+        UserError: a built-in model has no such value, or its direction is unknown.
     """
-    own = {"loss": False, **model.task.higher_is_better} if isinstance(model, Model) else {}
-    added = model.own_metrics if isinstance(model, Model) else {}
-    names = [f"{stage}/{name}" for stage in ("val", "train") for name in (*own, *added)]
-    if is_own(type(model).__module__) and monitor not in names:
-        raise UserError(f"monitor={monitor} is none of this model's: choose {', '.join(names)}.")
-    said: dict[str, set] = {}
+    task_metrics = {"loss": False, **model.task.higher_is_better} if isinstance(model, Model) else {}
+    added = model.custom_metrics if isinstance(model, Model) else {}
+    names = [f"{stage}/{name}" for stage in ("val", "train") for name in (*task_metrics, *added)]
+    if is_builtin(type(model).__module__) and monitor not in names:
+        raise UserError(f"monitor={monitor} is not a value of this model: choose {', '.join(names)}.")
+    declared: dict[str, set[bool | None]] = {}
     for path, module in (*model.named_modules(), *added.items()):
         if isinstance(module, Metric):
             for name in (split(path.rpartition(".")[2])[1], type(module).__name__):
-                said.setdefault(name.lower(), set()).add(module.higher_is_better)
+                declared.setdefault(name.lower(), set()).add(module.higher_is_better)
     name = split(monitor)[1]
-    if given and name in own and given != ("max" if own[name] else "min"):
+    if given and name in task_metrics and given != ("max" if task_metrics[name] else "min"):
         log.info(f"mode={given}: the epoch with the {'highest' if given == 'max' else 'lowest'} {monitor} is the best")
-    return given or direction_for(monitor, own, said)
+    return given or direction_for(monitor, task_metrics, declared)
 
 
 def worst(mode: str) -> float:
-    """Return what any finite score is better than."""
+    """Return the infinite score that is worse than any finite one."""
     return -math.inf if mode == "max" else math.inf
 
 
 def is_better(score: Tensor, than: Tensor, mode: str) -> Tensor:
-    """Return where a score (...) is better than another; undefined ones (NaN) are not."""
+    """Return, elementwise, whether a score (...) is better than another; an undefined score (NaN) never is."""
     return score > than if mode == "max" else score < than
 
 
 def is_best(score: Tensor, best: Tensor, losses: list[Tensor], mode: str) -> Tensor:
-    """Return where an epoch is the best so far, of one run () or of many (M,).
+    """Return whether an epoch is the best so far, for one run () or elementwise for many (M,).
 
     Args:
         score: the epoch's monitored value.
-        best: of the epochs before, `worst` where there are none.
-        losses: the epoch's; one that is not finite spoils it.
+        best: the best score of the earlier epochs, or `worst` if there are none.
+        losses: the epoch's losses; if one is not finite, the epoch is not the best.
+        mode: "min" or "max".
     """
-    sound = torch.stack([score.isfinite(), *(loss.isfinite() for loss in losses)]).all(0)
-    return sound & is_better(score, best, mode)
+    is_finite = torch.stack([score.isfinite(), *(loss.isfinite() for loss in losses)]).all(0)
+    return is_finite & is_better(score, best, mode)
 
 
 def best_scalars(metrics: dict[str, float | None]) -> dict[str, float]:
-    """Return the best epoch's validation metrics, else the training's, under names that TensorBoard sorts last."""
+    """Return the best epoch's validation metrics, or else training metrics, under names that TensorBoard sorts last."""
     stage = "val" if any(split(name)[0] == "val" for name in metrics) else "train"
     found = {name: value for name, value in metrics.items() if split(name)[0] == stage and value is not None}
     return {f"with_best_weights/{name.replace('/', '_')}": value for name, value in found.items()}
 
 
 def monitored_name(monitor: str, trainer: pl.Trainer, is_compared: bool) -> tuple[str | None, str]:
-    """Return the logged name of the value to compare at an epoch's end, and a line on what that is unless it is usual.
+    """Return the logged name of the value to compare at the end of an epoch, and a line to log if it is unusual.
 
-    Where there is no validation loss it is the training loss, or None.
+    Without a validation loss it is the training loss, or None.
 
     Args:
-        is_compared: whether an earlier epoch has had the monitored value.
+        monitor: the name of the monitored value.
+        trainer: has the logged values.
+        is_compared: whether an earlier epoch had the monitored value.
 
     Raises:
-        UserError: the value was not logged, or another validation value than the default was.
+        UserError: the value was not logged, or only other validation values than the default were.
     """
     metrics, module = trainer.callback_metrics, type(trainer.lightning_module).__name__
     if name := logged_as(monitor, metrics):
@@ -93,7 +98,7 @@ def monitored_name(monitor: str, trainer: pl.Trainer, is_compared: bool) -> tupl
     if not _is_due(trainer) and (is_compared or not is_last):
         return name, ""
     others = [other for other in metrics if other != "lr"]
-    choices = f"Logged: {', '.join(others)}. Say monitor=..., one of these." if others else "The model logs nothing."
+    choices = f"Logged: {', '.join(others)}. Set monitor=... to one of these." if others else "The model logs nothing."
     if monitor != VAL_LOSS:
         raise UserError(f"monitor={monitor} was not logged. {choices}")
     if any(split(other)[0] == "val" for other in others):
@@ -103,7 +108,7 @@ def monitored_name(monitor: str, trainer: pl.Trainer, is_compared: bool) -> tupl
 
 
 def validated(trainer: pl.Trainer) -> bool:
-    """Return whether the epoch that ends now was validated."""
+    """Return whether the epoch that is ending was validated."""
     return any(trainer.num_val_batches) and _is_due(trainer)
 
 
@@ -115,7 +120,7 @@ def _why_unmonitored(trainer: pl.Trainer, module: str) -> str:
     if not is_overridden("validation_step", trainer.lightning_module, pl.LightningModule):
         return f"{module} has no validation_step"
     if not trainer.enable_validation:
-        return "validation is switched off"
+        return "validation is disabled"
     if not _is_due(trainer):
         return "no epoch was validated"
     return f"{module} logs no validation loss" if any(trainer.num_val_batches) else "there are no validation samples"

@@ -1,4 +1,6 @@
-"""When to stop early: no better for a while, or diverged."""
+"""Early stopping, and stopping after a number of steps."""
+
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping
@@ -6,29 +8,33 @@ from pytorch_lightning.callbacks import EarlyStopping
 from kindling import UserError
 from kindling.cli.monitor import logged_as
 from kindling.data.base import Data
+from kindling.data.trainer_parts import datamodule_of
 
 
 class Patience(EarlyStopping):
-    """Lightning's early stopping, refused where there is nothing to watch.
+    """Lightning's early stopping, with an error if there is nothing to monitor.
 
     Args:
-        patience: validations in a row without a better value.
+        patience: number of consecutive validations without improvement.
+        monitor: the name of the monitored value.
+        mode: "min" or "max".
     """
 
     supports_multi_step = True
 
     def __init__(self, patience: int, monitor: str = "val/loss", mode: str = "min"):
-        # Not strict: BestAndLast refuses a value that was not logged, and says what was.
+        # Not strict, because BestAndLast has a better message for a value that was not logged.
         super().__init__(monitor, patience=patience, mode=mode, check_finite=False, strict=False)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
         if stage == "fit" and not trainer.enable_validation:
-            raise UserError(f"patience={self.patience} counts validations, and this run has none: leave it out.")
-        if isinstance(trainer.datamodule, Data) and not trainer.datamodule.number_of("val"):
+            raise UserError(f"patience={self.patience} counts validations, but this run has none: remove it.")
+        data = datamodule_of(trainer)
+        if isinstance(data, Data) and not data.number_of("val"):
             raise UserError(
-                f"patience={self.patience} watches {self.monitor}, and this data has no validation rows: "
-                "leave patience out, or set data.val_share above 0."
+                f"patience={self.patience} needs {self.monitor}, but this data has no validation samples: "
+                "remove patience, or set data.val_share above 0."
             )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -37,24 +43,24 @@ class Patience(EarlyStopping):
 
 
 def early_stopping(patience: int | None, monitor: str, mode: str) -> Patience | None:
-    """For conf/config.yaml: none with patience=null."""
+    """Return the callback for conf/config.yaml, or None if patience=null."""
     return None if patience is None else Patience(patience, monitor, mode)
 
 
 class LastStep(pl.Callback):
-    """Ends training after so many optimizer steps, in the middle of an epoch too.
+    """Ends training after `max_steps` optimizer steps, even in the middle of an epoch.
 
-    Trainer(max_steps=...) would leave that epoch without validation, and could not be resumed at an epoch's end.
+    Trainer(max_steps=...) would not validate that epoch, and could not be resumed at the end of an epoch.
     """
 
     def __init__(self, max_steps: int):
         self.max_steps = max_steps
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if trainer.global_step >= self.max_steps:
-            trainer.should_stop = True  # validates and closes the epoch
+            trainer.should_stop = True  # validates and ends the epoch
 
 
 def last_step(max_steps: int) -> LastStep | None:
-    """For conf/config.yaml: none with max_steps=-1."""
+    """Return the callback for conf/config.yaml, or None if max_steps=-1."""
     return None if max_steps == -1 else LastStep(max_steps)

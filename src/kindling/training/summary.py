@@ -1,4 +1,4 @@
-"""What is said of a run: by its callbacks at its end, and of its model."""
+"""Sentences about a run from its callbacks, and the name of its model."""
 
 from abc import ABC, abstractmethod
 
@@ -6,19 +6,19 @@ from omegaconf import DictConfig
 
 
 class Summary(ABC):
-    """A callback with sentences for result.json and for the console, at the end of a run."""
+    """A callback that contributes sentences to result.json and the console at the end of a run."""
 
     @abstractmethod
     def summary(self, command: str, cfg: DictConfig | None) -> dict[str, list[str]]:
-        """Return name -> sentences; called once, when the run has ended, however it did.
+        """Return name -> sentences; called once when the run ends, even after an error.
 
         Args:
-            command: the shortest that reproduces the run.
-            cfg: its config; None where it ended before anything was built.
+            command: the shortest command that reproduces the run.
+            cfg: its config; None if the run ended before anything was instantiated.
         """
 
 
-def named(kind: str, choices: set[str | None]) -> str:
-    """Return a model's class, with the choices in conf/model/ that led to it where they are called something else."""
-    others = sorted(choice for choice in choices if choice and choice.replace("_", "").lower() != kind.lower())
-    return f"{kind} (model={' and '.join(others)})" if others else kind
+def named(class_name: str, choices: set[str | None]) -> str:
+    """Return the name of a model's class, followed by its choices in conf/model/ if they are named differently."""
+    others = sorted(choice for choice in choices if choice and choice.replace("_", "").lower() != class_name.lower())
+    return f"{class_name} (model={' and '.join(others)})" if others else class_name

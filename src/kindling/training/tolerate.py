@@ -1,4 +1,4 @@
-"""What a run can do without: a failure there is one line of warning, and no reason to lose a result."""
+"""Optional parts of a run, whose failure is logged as one line of warning instead of ending the run."""
 
 import logging
 from collections.abc import Iterator
@@ -11,17 +11,21 @@ log = logging.getLogger("kindling")
 
 @contextmanager
 def optional(what: str) -> Iterator[None]:
-    """Log an exception as one line that says what is missing and why, and go on behind the block."""
+    """Log an exception in the block as one line with the reason, and continue after it.
+
+    Args:
+        what: the part that is skipped, for the message.
+    """
     try:
         yield
     except Exception as error:
-        log.warning(f"{what}: left out, {reason(error)}")
-        log.debug("its traceback", exc_info=True)
+        log.warning(f"{what}: skipped, {reason(error)}")
+        log.debug("traceback", exc_info=True)
 
 
 def reason(error: Exception) -> str:
-    """Return an exception's message on one line, after its type where it is not a sentence for the user."""
-    message, kind = " ".join(str(error).split()), type(error).__name__
+    """Return an exception's message on one line, after its type unless it is a UserError."""
+    message, name = " ".join(str(error).split()), type(error).__name__
     if isinstance(error, UserError):
         return message
-    return f"{kind}: {message[:300]}" if message else kind
+    return f"{name}: {message[:300]}" if message else name

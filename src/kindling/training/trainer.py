@@ -1,6 +1,7 @@
-"""Which device a run takes with `trainer=auto`, and how many threads."""
+"""Choice of the device with `trainer=auto`, and of the number of threads."""
 
 import logging
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -9,28 +10,32 @@ from kindling.data.base import Data
 
 log = logging.getLogger("kindling")
 
-# Weights up to which a step over a table's batch is so short that starting kernels on an accelerator takes longer.
+# Up to this number of parameters, a step on a batch of a table is shorter than launching kernels on an accelerator.
 SMALL = 200_000
 
 
-def auto(model: pl.LightningModule, data: pl.LightningDataModule, precision=None, **trainer) -> pl.Trainer:
-    """A Trainer on the CPU for a small net on a table in memory, else on the accelerator; a line says why.
+def auto(model: pl.LightningModule, data: pl.LightningDataModule, precision: Any = None, **kwargs: Any) -> pl.Trainer:
+    """Return a Trainer on the CPU for a small model on a table in memory, else on the accelerator; log the reason.
 
-    Without a precision, images of ours are computed in bfloat16 on a CPU that has instructions for it.
+    Args:
+        model: the model to train.
+        data: the data to train it on.
+        precision: see Trainer; None: bfloat16 for images from kindling.data on a CPU with instructions for it.
+        kwargs: other arguments of Trainer.
     """
     parameters = sum(p.numel() for p in model.parameters())
     x = data.samples["train"][0] if isinstance(data, Data) else None
     if not torch.accelerator.is_available():
         accelerator, why = "cpu", "no accelerator found"
     elif x is not None and x.dim() == 2 and parameters <= SMALL:
-        accelerator, why = "cpu", f"{parameters:,} weights on a table in memory; trainer=gpu to differ"
+        accelerator, why = "cpu", f"{parameters:,} parameters and a table in memory; set trainer=gpu to change this"
     else:
-        accelerator, why = "auto", "images, a net of many weights, or data of your own"
-    log.info(f"trainer=auto takes {'the CPU' if accelerator == 'cpu' else 'the accelerator'}: {why}")
+        accelerator, why = "auto", "images, a large model, or your own data class"
+    log.info(f"trainer=auto uses {'the CPU' if accelerator == 'cpu' else 'the accelerator'}: {why}")
     if precision is None and accelerator == "cpu" and x is not None and x.dim() == 4 and _has_bfloat16():
         precision = "bf16-mixed"
-        log.info("images are computed in bfloat16, which this CPU has; precision=32-true to differ")
-    return pl.Trainer(accelerator=accelerator, devices=1, precision=precision, **trainer)
+        log.info("images are computed in bfloat16, which this CPU supports; set precision=32-true to change this")
+    return pl.Trainer(accelerator=accelerator, devices=1, precision=precision, **kwargs)
 
 
 def _has_bfloat16() -> bool:
@@ -38,23 +43,30 @@ def _has_bfloat16() -> bool:
     return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
 
 
-# Multiply-adds of a forward pass over a batch, up to which sharing a step among threads costs more than it brings. On
-# two busy cores PyTorch's threads wait for each other in a loop: a step of 0.2 ms was seen to take 90 ms with two
-# threads, and 0.2 ms with one.
+# Up to this number of multiply-adds of a forward pass over a batch, multiple threads cost more than they save. On two
+# busy cores PyTorch's threads spin while they wait for each other: a step of 0.2 ms with one thread was seen to take
+# 90 ms with two.
 SHORT = 10_000_000
 
 
 def choose_threads(
     trainer: pl.Trainer, model: pl.LightningModule, data: pl.LightningDataModule, short: int = SHORT
 ) -> int:
-    """Sets one thread for a small net on data of ours, on the CPU; returns how many it was before.
+    """Set one thread for a small model on the CPU, and return the previous number of threads.
 
-    Of images only for one without convolutions, whose weights are used many times in a forward pass.
+    This is only done for data from kindling.data, and for images only for a model without convolutions, whose weights
+    are used many times in a forward pass.
+
+    Args:
+        trainer: determines the device.
+        model: the model to train.
+        data: determines the batch size.
+        short: multiply-adds of a forward pass up to which one thread is used.
     """
     before = torch.get_num_threads()
-    x = data.samples["train"][0] if isinstance(data, Data) else None
-    known = x is not None and (x.dim() == 2 or all(p.dim() <= 2 for p in model.parameters()))
-    if trainer.strategy.root_device.type != "cpu" or not known:
+    if not isinstance(data, Data) or trainer.strategy.root_device.type != "cpu":
+        return before
+    if data.samples["train"][0].dim() != 2 and any(p.dim() > 2 for p in model.parameters()):
         return before
     if data.samples_per_step * sum(p.numel() for p in model.parameters()) <= short:
         torch.set_num_threads(1)

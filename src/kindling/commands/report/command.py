@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kindling import UserError
 from kindling.cli.arguments import parse
-from kindling.files import write_whole
+from kindling.files import write_atomically
 from kindling.sweeps.leaderboard.jobs import read_jobs
 
 USAGE = "python -m kindling report [run=<run folder>] [sweep=<sweep folder>]"
@@ -32,7 +32,7 @@ def write_report(folder: Path) -> Path:
         from kindling.commands.report.sweep import sweep_page
 
         content = sweep_page(folder)
-    write_whole(folder / "report.html", content)
+    write_atomically(folder / "report.html", content)
     return folder / "report.html"
 
 

@@ -16,7 +16,7 @@ from kindling.training.tolerate import optional
 
 STAGES = ("train", "val", "test")
 CAPTIONS = {  # start of a file's name -> caption
-    "confusion_matrix": "How often each true class (row) was predicted as each class (column), with the share of the row.",
+    "confusion_matrix": "How often each true class (row) was predicted as each class (column), with row shares.",
     "curves": "Ranking of the samples by predicted probability (ROC, precision-recall), and calibration.",
     "surface": "Predictions over two inputs, with samples.",
     "plane": "Predictions over two inputs in 3D: the height is the prediction.",

@@ -74,7 +74,7 @@ class Members(Model):
             optimizer=optimizer,
             loss=batched(model.loss),
             target_std=model.target_std,
-            metrics=model.own_metrics,
+            metrics=model.custom_metrics,
         )
         self.stack, self.rates, self.training_loss = stack, rates, training_loss
 

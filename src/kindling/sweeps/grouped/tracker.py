@@ -11,7 +11,7 @@ from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS
 from kindling.sweeps.grouped.members import Members
 from kindling.sweeps.grouped.rates import Schedule
-from kindling.training.divergence import far_off, first_infinite, why_diverged
+from kindling.training.divergence import first_infinite, why_diverged, why_too_high
 from kindling.training.scores import is_best, is_better, worst
 
 # Remaining steps of ended members from which removing them saves time; forming the group again takes about 0.6 s.
@@ -167,7 +167,7 @@ class Tracker(pl.Callback):
         firsts, lowests, endings = first.nan_to_num(0.0).tolist(), lowest.tolist(), ending.tolist()
         for m in alive.nonzero().flatten().tolist():
             why = why_diverged(found[m], validated[m], firsts[m], now=now, step=steps[m])
-            at_end = far_off(found[m], lowests[m], self.plausible) if endings[m] else None
+            at_end = why_too_high(found[m], lowests[m], self.plausible) if endings[m] else None
             self.diverged[m] = why or at_end
         return alive & torch.tensor([bool(why) for why in self.diverged], device=loss.device)
 

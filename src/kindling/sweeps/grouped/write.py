@@ -21,7 +21,7 @@ from torch.utils.tensorboard.summary import hparams, text
 
 from kindling.cli.hyperparameters import hyperparameters
 from kindling.cli.monitor import TRAIN_LOSS
-from kindling.cli.overrides import command, typed
+from kindling.cli.overrides import command, parse_overrides
 from kindling.data.base import Data
 from kindling.files import write_json
 from kindling.sweeps.compose import Job
@@ -113,7 +113,7 @@ def _outcome(m: int, job: Job, records: Records, stack: Stack, seconds: float) -
     status = "diverged" if diverged else "finished" if best else "failed"
     outcome = result(
         status, seconds, records.epochs[m], best=best,
-        watched=(monitor, tracker.mode), tested={}, params=sum(stack.sizes), command=command(job.overrides),
+        monitored=(monitor, tracker.mode), tested={}, params=sum(stack.sizes), command=command(job.overrides),
     )  # fmt: skip
     if diverged:
         return outcome | {"diverged": diverged}
@@ -173,7 +173,7 @@ def _events(jobs: list[Job], configs: list[str], outcomes: list[dict], scalars: 
 
 def hyperparameters_of(job: Job) -> dict:
     """Return what kindling.cli.overrides.hyperparameters_of returns for a single run."""
-    return hyperparameters(job.raw, job.resolved, job.choices, given=set(typed(job.overrides)))
+    return hyperparameters(job.raw, job.resolved, job.choices, given=set(parse_overrides(job.overrides)))
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from kindling import UserError
-from kindling.cli.overrides import typed
+from kindling.cli.overrides import parse_overrides
 from kindling.files import BEST
 
 # Options that control how the sweep is run, not what is trained.
@@ -64,7 +64,7 @@ def swept(jobs: list[Job]) -> list[str]:
 
 
 def _job(folder: Path, overrides: list[str]) -> Job:
-    words = typed(overrides)
+    words = parse_overrides(overrides)
     options = {k: v for k, v in words.items() if k not in NOT_OPTIONS and not k.startswith("hydra")}
     try:
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))

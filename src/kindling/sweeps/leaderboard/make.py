@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from kindling.cli.monitor import split
-from kindling.files import write_whole
+from kindling.files import write_atomically
 from kindling.sweeps.leaderboard.baselines import add_baselines
 from kindling.sweeps.leaderboard.board import Board, rank
 from kindling.sweeps.leaderboard.jobs import Job, read_jobs
@@ -27,18 +27,18 @@ def make_board(folder: Path) -> Board:
     with optional("comparison of the best variants"):
         _compare(board)
     print(as_text(board))
-    write_whole(folder / "leaderboard.csv", as_csv(board))
-    write_whole(folder / "leaderboard.md", as_markdown(board))
+    write_atomically(folder / "leaderboard.csv", as_csv(board))
+    write_atomically(folder / "leaderboard.md", as_markdown(board))
     if len(board.rows) > 1:
         with optional("effects.png"):
             from kindling.sweeps.leaderboard.draw import png  # matplotlib, 0.5 s
 
-            write_whole(folder / "effects.png", png(board))
+            write_atomically(folder / "effects.png", png(board))
     if board.rows:
         tested = _tested(board)
         print(tested)
         board.notes.append(tested)
-        write_whole(folder / "leaderboard.md", as_markdown(board))
+        write_atomically(folder / "leaderboard.md", as_markdown(board))
     return board
 
 

@@ -5,7 +5,7 @@ import io
 import shutil
 
 from kindling.cli.monitor import split
-from kindling.files import shown
+from kindling.files import display_path
 from kindling.plots.style import markdown_table
 from kindling.sweeps.leaderboard.board import Board, Row
 from kindling.sweeps.leaderboard.jobs import Job
@@ -80,7 +80,7 @@ def sentences(board: Board, quote: str = "") -> list[str]:
     stage = SAMPLES.get(split(board.metric)[0] or "", "")
     scope = [f"{board.metric} and the metrics next to it: {stage} samples, best epoch of each job"] * bool(stage)
     job = board.rows[0].best_job(board.mode)
-    command, path = job.result.get("command", ""), shown(job.checkpoint).as_posix()
+    command, path = job.result.get("command", ""), display_path(job.checkpoint).as_posix()
     found = [*scope, f"winner: {board.label(board.rows[0].options)}", f"command: {quote}{command}{quote}"]
     return [*found, f"checkpoint: {quote}{path}{quote}", *board.notes]
 

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from kindling import UserError
 from kindling.cli.overrides import command
 from kindling.sweeps.grid import with_repetitions
-from kindling.sweeps.plan import SWEEP_OPTIONS, is_sweep_option
+from kindling.sweeps.plan import NOT_JOB_OPTIONS, is_sweep_option
 
 
 class SearchSpace:
@@ -60,7 +60,7 @@ def distribution(o: Override) -> BaseDistribution:
         UserError: it has no meaning for a search.
     """
     value = o.value()
-    if o.key_or_group in ("monitor", "mode", *SWEEP_OPTIONS):
+    if o.key_or_group in ("monitor", "mode", *NOT_JOB_OPTIONS):
         raise UserError(f"{o.input_line} cannot be searched: {o.key_or_group} must be the same for all trials.")
     shuffled = isinstance(value, ChoiceSweep | RangeSweep) and value.shuffle
     tags = value.tags if isinstance(value, ChoiceSweep | RangeSweep | IntervalSweep) else set()
