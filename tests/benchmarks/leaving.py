@@ -18,7 +18,7 @@ from hydra.types import RunMode
 
 from kindling.sweeps.folder import SweepFolder
 from kindling.sweeps.grouped import tracker
-from kindling.sweeps.grouped.grouping import form
+from kindling.sweeps.grouped.grouping import form_groups
 from kindling.sweeps.grouped.train import train
 from kindling.sweeps.plan import plan
 
@@ -27,7 +27,7 @@ NEVER = 10**15
 
 def seconds(members: int, enough: int, rows: list[str], folder: Path) -> float:
     """Of training a group, and writing its folders."""
-    tracker.ENOUGH_TO_LEAVE = enough
+    tracker.MIN_SAVED_STEPS = enough
     words = [*rows, "pictures=none", "trainer=cpu", f"epochs={overhead.EPOCHS}", "patience=5"]
     rates = sweep.RATES["adam"].partition("=")[2].split(",")
     batch = [[*words, f"seed={seed}", f"lr={lr}"] for seed in range(members // len(rates)) for lr in rates]
@@ -35,7 +35,7 @@ def seconds(members: int, enough: int, rows: list[str], folder: Path) -> float:
         loader = GlobalHydra.instance().config_loader()
         jobs = plan(loader, loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN), batch)
     SweepFolder(folder).place(jobs)
-    (group,), _ = form(jobs, most_bytes=2e9)
+    (group,), _ = form_groups(jobs, most_bytes=2e9)
     start = time.perf_counter()
     train(group, folder)
     return time.perf_counter() - start
@@ -47,7 +47,7 @@ def new_folder() -> str:
 
 def main() -> None:
     torch.set_num_threads(1)
-    rows, leaving = sweep.random_rows(sweep.NETS[0], "adam", new_folder()), tracker.ENOUGH_TO_LEAVE
+    rows, leaving = sweep.random_rows(sweep.NETS[0], "adam", new_folder()), tracker.MIN_SAVED_STEPS
     for members in (100, 500):
         times = {leaving: [], NEVER: []}
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""The confusion matrix: text, figure and CSV show the run's own counts."""
+"""The confusion matrix: text, figure and CSV have the counts of the run."""
 
 import csv
 
@@ -17,7 +17,7 @@ from kindling.plots.save import png
 COUNTS, NAMES = [[50, 7], [8, 12]], ["negative", "positive"]
 
 
-def test_the_csv_holds_scikit_learns_counts_of_the_best_weights(run, tmp_path, capsys):
+def test_the_csv_equals_scikit_learns_counts_for_the_best_weights(run, tmp_path, capsys):
     from conftest import compose_config
 
     run("epochs=4", "batch_size=37")
@@ -34,7 +34,7 @@ def test_the_csv_holds_scikit_learns_counts_of_the_best_weights(run, tmp_path, c
     assert (tmp_path / "run/confusion_matrix.png").stat().st_size > 5_000
 
 
-def test_tensorboard_has_the_counts_of_every_epoch_and_a_figure_of_the_best_and_of_the_test(run, tmp_path):
+def test_tensorboard_has_the_counts_of_every_epoch_and_figures_of_the_best_epoch_and_the_test(run, tmp_path):
     result = run("epochs=4")
     events = EventAccumulator(str(tmp_path / "run")).Reload()
     texts = [event.tensor_proto.string_val[0].decode() for event in events.Tensors("confusion/val/text_summary")]
@@ -45,7 +45,7 @@ def test_tensorboard_has_the_counts_of_every_epoch_and_a_figure_of_the_best_and_
     assert [event.step for event in events.Images("confusion/test")] == [4]
 
 
-def test_a_run_without_validation_rows_shows_its_training_rows(run, tmp_path):
+def test_a_run_without_validation_samples_shows_training_samples(run, tmp_path):
     run("experiment=lectures/diabetes", "epochs=2")
     tags = EventAccumulator(str(tmp_path / "run")).Reload().Tags()["images"]
     assert tags == ["confusion/train"]
@@ -53,21 +53,21 @@ def test_a_run_without_validation_rows_shows_its_training_rows(run, tmp_path):
 
 
 def test_regression_has_no_confusion_matrix(run, tmp_path, table):
-    words = [word for word in table if word != "trainer=cpu"]
-    result = run(*words, "data.task=regression", "epochs=2")
+    args = [override for override in table if override != "trainer=cpu"]
+    result = run(*args, "data.task=regression", "epochs=2")
     assert {"test/mse", "test/r2"} <= result["metrics"].keys()
     assert not (tmp_path / "run/confusion_matrix.csv").exists()
 
 
 @pytest.mark.parametrize("names", [["under $10", "$10_$20"], ["x" * 500, ""], ["_a", "{b^"]], ids=str)
-def test_a_matrix_of_any_names_is_drawn(names):
+def test_a_matrix_with_any_class_names_can_be_drawn(names):
     assert png(draw(COUNTS, names, "test samples")).startswith(b"\x89PNG")
     assert len(markdown(COUNTS, names).splitlines()) == 4
     assert max(map(len, text(COUNTS, names).splitlines())) < 80
 
 
 @pytest.mark.parametrize("place", ["draw", "markdown", "text", "write_counts"])
-def test_a_matrix_that_fails_is_one_line_and_the_test_metrics_are_kept(run, monkeypatch, caplog, place):
+def test_an_error_while_drawing_is_one_warning_and_the_test_metrics_are_kept(run, monkeypatch, caplog, place):
     def broken(*_, **__):
         raise ValueError("no colours")
 
@@ -80,11 +80,13 @@ def test_a_matrix_that_fails_is_one_line_and_the_test_metrics_are_kept(run, monk
 
 
 def test_the_figure_shows_counts_and_shares_of_rows():
-    axes = draw(COUNTS, NAMES, "test rows").axes[0]
+    axes = draw(COUNTS, NAMES, "test samples").axes[0]
+    assert axes.get_title() == "Confusion matrix\ntest samples"
     shown = [label.get_text() for label in axes.texts]
     assert shown == ["50\n88%", "7\n12%", "8\n40%", "12\n60%"]
     assert [label.get_text() for label in axes.get_yticklabels()] == NAMES
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
+    x_label, y_label = "predicted class\n(count, and share of the true class)", "true class"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (x_label, y_label)
     assert axes.images[0].get_array().tolist() == pytest.approx(np.array(COUNTS) / [[57], [20]])
 
 

@@ -1,4 +1,4 @@
-"""The equation of a linear model: its numbers are those of the model on raw rows."""
+"""The equation of a linear model gives the model's predictions for raw inputs."""
 
 import pytest
 import torch
@@ -11,16 +11,16 @@ from kindling.data.transforms import apply_transform
 
 
 @pytest.mark.parametrize(
-    "words",
+    "args",
     ["data=dates", "data=dates scale=minmax", "data=dates scale=none", "data=line features=polynomial degree=3"],
 )
-def test_the_equation_s_numbers_give_the_model_s_answer_to_raw_rows(words):
-    data, model = built(*words.split(), "model=linear")
+def test_the_equation_gives_the_predictions_for_raw_inputs(args):
+    data, model = built(*args.split(), "model=linear")
     data.setup()
     raw = data.examples.x[:20]
     scaled = apply_transform(raw, data.transform)
     weight, bias = in_units_of_the_data(model.state_dict(), data.transform)
-    terms = PolynomialFeatures(3, include_bias=False).fit_transform(raw) if "degree" in words else raw
+    terms = PolynomialFeatures(3, include_bias=False).fit_transform(raw) if "degree" in args else raw
     with torch.no_grad():
         wanted = model(scaled) * torch.tensor(data.transform["target_std"]) + torch.tensor(
             data.transform["target_shift"]
@@ -29,14 +29,14 @@ def test_the_equation_s_numbers_give_the_model_s_answer_to_raw_rows(words):
     torch.testing.assert_close(found.float(), wanted.float(), rtol=1e-4, atol=1e-4)
 
 
-def test_names_of_features_are_in_scikit_learn_s_order():
+def test_feature_names_are_in_the_order_of_scikit_learn():
     wanted = PolynomialFeatures(3, include_bias=False).fit(torch.zeros(1, 2)).get_feature_names_out(["a", "b"])
     assert feature_names(["a", "b"], "polynomial", 3) == list(wanted)
     assert feature_names(["a", "b", "c"], "product", 1) == ["a b", "a c", "b c"]
     assert feature_names(["a", "b"], "radius", 1) == ["radius"]
 
 
-def test_a_line_is_found_again_in_the_units_of_the_data(run):
+def test_a_line_is_recovered_in_the_units_of_the_data(run):
     (line,) = run("data=line", "model=linear", "lr=0.1", "optimizer=sgd", "epochs=100", "monitor=train/loss")[
         "equation"
     ]
@@ -46,19 +46,19 @@ def test_a_line_is_found_again_in_the_units_of_the_data(run):
     assert float(bias) == pytest.approx(0.2, abs=0.03)
 
 
-def test_an_equation_that_fails_ends_no_run(run, monkeypatch, caplog):
+def test_an_error_in_the_equation_does_not_end_the_run(run, monkeypatch, caplog):
     monkeypatch.setattr(f"{equations.__module__}.equations", None)
     assert "test/mse" in run("data=line", "model=linear", "epochs=1")["metrics"]
     assert "equation of the model: skipped, TypeError" in caplog.text
 
 
-def test_signs_names_and_classes_are_written_as_one_would():
+def test_equations_are_written_with_signs_and_class_names():
     data, _ = built("data=blobs", "model=linear")
     data.setup()
     weight, bias = torch.tensor([[-1.0, 2.5]]).double(), torch.tensor([-0.25]).double()
     assert equations(weight, bias, data) == ["logit of cloud 1 = -1 x0 + 2.5 x1 - 0.25"]
 
 
-@pytest.mark.parametrize("words", ["data=ring", "data=mnist_sample model=linear"])
-def test_a_net_with_hidden_layers_and_a_model_of_images_have_none(run, words):
-    assert "equation" not in run(*words.split(), "epochs=1")
+@pytest.mark.parametrize("args", ["data=ring", "data=mnist_sample model=linear"])
+def test_models_with_hidden_layers_and_image_models_have_no_equation(run, args):
+    assert "equation" not in run(*args.split(), "epochs=1")

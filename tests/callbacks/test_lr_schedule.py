@@ -1,4 +1,4 @@
-"""Every schedule against torch's scheduler stepped in a plain loop, and resumed."""
+"""Every schedule equals torch's scheduler in a plain loop, and can be resumed."""
 
 import signal
 from functools import partial
@@ -14,12 +14,12 @@ from kindling.callbacks.lr_schedule import Schedule
 from kindling.data.synthetic import Blobs
 from kindling.models.mlp import Deep
 
-WORDS = ["data=blobs", "optimizer=sgd", "epochs=4", "batch_size=300"]
-STEPS = 4 * 3  # 900 training rows
+ARGS = ["data=blobs", "optimizer=sgd", "epochs=4", "batch_size=300"]
+STEPS = 4 * 3  # with 900 training samples
 
 
 def looped(build, every):
-    """The model of a plain loop with the scheduler, and the rate after each epoch."""
+    """Return the model of a plain loop with the scheduler, and the learning rate after each epoch."""
     scheduler, rates = [], []
 
     def optimizer(parameters):
@@ -36,13 +36,13 @@ def looped(build, every):
         if every == "epoch":
             scheduler[0].step()
 
-    model = plain_loop(*WORDS, optimizer=optimizer, after_step=after_step, after_epoch=after_epoch)
+    model = plain_loop(*ARGS, optimizer=optimizer, after_step=after_step, after_epoch=after_epoch)
     return model, rates
 
 
 @pytest.mark.parametrize("steps_per_execution", ["auto", 1])
 @pytest.mark.parametrize(
-    ("words", "build", "every"),
+    ("args", "build", "every"),
     [
         (["schedule=cosine"], partial(lr_scheduler.CosineAnnealingLR, T_max=STEPS), "step"),
         (
@@ -58,16 +58,16 @@ def looped(build, every):
     ],
     ids=["cosine", "onecycle", "step"],
 )
-def test_a_schedule_equals_torch_s_in_a_plain_loop(run, tmp_path, words, build, every, steps_per_execution):
-    run(*WORDS, *words, f"steps_per_execution={steps_per_execution}")
+def test_a_schedule_equals_torchs_scheduler_in_a_plain_loop(run, tmp_path, args, build, every, steps_per_execution):
+    run(*ARGS, *args, f"steps_per_execution={steps_per_execution}")
     model, rates = looped(build, every)
     assert_weights(tmp_path / "run", model)
     assert [float(row["lr"]) for row in rows_of(tmp_path / "run")] == pytest.approx(rates)
 
 
-def test_plateau_halves_the_rate_when_the_monitored_value_stays(run, tmp_path):
+def test_plateau_halves_the_learning_rate_if_the_monitored_value_does_not_improve(run, tmp_path):
     run("data=blobs", "optimizer=sgd", "lr=0", "epochs=5", "schedule=plateau", "callbacks.schedule.build.patience=1")
-    # lr=0 never improves; so does the scheduler of a loss that stays the same
+    # With lr=0 the loss never improves, as in this scheduler of a constant loss.
     p = torch.zeros(1, requires_grad=True)
     plain = lr_scheduler.ReduceLROnPlateau(torch.optim.SGD([p], lr=1.0), factor=0.5, patience=1)
     for _ in range(5):
@@ -77,7 +77,7 @@ def test_plateau_halves_the_rate_when_the_monitored_value_stays(run, tmp_path):
     assert plain.get_last_lr() == [0.25]
 
 
-def test_plateau_watches_the_training_loss_where_nothing_validates(run):
+def test_plateau_monitors_the_training_loss_without_validation(run):
     assert run("experiment=lectures/diabetes", "schedule=plateau", "epochs=3")["status"] == "finished"
 
 
@@ -91,7 +91,7 @@ SCHEDULES = {
 @pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*exists and is not empty")
 @pytest.mark.parametrize("place", ["train_batch_end", "train_epoch_end"])
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_a_stopped_schedule_goes_on_where_it_was(tmp_path, name, place):
+def test_a_stopped_schedule_is_resumed_exactly(tmp_path, name, place):
     whole = fitted(tmp_path / "whole", SCHEDULES[name](), steps_per_execution=5)
     with pytest.raises(SystemExit):
         fitted(tmp_path / "stopped", Sends(signal.SIGTERM, place), SCHEDULES[name](), steps_per_execution=5)
@@ -101,15 +101,15 @@ def test_a_stopped_schedule_goes_on_where_it_was(tmp_path, name, place):
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
-def test_a_schedule_of_another_length_is_not_resumed(tmp_path):
+def test_a_schedule_of_a_different_length_is_not_resumed(tmp_path):
     fitted(tmp_path, SCHEDULES["cosine"]())
     schedule = SCHEDULES["cosine"]()
     schedule.load_state_dict({"steps": 348, "scheduler": {}})
-    with pytest.raises(UserError, match="planned for 348 steps and this run would have 174"):
+    with pytest.raises(UserError, match="made for 348 steps, but this run would have 174"):
         fitted(tmp_path / "other", schedule)
 
 
-def test_a_model_with_a_scheduler_of_its_own_is_left_to_it(run):
+def test_a_model_with_its_own_scheduler_is_refused(run):
     class Scheduled(Deep):
         def configure_optimizers(self):
             optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
@@ -118,15 +118,15 @@ def test_a_model_with_a_scheduler_of_its_own_is_left_to_it(run):
     data = Blobs(steps_per_execution=1)
     trainer = pl.Trainer(max_epochs=1, accelerator="cpu", callbacks=[SCHEDULES["cosine"]()], logger=False,
                          enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
-    with pytest.raises(UserError, match="no schedulers of its own"):
+    with pytest.raises(UserError, match="needs a model with one optimizer and without schedulers"):
         trainer.fit(Scheduled(**data.model_kwargs()), datamodule=data)
 
 
-def test_a_plateau_watches_the_validation_loss_as_a_users_module_spells_it(stock, tmp_path):
+def test_plateau_monitors_the_validation_loss_of_a_users_module(stock, tmp_path):
     stock("Logs", "schedule=plateau", "callbacks.schedule.build.patience=0", "+model.rate=1e-6", "epochs=4")
     assert [float(row["lr"]) for row in rows_of(tmp_path / "run")][-1] < 1e-6
 
 
-def test_a_plateau_of_nothing_is_refused(stock):
-    with pytest.raises(UserError, match="schedule=plateau watches val/loss, which was not logged"):
+def test_plateau_without_a_logged_value_is_refused(stock):
+    with pytest.raises(UserError, match="schedule=plateau monitors val/loss, which was not logged"):
         stock("Logs", "+model.val=''", "schedule=plateau")

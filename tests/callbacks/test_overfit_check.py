@@ -1,4 +1,4 @@
-"""debug=overfit passes every shipped model and finds planted faults; the other presets do what they say."""
+"""debug=overfit passes for every model and finds faults; tests of the other debug presets."""
 
 import sys
 from types import SimpleNamespace
@@ -15,35 +15,35 @@ from kindling.models.mlp import Deep
 
 
 class Detached(Deep):
-    """The layers' gradient is cut off."""
+    """No gradient reaches the layers."""
 
     def forward(self, x):
         return super().forward(x).detach().requires_grad_()
 
 
 class TwoSoftmaxes(Deep):
-    """Probabilities where logits are wanted."""
+    """Returns probabilities instead of logits."""
 
     def forward(self, x):
         return super().forward(x).softmax(1)
 
 
 class TwoSigmoids(Deep):
-    """Probabilities where logits are wanted."""
+    """Returns probabilities instead of logits."""
 
     def forward(self, x):
         return super().forward(x).sigmoid()
 
 
 class Mixed(Deep):
-    """Mixes the rows of a batch up."""
+    """Mixes the samples of a batch."""
 
     def forward(self, x):
         return super().forward(x.mean(0, keepdim=True).expand_as(x))
 
 
 class Positive(Deep):
-    """An activation behind the last layer."""
+    """Has an activation after the last layer."""
 
     def forward(self, x):
         return super().forward(x).relu()
@@ -53,25 +53,25 @@ FAULTS = {
     "no gradient": ("Detached", "blobs"),
     "two softmaxes": ("TwoSoftmaxes", "mnist_sample"),
     "two sigmoids": ("TwoSigmoids", "diabetes"),
-    "rows mixed up": ("Mixed", "diabetes"),
-    "an activation behind the last layer": ("Positive", "diabetes"),
+    "mixed samples": ("Mixed", "diabetes"),
+    "an activation after the last layer": ("Positive", "diabetes"),
 }
 
 
-FAST = ("no gradient", "rows mixed up")
+FAST = ("no gradient", "mixed samples")
 
 
 @pytest.mark.parametrize(
     ("model", "data"),
     [pytest.param(*fault, id=name, marks=() if name in FAST else pytest.mark.slow) for name, fault in FAULTS.items()],
 )
-def test_a_planted_fault_is_found(run, model, data):
+def test_a_fault_is_found(run, model, data):
     assert issubclass(getattr(sys.modules[__name__], model), Model)
-    with pytest.raises(UserError, match=r"debug=overfit: the loss of \d rows went from .* Look for a layer"):
+    with pytest.raises(UserError, match=r"debug=overfit: the loss of \d samples went from .* Look for a layer"):
         run(f"data={data}", "debug=overfit", f"model._target_=test_overfit_check.{model}", "epochs=600", "lr=0.01")
 
 
-ONLY = {"cnn": ["mnist_sample"], "towers": ["two_inputs"]}  # models that want data of a certain shape
+ONLY = {"cnn": ["mnist_sample"], "towers": ["two_inputs"]}  # models for data of a certain shape
 DATA = [name for name in choices("data") if name not in ("csv", "mnist", "fashion_mnist")]
 
 
@@ -79,20 +79,20 @@ DATA = [name for name in choices("data") if name not in ("csv", "mnist", "fashio
 @pytest.mark.parametrize(
     ("model", "data"), [(model, data) for model in choices("model") for data in ONLY.get(model, DATA)]
 )
-def test_every_shipped_model_passes(run, model, data):
+def test_every_model_passes(run, model, data):
     assert run(f"data={data}", f"model={model}", "debug=overfit")["status"] == "finished"
 
 
 @pytest.mark.parametrize("model", ["deep", "logistic"])
-def test_a_model_that_learns_passes_and_says_in_how_many_steps(run, caplog, model):
+def test_a_model_that_can_learn_passes_and_the_number_of_steps_is_reported(run, caplog, model):
     with caplog.at_level("INFO", "kindling"):
         result = run("debug=overfit", f"model={model}", "lr=0.02")
     assert result["status"] == "finished"
-    assert "debug=overfit: the loss of 8 rows went from" in caplog.text
+    assert "debug=overfit: the loss of 8 samples went from" in caplog.text
     assert "the model can learn" in caplog.text
 
 
-def test_the_rows_are_of_several_classes_and_no_more_than_a_line_can_part():
+def test_the_samples_have_several_classes_and_can_be_separated_linearly():
     from kindling.callbacks.overfit_check import Overfit
 
     y = torch.tensor([1.0] * 90 + [0.0] * 10)[:, None]
@@ -102,12 +102,12 @@ def test_the_rows_are_of_several_classes_and_no_more_than_a_line_can_part():
     assert (sorted(data.samples["train"][1][:, 0].tolist()), data.batch_size) == ([0.0, 1.0, 1.0], "full")
 
 
-def test_debug_fast_takes_three_batches(run, tmp_path):
+def test_debug_fast_trains_three_batches(run, tmp_path):
     run("data=ring", "debug=fast")
     assert [row["step"] for row in rows_of(tmp_path / "run")] == ["3"]
 
 
-def test_debug_profile_writes_functions_and_their_times(run, tmp_path):
+def test_debug_profile_writes_the_times_of_functions(run, tmp_path):
     run("debug=profile", "data=blobs")
     text = (tmp_path / "run" / "fit-profile.txt").read_text()
     assert "cumulative time" in text

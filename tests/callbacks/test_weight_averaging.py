@@ -1,4 +1,4 @@
-"""Averaged weights against torch's AveragedModel in a plain loop, and resumed."""
+"""Weight averages equal torch's AveragedModel in a plain loop, and can be resumed."""
 
 import logging
 import signal
@@ -11,12 +11,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from kindling.callbacks.weight_averaging import Averaged
 
-WORDS = ["data=blobs", "optimizer=sgd", "epochs=4", "batch_size=90", "batch_norm=true"]
+ARGS = ["data=blobs", "optimizer=sgd", "epochs=4", "batch_size=90", "batch_norm=true"]
 
 
 @pytest.mark.parametrize("steps_per_execution", ["auto", 1])
-def test_ema_equals_torch_s_averaged_model(run, tmp_path, steps_per_execution):
-    run(*WORDS, "average=ema", f"steps_per_execution={steps_per_execution}", "monitor=train/accuracy", "mode=max")
+def test_ema_equals_torchs_averaged_model(run, tmp_path, steps_per_execution):
+    run(*ARGS, "average=ema", f"steps_per_execution={steps_per_execution}", "monitor=train/accuracy", "mode=max")
     averaged = []
 
     def after_step(model, opt):
@@ -24,27 +24,27 @@ def test_ema_equals_torch_s_averaged_model(run, tmp_path, steps_per_execution):
             averaged.append(AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.99), use_buffers=True))
         averaged[0].update_parameters(model)
 
-    plain_loop(*WORDS, optimizer=partial(torch.optim.SGD, lr=0.1), after_step=after_step)
+    plain_loop(*ARGS, optimizer=partial(torch.optim.SGD, lr=0.1), after_step=after_step)
     for key, tensor in weights_of(tmp_path / "run").items():
-        if tensor.is_floating_point():  # batches are counted, not averaged
+        if tensor.is_floating_point():  # num_batches_tracked is not averaged
             torch.testing.assert_close(tensor, averaged[0].module.state_dict()[key], atol=FLOAT, rtol=0)
 
 
-def test_swa_averages_the_states_at_the_ends_of_the_last_epochs(run, tmp_path):
-    run(*WORDS, "average=swa", "callbacks.average.start=0.5")
+def test_swa_averages_the_weights_at_the_ends_of_the_last_epochs(run, tmp_path):
+    run(*ARGS, "average=swa", "callbacks.average.start=0.5")
     states = []
 
     def after_epoch(model, opt):
         states.append({key: tensor.clone() for key, tensor in model.state_dict().items()})
 
-    plain_loop(*WORDS, optimizer=partial(torch.optim.SGD, lr=0.1), after_epoch=after_epoch)
+    plain_loop(*ARGS, optimizer=partial(torch.optim.SGD, lr=0.1), after_epoch=after_epoch)
     for key, tensor in weights_of(tmp_path / "run").items():
         if tensor.is_floating_point():
             torch.testing.assert_close(tensor, (states[2][key] + states[3][key]) / 2, atol=FLOAT, rtol=0)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("args", "message"),
     [
         (["epochs=2"], "averaged nothing: it begins with epoch 3 of 2, and training ended after epoch 2"),
         (["max_steps=25"], "averaged nothing: it begins with epoch 4 of 4, and training ended after epoch 3"),
@@ -53,18 +53,18 @@ def test_swa_averages_the_states_at_the_ends_of_the_last_epochs(run, tmp_path):
         (["average=ema"], None),
     ],
 )
-def test_swa_that_averages_nothing_says_so(run, caplog, words, said):
+def test_swa_without_averaged_weights_is_reported(run, caplog, args, message):
     caplog.set_level(logging.INFO)
-    run(*WORDS, "average=swa", *words)
-    assert (f"average=swa has {said}" in caplog.text) if said else ("average=swa has" not in caplog.text)
+    run(*ARGS, "average=swa", *args)
+    assert (f"average=swa has {message}" in caplog.text) if message else ("average=swa has" not in caplog.text)
 
 
-def test_the_averages_are_what_is_validated_and_tested(run, tmp_path):
-    """The last epoch's val/loss is that of the weights in last.ckpt, which are the averages."""
+def test_the_averages_are_validated(run, tmp_path):
+    """Compare the last val/loss with that of the weights in last.ckpt, which are the averages."""
     from conftest import built
 
-    run(*WORDS, "average=ema")
-    data, model = built(*WORDS)
+    run(*ARGS, "average=ema")
+    data, model = built(*ARGS)
     model.load_state_dict(weights_of(tmp_path / "run"))
     x, y = data.samples["val"]
     with torch.no_grad():
@@ -75,7 +75,7 @@ def test_the_averages_are_what_is_validated_and_tested(run, tmp_path):
 @pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*exists and is not empty")
 @pytest.mark.parametrize("place", ["train_batch_end", "validation_end", "train_epoch_end"])
 @pytest.mark.parametrize("decay", [0.9, None])
-def test_a_stopped_average_goes_on_where_it_was(tmp_path, decay, place):
+def test_a_stopped_average_is_resumed_exactly(tmp_path, decay, place):
     whole = fitted(tmp_path / "whole", Averaged(decay), steps_per_execution=5)
     with pytest.raises(SystemExit):
         fitted(tmp_path / "stopped", Sends(signal.SIGTERM, place), Averaged(decay), steps_per_execution=5)

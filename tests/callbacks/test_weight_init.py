@@ -1,4 +1,4 @@
-"""Start weights: torch's own initialisers, and a file that anyone can write."""
+"""Initial weights: torch's initialisers, and JSON files."""
 
 import json
 
@@ -17,7 +17,7 @@ from kindling.models.mlp import Deep
     ("name", "bound"),
     [("xavier", (6 / (40 + 50)) ** 0.5), ("kaiming", (6 / 40) ** 0.5)],
 )
-def test_uniform_schemes_fill_their_interval_and_leave_no_bias(name, bound):
+def test_uniform_schemes_fill_their_interval_and_set_biases_to_zero(name, bound):
     model = Deep([40], 1, task="binary", hidden_sizes=[50])
     initialise(model, name)
     weight = model.net[0].weight
@@ -26,7 +26,7 @@ def test_uniform_schemes_fill_their_interval_and_leave_no_bias(name, bound):
     assert model.net[0].bias.abs().sum() == 0
 
 
-def test_zeros_and_normal_and_batch_norm_is_left_alone():
+def test_zeros_and_normal_do_not_change_batch_norm():
     model = CNN([1, 8, 8], 10, task="multiclass", batch_norm=True)
     initialise(model, "normal")
     assert model.net[0].weight.std().item() == pytest.approx(0.1, rel=0.3)
@@ -35,7 +35,7 @@ def test_zeros_and_normal_and_batch_norm_is_left_alone():
     assert all((m.weight == 1).all() for m in model.modules() if isinstance(m, nn.BatchNorm2d))
 
 
-def test_a_file_of_weights_is_where_training_starts(run, tmp_path):
+def test_training_starts_from_a_file_of_weights(run, tmp_path):
     weights = {"net.0.weight": [[0.25, -0.5]], "net.0.bias": [0.125]}
     (tmp_path / "start.json").write_text(json.dumps(weights))
     run("data=blobs", "model=logistic", f"init={tmp_path / 'start.json'}", "lr=0", "optimizer=sgd", "epochs=1")
@@ -46,21 +46,27 @@ def test_a_file_of_weights_is_where_training_starts(run, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[1, 2]", "is no JSON object of names and numbers"),
-        ("{", "is no JSON object of names and numbers"),
-        ('{"net.0.weight": "a"}', "is no JSON object of names and numbers"),
-        ('{"net.0.weight": [[1, 2]]}', r"has net.0.bias not at all, the model wants \[1\]"),
-        ('{"net.0.weight": [[1, 2, 3]], "net.0.bias": [0]}', r"has net.0.weight \[1, 3\], the model wants \[1, 2\]"),
-        ('{"net.0.weight": [[1, 2]], "net.0.bias": [0], "more": 1}', r"has more \[\], the model wants no such thing"),
+        ("[1, 2]", "is not a JSON object of names and numbers"),
+        ("{", "is not a JSON object of names and numbers"),
+        ('{"net.0.weight": "a"}', "is not a JSON object of names and numbers"),
+        ('{"net.0.weight": [[1, 2]]}', r"net.0.bias is missing in the file and \[1\] in the model"),
+        (
+            '{"net.0.weight": [[1, 2, 3]], "net.0.bias": [0]}',
+            r"net.0.weight is \[1, 3\] in the file and \[1, 2\] in the model",
+        ),
+        (
+            '{"net.0.weight": [[1, 2]], "net.0.bias": [0], "more": 1}',
+            r"the shape of more is \[\] in the file and missing in the model",
+        ),
     ],
 )
-def test_a_file_that_does_not_fit_is_refused_with_the_models_names(tmp_path, content, message):
+def test_a_file_that_does_not_fit_the_model_is_refused(tmp_path, content, message):
     (tmp_path / "start.json").write_text(content)
     model = Linear([2], 1, task="binary")
     with pytest.raises(UserError, match=message):
         initialise(model, str(tmp_path / "start.json"))
 
 
-def test_a_file_that_is_not_there_is_named():
+def test_a_missing_file_is_refused():
     with pytest.raises(UserError, match=r"init=nowhere.json: no such file"):
         initialise(nn.Linear(1, 1), "nowhere.json")

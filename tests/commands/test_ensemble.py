@@ -1,4 +1,4 @@
-"""The mean of a sweep's jobs: the numbers of scikit-learn for probabilities that are averaged by hand."""
+"""Ensembles of a sweep's jobs, compared with scikit-learn's metrics of probabilities averaged in numpy."""
 
 import json
 import shutil
@@ -23,12 +23,12 @@ LAYERS = ("0.weight", "0.bias", "2.weight", "2.bias")
 
 @pytest.fixture
 def sweep(tmp_path):
-    """sweep("data=blobs", ...) trains two seeds of these words; the sweep's folder."""
+    """sweep("data=blobs", ...) trains two seeds with these overrides and returns the sweep's folder."""
 
-    def train(*words: str, variants=("seed=0", "seed=1")):
+    def train(*args: str, variants=("seed=0", "seed=1")):
         folder = tmp_path / "sweep"
         folder.mkdir()
-        small = ["epochs=2", "lr=0.05", "depth=1", "width=4", *words]
+        small = ["epochs=2", "lr=0.05", "depth=1", "width=4", *args]
         trained_together(folder, [[*small, *own.split()] for own in variants])
         return folder
 
@@ -36,7 +36,7 @@ def sweep(tmp_path):
 
 
 def by_hand(folder):
-    """Of both members the answers to the test rows by their weights in numpy, (2, N, outputs), and the targets."""
+    """Return the ensemble, its data, both members' logits (2, N, num_outputs) computed in numpy, and the targets."""
     members = []
     for job in (found := ensemble(folder))["jobs"]:
         cfg, weights = OmegaConf.load(folder / job / ".hydra" / "config.yaml"), weights_of(folder / job, "best")
@@ -48,7 +48,7 @@ def by_hand(folder):
     return found, data, np.stack(members), y
 
 
-def test_a_class_of_two_has_the_mean_of_the_probabilities(sweep):
+def test_binary_probabilities_are_averaged(sweep):
     found, _, logits, y = by_hand(sweep("data=diabetes"))
     each = 1 / (1 + np.exp(-logits))
     p = each.mean(0)
@@ -58,7 +58,7 @@ def test_a_class_of_two_has_the_mean_of_the_probabilities(sweep):
     assert found["members"]["test/loss"] == pytest.approx([sk.log_loss(y, own) for own in each], abs=1e-6)
 
 
-def test_several_classes_have_the_mean_of_the_softmaxes(sweep):
+def test_softmax_probabilities_are_averaged(sweep):
     found, _, logits, y = by_hand(sweep("data=blobs", "data.centres=3", "data.num_test=200"))
     p = (np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)).mean(0)
     assert found["metrics"]["test/loss"] == pytest.approx(sk.log_loss(y, p), abs=1e-6)
@@ -66,7 +66,7 @@ def test_several_classes_have_the_mean_of_the_softmaxes(sweep):
     assert found["metrics"]["test/f1"] == pytest.approx(sk.f1_score(y, p.argmax(1), average="macro"))
 
 
-def test_numbers_have_the_mean_of_the_values_in_their_own_unit(sweep):
+def test_regression_values_are_averaged_in_the_units_of_the_target(sweep):
     found, data, values, y = by_hand(sweep("data=dates"))
     unit = data.transform["target_std"][0]
     assert found["metrics"]["test/mae"] == pytest.approx(unit * sk.mean_absolute_error(y, values.mean(0)), rel=1e-5)
@@ -75,7 +75,7 @@ def test_numbers_have_the_mean_of_the_values_in_their_own_unit(sweep):
     assert found["metrics"]["test/mse"] < np.mean(found["members"]["test/mse"])
 
 
-def test_a_member_has_the_numbers_of_its_own_test(sweep):
+def test_the_metrics_of_a_member_equal_those_of_its_own_test(sweep):
     from kindling.training.evaluate import evaluate
 
     folder = sweep("data=diabetes")
@@ -86,13 +86,13 @@ def test_a_member_has_the_numbers_of_its_own_test(sweep):
     assert json.loads((folder / "ensemble.json").read_text()) == found
 
 
-def test_models_and_folds_and_scalings_may_be_mixed(sweep):
+def test_models_folds_and_scalings_may_be_mixed(sweep):
     differing = ("scale=minmax", "activation=tanh", "model=linear", "data.fold=1 data.folds=3")
-    variants = [f"{words} seed={seed}" for words in differing for seed in (0, 1)]
+    variants = [f"{args} seed={seed}" for args in differing for seed in (0, 1)]
     assert len(ensemble(sweep("data=diabetes", variants=variants))["jobs"]) == 8
 
 
-def test_a_certain_mistake_has_a_finite_loss():
+def test_a_wrong_prediction_with_probability_one_has_a_finite_loss():
     model = Linear([1], 1, task="binary")
     found = scores(model, torch.tensor([[0.0], [1.0]]).double(), torch.tensor([[1.0], [0.0]]))
     assert found["test/loss"] == pytest.approx(-np.log(1e-15), rel=0.01)
@@ -106,20 +106,20 @@ def test_jobs_on_different_data_are_refused(sweep, other):
     key, value = other.split("=")
     OmegaConf.update(cfg, key, int(value) if value.isdigit() else value)
     OmegaConf.save(cfg, second)
-    with pytest.raises(UserError, match="have different data: a mean is of jobs on the same data"):
+    with pytest.raises(UserError, match="have different data: an ensemble needs jobs on the same data"):
         ensemble(folder)
 
 
-def test_fewer_than_two_members_or_no_test_rows_are_refused(sweep, tmp_path):
+def test_fewer_than_two_members_or_no_test_samples_are_refused(sweep, tmp_path):
     folder = sweep("data=blobs", "data.num_test=0", "data.test_share=0")
-    with pytest.raises(UserError, match="has no test rows to score"):
+    with pytest.raises(UserError, match=r"has no test samples: set data\.test_share"):
         ensemble(folder)
     (first, _) = sorted(folder.glob("*/result.json"))
     first.write_text(first.read_text().replace('"finished"', '"failed"'))
-    with pytest.raises(UserError, match="has 1 finished job: a mean takes two or more"):
+    with pytest.raises(UserError, match="has 1 finished job: an ensemble needs at least two"):
         ensemble(folder)
     shutil.rmtree(folder)
-    with pytest.raises(UserError, match="is no folder: give that of a sweep"):
+    with pytest.raises(UserError, match="is not a folder: give the folder of a sweep"):
         ensemble(folder)
 
 
@@ -131,4 +131,4 @@ def test_the_command_line_prints_the_table(sweep, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert table(json.loads((folder / "ensemble.json").read_text())) in done.stdout
     refused = subprocess.run([*command[:-1], "nowhere"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert (refused.returncode, "nowhere is no folder" in refused.stderr) == (2, True)
+    assert (refused.returncode, "nowhere is not a folder" in refused.stderr) == (2, True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import PROJECT, python
 
-# As it is today: these tests go on working in a renamed project, and in one from which an extra is gone.
+# The current name: these tests also work in a renamed or stripped project.
 NAME = next((PROJECT / "src").glob("*/__init__.py")).parent.name
 NEW = "lantern" if NAME != "lantern" else "candle"
 PACKAGE = PROJECT / "src" / NAME
@@ -30,7 +30,7 @@ except ModuleNotFoundError:
 
 
 def texts(folder: Path) -> dict[str, str]:
-    """Path -> content of every file that is text."""
+    """Return path -> content of every text file."""
     found = {}
     for file in (path for path in folder.rglob("*") if path.is_file() and ".git" not in path.relative_to(folder).parts):
         raw = file.read_bytes()
@@ -40,7 +40,7 @@ def texts(folder: Path) -> dict[str, str]:
 
 
 def own_fast_tests(folder: Path) -> subprocess.CompletedProcess:
-    """The copy's tests but these ones, and but the notebooks', which may draw a stripped picture."""
+    """Run the copy's fast tests, except these and those of the notebooks, which may draw a stripped picture."""
     left_out = ["--ignore=tests/commands/test_project.py", "--ignore=tests/test_notebooks.py"]
     return python(folder, "-m", "pytest", "-q", "-m", "not slow", "-x", "-p", "no:cacheprovider", *left_out)
 
@@ -56,14 +56,14 @@ def without_confusion(folder: Path, name: str = NAME) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("My-Project", "My-Project cannot be a package's name: take a lower-case Python identifier"),
-        ("lambda", "lambda cannot be a package's name"),
-        ("json", "json is the name of a module that Python already finds"),
-        ("torch", "torch is the name of a module that Python already finds"),
+        ("My-Project", "My-Project is not a valid package name: use a lower-case Python identifier"),
+        ("lambda", "lambda is not a valid package name"),
+        ("json", "json is the name of an installed module"),
+        ("torch", "torch is the name of an installed module"),
         (NAME, f"src/{NAME} exists already"),
     ],
 )
-def test_rename_refuses_a_name_that_cannot_be_a_package_s(copy, name, message):
+def test_rename_refuses_invalid_package_names(copy, name, message):
     before = texts(copy)
     refused = python(copy, "-m", NAME, "rename", name)
     assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
@@ -71,7 +71,7 @@ def test_rename_refuses_a_name_that_cannot_be_a_package_s(copy, name, message):
 
 
 @needs_rename
-def test_rename_refuses_a_folder_that_is_not_the_project_s(copy):
+def test_rename_refuses_a_folder_without_the_project(copy):
     (copy / "src" / NAME).rename(copy / "elsewhere")
     command = [sys.executable, "-m", NAME, "rename", NEW]
     env = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
@@ -80,21 +80,21 @@ def test_rename_refuses_a_folder_that_is_not_the_project_s(copy):
 
 
 @needs_rename
-def test_a_renamed_project_composes_its_config_and_names_its_old_name_nowhere(copy):
+def test_a_renamed_project_composes_its_config_and_does_not_contain_its_old_name(copy):
     (copy / "src" / "hydra_plugins" / f"{NAME}_plugin").mkdir(parents=True)
     renamed = python(copy, "-m", NAME, "rename", NEW)
     assert (renamed.returncode, "make env" in renamed.stdout) == (0, True), renamed.stderr
     assert (copy / "src" / "hydra_plugins" / f"{NEW}_plugin").is_dir()
     left = {path for path, text in texts(copy).items() if re.search(NAME, path + text, re.IGNORECASE)}
     notice = (PROJECT / "LICENSE").read_text(encoding="utf-8")
-    assert left == ({"LICENSE"} if NAME in notice.lower() else set())  # MIT wants its notice kept
+    assert left == ({"LICENSE"} if NAME in notice.lower() else set())  # MIT requires that the notice is kept
     shown = python(copy, "train.py", "--cfg", "job")
     assert (shown.returncode, f"{NEW}.models.mlp.Deep" in shown.stdout) == (0, True), shown.stderr
 
 
 @needs_rename
 @pytest.mark.skipif(not shutil.which("git"), reason="needs git")
-def test_rename_leaves_what_git_ignores_and_what_is_no_text_as_it_is(copy):
+def test_rename_does_not_change_ignored_or_binary_files(copy):
     subprocess.run(["git", "init", "-q", str(copy)], check=True)
     (copy / "runs").mkdir()
     (copy / "runs" / "train.log").write_text(NAME, encoding="utf-8")
@@ -107,7 +107,7 @@ def test_rename_leaves_what_git_ignores_and_what_is_no_text_as_it_is(copy):
 
 
 @needs_strip
-def test_strip_lists_what_is_optional_with_its_lines_and_refuses_everything_else(copy):
+def test_strip_lists_optional_parts_with_their_size_and_refuses_everything_else(copy):
     listed = python(copy, "-m", NAME, "strip")
     assert listed.returncode == 0, listed.stderr
     rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
@@ -117,7 +117,7 @@ def test_strip_lists_what_is_optional_with_its_lines_and_refuses_everything_else
     refused = python(copy, "-m", NAME, "strip", "tasks")
     assert (refused.returncode, refused.stderr.strip()) == (
         2,
-        f"tasks is nothing optional. Optional parts: {', '.join(known)}.",
+        f"tasks is not an optional part. Optional parts: {', '.join(known)}.",
     )
     assert (copy / "src" / NAME / "tasks").exists()
 
@@ -139,13 +139,13 @@ def test_strip_lists_what_is_optional_with_its_lines_and_refuses_everything_else
         (
             "conf/more.yaml",
             "a:\n  _target_: {name}.callbacks.confusion_matrix.text\n",
-            "calls {name}.callbacks.confusion_matrix in several lines",
+            "calls {name}.callbacks.confusion_matrix in a block of several lines",
         ),
     ],
     ids=["import from", "import", "a call of several lines"],
 )
-def test_strip_refuses_what_something_needs_and_says_what(copy, path, text, message):
-    for part in ("callbacks/pictures.py", "commands/pictures.py", "plots/run_folder.py"):  # need its figure too
+def test_strip_refuses_a_part_that_something_else_needs(copy, path, text, message):
+    for part in ("callbacks/pictures.py", "commands/pictures.py", "plots/run_folder.py"):  # they need its figure, too
         (copy / "src" / NAME / part).unlink(missing_ok=True)
     (copy / path).write_text(text.format(name=NAME), encoding="utf-8")
     before = texts(copy)
@@ -177,7 +177,7 @@ def test_a_stripped_project_trains_without_the_part_and_its_options(copy):
 
 @needs_strip
 @needs_search
-def test_strip_refuses_what_a_plugin_imports(copy):
+def test_strip_refuses_a_part_that_a_plugin_imports(copy):
     with (copy / f"src/hydra_plugins/{NAME}_config/__init__.py").open("a", encoding="utf-8") as plugin:
         plugin.write(f"from {NAME}.sweeps.search.space import distribution\n")
     before = texts(copy)
@@ -191,8 +191,8 @@ def test_strip_refuses_what_a_plugin_imports(copy):
 @needs_strip
 @needs_search
 @pytest.mark.parametrize("extras", [["search"], ["leaderboard", "search", "sweeps"]], ids=" ".join)
-def test_an_extra_goes_with_its_plugin_its_tests_and_what_chooses_it(copy, extras):
-    own = copy / "conf/experiment/own.yaml"  # with nothing else among its defaults, and no settings of the search
+def test_an_extra_is_deleted_with_its_plugin_its_tests_and_the_configs_that_choose_it(copy, extras):
+    own = copy / "conf/experiment/own.yaml"  # without other defaults or options of the search
     own.write_text("# @package _global_\ndefaults:\n  - override /hydra/sweeper: optuna\n\nlr: 0.5\n", encoding="utf-8")
     for extra in extras:
         strip_with_what_needs_it(copy, extra)
@@ -204,8 +204,8 @@ def test_an_extra_goes_with_its_plugin_its_tests_and_what_chooses_it(copy, extra
     assert not (copy / "src/kindling/lectures/conf/experiment/lectures/random_search.yaml").exists()
     chosen = python(copy, "train.py", "--cfg", "hydra", "--package", "hydra.sweeper").stdout
     assert ("BasicSweeper" if "sweeps" in extras else "GridSweeper") in chosen
-    for words in (["seed=3"], ["-m", "seed=0,1"]):
-        trained = python(copy, "train.py", *words, "epochs=1", "trainer=cpu")
+    for args in (["seed=3"], ["-m", "seed=0,1"]):
+        trained = python(copy, "train.py", *args, "epochs=1", "trainer=cpu")
         assert trained.returncode == 0, trained.stderr
     results = [json.loads(file.read_text(encoding="utf-8")) for file in (copy / "runs").rglob("result.json")]
     assert [result["status"] for result in results] == ["finished"] * 3
@@ -225,16 +225,16 @@ SUBSET = ["tests/cli/test_files.py", "tests/cli/test_conf.py::test_two_loggers_a
 
 
 def assert_sound(folder: Path, *tests: str) -> None:
-    """The copy's lint, the collection of all its tests, and these of them."""
-    for words in (["ruff", "check"], ["ruff", "format", "--check"], ["pytest", "--collect-only", "-q"]):
-        done = python(folder, "-m", *words, *(["-p", "no:cacheprovider"] if words[0] == "pytest" else []))
+    """Lint the copy, collect all its tests, and run the given ones."""
+    for args in (["ruff", "check"], ["ruff", "format", "--check"], ["pytest", "--collect-only", "-q"]):
+        done = python(folder, "-m", *args, *(["-p", "no:cacheprovider"] if args[0] == "pytest" else []))
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     tested = python(folder, "-m", "pytest", "-q", "-m", "not slow", "-x", "-p", "no:cacheprovider", *tests)
     assert tested.returncode == 0, tested.stdout[-3000:] + tested.stderr
 
 
 def strip_with_what_needs_it(folder: Path, extra: str) -> None:
-    """Strip an extra; before it those that the refusals name."""
+    """Strip an extra, after the parts that need it according to the error messages."""
     while (done := python(folder, "-m", NAME, "strip", extra)).returncode == 2:
         needed = re.match(r"(src/\S+) imports", done.stderr)
         assert needed, done.stderr
@@ -243,7 +243,7 @@ def strip_with_what_needs_it(folder: Path, extra: str) -> None:
         parts += [(name, folder / f"src/hydra_plugins/{NAME}_{name}") for name in extras(folder)]
         inside = [name for name, path in parts if path in (importer, *importer.parents)]
         strip_with_what_needs_it(folder, inside[0])
-        if extra not in extras(folder):  # it was inside of that
+        if extra not in extras(folder):  # it was part of the other
             return
     assert done.returncode == 0, done.stderr
 
@@ -261,8 +261,8 @@ def test_a_project_without_an_extra_is_sound(copy, extra):
 def test_a_project_without_any_extra_passes_its_own_tests(copy):
     stripped = python(copy, "-m", NAME, "strip", "all")
     assert stripped.returncode == 0, stripped.stderr
-    assert "README.md" in stripped.stdout.splitlines()[-1]  # names what people edit
-    assert list(extras(copy)) == ["rename"]  # strip itself goes last
+    assert "README.md" in stripped.stdout.splitlines()[-1]  # lists files to edit by hand
+    assert list(extras(copy)) == ["rename"]  # strip itself is deleted last
     assert "strip" not in (copy / "Makefile").read_text(encoding="utf-8")
     assert_sound(copy)
     tested = own_fast_tests(copy)
@@ -273,7 +273,13 @@ def test_a_project_without_any_extra_passes_its_own_tests(copy):
 @needs_rename
 def test_a_renamed_project_is_sound_and_can_be_renamed_again(copy):
     assert python(copy, "-m", NAME, "rename", NEW).returncode == 0
-    for words in (["check", "-q", "--fix", "--exit-zero"], ["format", "-q"]):  # as `make rename` does
-        assert python(copy, "-m", "ruff", *words).returncode == 0
-    again = "tests/commands/test_project.py::test_a_renamed_project_composes_its_config_and_names_its_old_name_nowhere"
-    assert_sound(copy, again, "tests/cli/test_cli.py", "tests/cli/test_arguments.py", "tests/cli/test_entry.py")
+    for args in (["check", "-q", "--fix", "--exit-zero"], ["format", "-q"]):  # as `make rename` does
+        assert python(copy, "-m", "ruff", *args).returncode == 0
+    again = "test_a_renamed_project_composes_its_config_and_does_not_contain_its_old_name"
+    assert_sound(
+        copy,
+        f"tests/commands/test_project.py::{again}",
+        "tests/cli/test_cli.py",
+        "tests/cli/test_arguments.py",
+        "tests/cli/test_entry.py",
+    )

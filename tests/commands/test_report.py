@@ -1,4 +1,4 @@
-"""`python -m kindling report`: one file that says what the folder's own files say, and needs nothing besides."""
+"""`python -m kindling report`: a self-contained file with the contents of the folder's files."""
 
 import base64
 import csv
@@ -19,7 +19,7 @@ needs_pictures = pytest.mark.skipif(not PLAIN, reason="pictures is stripped")
 
 
 class Read(HTMLParser):
-    """A page's tables (rows of cells), its text, its pictures, and what it would fetch or follow."""
+    """A parsed page: its tables (rows of cells), text, embedded pictures and external links."""
 
     def __init__(self, html: str):
         super().__init__()
@@ -54,8 +54,8 @@ class Read(HTMLParser):
             self.text += data
 
 
-def python(folder, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True)
+def python(folder, *args: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *args], cwd=folder, capture_output=True, text=True)
 
 
 def reported(folder) -> Read:
@@ -67,7 +67,7 @@ def reported(folder) -> Read:
 
 
 @needs_pictures
-def test_the_page_of_a_run_has_its_result_pictures_advice_command_and_config(finished):
+def test_the_report_of_a_run_has_result_pictures_advice_command_and_config(finished):
     folder = finished("data=ring", "scale=none", "optimizer=sgd", "lr=1e-4", "epochs=10", "pictures=final")
     page = reported(folder)
     result = json.loads((folder / "result.json").read_text())
@@ -78,14 +78,14 @@ def test_the_page_of_a_run_has_its_result_pictures_advice_command_and_config(fin
     files = [file.read_bytes() for file in folder.glob("*.png")]
     assert len(files) > 2
     assert all(file in page.pictures for file in files)
-    assert len(page.pictures) == len(files) + 1  # that one is drawn from metrics.csv
+    assert len(page.pictures) == len(files) + 1  # one is drawn from metrics.csv
     for sentence in (*result["advice"], result["command"], (folder / ".hydra/config.yaml").read_text().strip()):
         assert sentence in page.text
     assert len(result["advice"]) > 0
 
 
 @needs_pictures
-def test_names_of_classes_are_no_html_and_a_matrix_without_a_picture_is_a_table(finished, tmp_path):
+def test_class_names_are_escaped_and_a_matrix_without_a_picture_is_a_table(finished, tmp_path):
     rows = [f"{i % 7},{i % 5},{'<b>yes' if i % 3 else 'no & never'}" for i in range(90)]
     (tmp_path / "own.csv").write_text("\n".join(["a,b,label", *rows]) + "\n")
     folder = finished("data=csv", f"data.path={tmp_path / 'own.csv'}", "data.target=label", "epochs=2")
@@ -103,9 +103,9 @@ def test_names_of_classes_are_no_html_and_a_matrix_without_a_picture_is_a_table(
 
 @needs_pictures
 @pytest.mark.slow
-def test_the_page_of_a_sweep_has_the_leaderboard_effects_and_the_winner_s_pictures(tmp_path):
-    words = ("data=ring", "activation=relu,tanh", "lr=0.01,1e9", "epochs=3", "optimizer=sgd")
-    python(tmp_path, str(PROJECT / "train.py"), "-m", *words, "hydra.sweep.dir=sweep", "trainer=cpu")
+def test_the_report_of_a_sweep_has_leaderboard_effects_and_pictures_of_the_winner(tmp_path):
+    args = ("data=ring", "activation=relu,tanh", "lr=0.01,1e9", "epochs=3", "optimizer=sgd")
+    python(tmp_path, str(PROJECT / "train.py"), "-m", *args, "hydra.sweep.dir=sweep", "trainer=cpu")
     folder = tmp_path / "sweep"
     page = reported(folder)
     with (folder / "leaderboard.csv").open(newline="") as file:
@@ -124,26 +124,26 @@ def test_the_page_of_a_sweep_has_the_leaderboard_effects_and_the_winner_s_pictur
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("args", "message"),
     [
-        ((), "wanted is: python -m kindling report [run="),
-        (("run=nowhere",), "nowhere is no folder"),
-        (("run=empty",), "empty has no jobs"),
-        (("run=killed",), "killed has no result.json: the run is not over, or was killed (resume=killed)"),
+        ((), "Give one folder, either run=... or sweep=...: python -m kindling report [run="),
+        (("run=nowhere",), "nowhere is not a folder"),
+        (("run=empty",), "empty contains no jobs"),
+        (("run=killed",), "killed has no result.json: the run is in progress, or was killed (resume=killed)"),
     ],
 )
-def test_what_is_no_ended_run_and_no_sweep_is_refused(tmp_path, words, said):
+def test_folders_without_a_finished_run_or_a_sweep_are_refused(tmp_path, args, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "killed/.hydra").mkdir(parents=True)
     (tmp_path / "killed/.hydra/config.yaml").write_text("data: {}\n")
-    done = python(tmp_path, "-m", "kindling", "report", *words)
+    done = python(tmp_path, "-m", "kindling", "report", *args)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert not list(tmp_path.rglob("report.html"))
 
 
 @pytest.mark.parametrize("score", [0.3, None])
-def test_a_sweep_with_undefined_values_has_a_page(tmp_path, score):
+def test_a_sweep_with_undefined_values_has_a_report(tmp_path, score):
     job = job_writer(tmp_path / "sweep")
     for lr in (1, 2):
         job(f"lr={lr}", score=score, metrics={"val/auroc": None})
@@ -154,7 +154,7 @@ def test_a_sweep_with_undefined_values_has_a_page(tmp_path, score):
         assert page.tables[0][1][page.tables[0][0].index("auroc")] == "undefined"
 
 
-def test_a_run_without_a_defined_value_or_readable_records_has_a_page(finished):
+def test_a_run_without_defined_values_or_readable_metrics_has_a_report(finished):
     folder = finished("data=ring", "epochs=1", "test=false")
     result = json.loads((folder / "result.json").read_text())
     result |= {"best_epoch": None, "metrics": {"val/loss": None, "val_auc": 0.5}}
@@ -165,11 +165,11 @@ def test_a_run_without_a_defined_value_or_readable_records_has_a_page(finished):
     assert "there is no best epoch" in page.text
 
 
-def test_a_regression_s_page_tells_its_loss_from_its_mse(finished):
+def test_the_report_of_a_regression_distinguishes_loss_and_mse(finished):
     assert "loss is the mean squared error of the scaled target" in reported(finished("data=line", "epochs=1")).text
 
 
-def test_a_wide_table_scrolls_inside_the_page_and_long_cells_are_broken():
+def test_a_wide_table_scrolls_and_long_cells_are_wrapped():
     assert "overflow-x: auto" in html.page("title")
     assert (
         html.table([["a"], ["x" * 40]])

@@ -187,7 +187,7 @@ def test_an_error_in_the_doctor_is_logged_and_does_not_end_the_run(run, monkeypa
     def fail(*_, **__):
         raise ZeroDivisionError("of no use")
 
-    monkeypatch.setattr(callback, "examined", fail)
+    monkeypatch.setattr(callback, "examine", fail)
     with caplog.at_level(logging.WARNING, "kindling"):
         result = run("data=ring", "epochs=1")
     assert result["advice"] == []

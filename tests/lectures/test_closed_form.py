@@ -11,12 +11,12 @@ from kindling.models.predict import predict
 SETTING = ["callbacks.closed_form={_target_: " + f"{closed_form.__name__}.Gaussians" + "}"]
 
 
-def probabilities(run, tmp_path, *words):
-    """Of the test rows: what a run of these words answers; and the data."""
+def probabilities(run, tmp_path, *args):
+    """Of the test rows: what a run of these args answers; and the data."""
     from conftest import built, weights_of
 
-    run(*words, "model=logistic", "optimizer=sgd", "lr=0", "epochs=1", *(f"+{word}" for word in SETTING))
-    data, model = built(*words, "model=logistic")
+    run(*args, "model=logistic", "optimizer=sgd", "lr=0", "epochs=1", *(f"+{word}" for word in SETTING))
+    data, model = built(*args, "model=logistic")
     model.load_state_dict(weights_of(tmp_path / "run"))
     return predict(model, data, data.examples.test[0]), data
 
@@ -39,8 +39,8 @@ def test_with_one_covariance_it_is_linear_discriminant_analysis(run, tmp_path, c
 
 @pytest.mark.parametrize("clouds", ["[[-2,2],[2,-2]]", "[[-2,2],[2,-2],[3,3]]"])
 def test_with_a_covariance_each_it_is_quadratic_discriminant_analysis(run, tmp_path, clouds):
-    words = ["data=blobs", f"data.centres={clouds}", "features=polynomial", "degree=2"]
-    found, data = probabilities(run, tmp_path, *words)
+    args = ["data=blobs", f"data.centres={clouds}", "features=polynomial", "degree=2"]
+    found, data = probabilities(run, tmp_path, *args)
     x, y = train_samples(data)
     # scikit-learn divides by the rows less one: regularise nothing, but take the covariances as they are here.
     oracle = QuadraticDiscriminantAnalysis(store_covariance=True).fit(x, y)
@@ -49,20 +49,20 @@ def test_with_a_covariance_each_it_is_quadratic_discriminant_analysis(run, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("args", "message"),
     [
         (["data=line", "model=linear"], "wants classes"),
         (["data=blobs", "model=deep"], "wants model=logistic"),
         (["data=ring", "model=logistic", "features=radius"], "features=none"),
     ],
 )
-def test_what_it_cannot_set_is_refused(run, words, message):
+def test_what_it_cannot_set_is_refused(run, args, message):
     with pytest.raises(UserError, match=message):
-        run(*words, "epochs=1", *(f"+{word}" for word in SETTING))
+        run(*args, "epochs=1", *(f"+{word}" for word in SETTING))
 
 
 def test_a_constant_column_is_refused(run, tmp_path):
     (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(f"{i % 9},36.6,{i % 2}\n" for i in range(40)))
-    words = ["data=csv", f"data.path={tmp_path / 't.csv'}", *(f"+{word}" for word in SETTING)]
+    args = ["data=csv", f"data.path={tmp_path / 't.csv'}", *(f"+{word}" for word in SETTING)]
     with pytest.raises(UserError, match="closed_form cannot use a column that is constant"):
-        run(*words, "model=logistic", "epochs=1")
+        run(*args, "model=logistic", "epochs=1")

@@ -32,6 +32,6 @@ def test_rows_that_fail_end_no_run_and_the_weights_stay(run, monkeypatch, caplog
 
 
 def test_each_class_has_an_answer_and_images_have_none(run):
-    words = ["data=blobs", "data.centres=3", "epochs=1"]
-    assert len(run(*words, FEW)["predictions"][0].partition("prediction ")[2].split()) == 3
+    args = ["data=blobs", "data.centres=3", "epochs=1"]
+    assert len(run(*args, FEW)["predictions"][0].partition("prediction ")[2].split()) == 3
     assert run("data=mnist_sample", "model=linear", "epochs=1", FEW, folder="images")["predictions"] == []

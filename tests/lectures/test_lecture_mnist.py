@@ -16,7 +16,7 @@ from kindling.models.mlp import Deep, WideDeep
 from kindling.training.trainer import choose_threads
 
 DIGITS = {"input_shape": [1, 28, 28], "num_outputs": 10, "task": "multiclass", "class_names": list("0123456789")}
-REACHED = [  # experiment, further words, test accuracy
+REACHED = [  # experiment, further args, test accuracy
     ("mnist_softmax", [], 0.92),
     ("mnist_mlp", [], 0.9775),  # the course's own
     ("mnist_cnn", [], 0.988),
@@ -34,13 +34,13 @@ def kinds_and_weights(model):
     return [(type(m), tuple(m.weight.shape)) for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
 
 
-@pytest.mark.parametrize(("experiment", "words", "accuracy"), REACHED, ids=[name for name, *_ in REACHED])
+@pytest.mark.parametrize(("experiment", "args", "accuracy"), REACHED, ids=[name for name, *_ in REACHED])
 @pytest.mark.slow
-def test_an_experiment_reaches_its_accuracy_on_the_official_test_set(run, experiment, words, accuracy):
+def test_an_experiment_reaches_its_accuracy_on_the_official_test_set(run, experiment, args, accuracy):
     folder = "data/fashion_mnist" if "fashion" in experiment else "data/mnist"
     if not list((PROJECT / folder).glob(f"{NAMES[0]}*")):
         pytest.skip(f"{folder} has no files: `python train.py data={folder[5:]}` fetches them")
-    result = run(f"experiment=lectures/{experiment}", *words)
+    result = run(f"experiment=lectures/{experiment}", *args)
     assert (result["status"], result["metrics"]["test/accuracy"] >= accuracy) == ("finished", True), result["metrics"]
 
 

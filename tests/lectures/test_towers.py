@@ -75,8 +75,8 @@ def test_what_does_not_fit_is_refused(shape, outputs, model, message):
 
 
 def test_three_groups_of_another_table_are_three_words():
-    words = ["model=towers", "model.groups=[2,3,3]", "model.towers=[[4],[4,5],[6]]", "model.heads=[7]"]
-    cfg = compose_config("data=diabetes", *words)
+    args = ["model=towers", "model.groups=[2,3,3]", "model.towers=[[4],[4,5],[6]]", "model.heads=[7]"]
+    cfg = compose_config("data=diabetes", *args)
     model = build(cfg.model, **build(cfg.data).model_kwargs())
     assert model.joined[0].in_features == 4 + 5 + 6
 

@@ -1,4 +1,4 @@
-"""Jobs of a sweep in this process, without its command line."""
+"""Plan and train the jobs of a sweep in this process, without the command line."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from kindling.sweeps.plan import plan
 
 
 def loader_and_master() -> tuple:
-    """What Hydra gives a launcher: its loader, and the config of the sweep itself."""
+    """Return what Hydra passes to a launcher: its config loader and the config of the sweep."""
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         return loader, loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN)
@@ -23,20 +23,20 @@ def planned(batch: list[list[str]]) -> list:
 
 
 def formed(batch: list[list[str]], most_bytes: float = 2e9) -> tuple:
-    """Groups, and jobs by themselves with the reason."""
-    from kindling.sweeps.grouped.grouping import form
+    """Return groups, and single jobs with the reason."""
+    from kindling.sweeps.grouped.grouping import form_groups
 
-    return form(planned([[*PLAIN, *words, "trainer=cpu"] for words in batch]), most_bytes)
+    return form_groups(planned([[*PLAIN, *args, "trainer=cpu"] for args in batch]), most_bytes)
 
 
 def trained_together(folder: Path, batch: list[list[str]]) -> list:
-    """The jobs after training, all in groups, in their folders."""
-    from kindling.sweeps.grouped.grouping import form
+    """Train all jobs in groups, and return them."""
+    from kindling.sweeps.grouped.grouping import form_groups
     from kindling.sweeps.grouped.train import train
 
-    jobs = planned([[*PLAIN, *words, "trainer=cpu"] for words in batch])
+    jobs = planned([[*PLAIN, *args, "trainer=cpu"] for args in batch])
     SweepFolder(folder).place(jobs)
-    groups, singles = form(jobs, 2e9)
+    groups, singles = form_groups(jobs, 2e9)
     assert not singles, singles[0][1]
     for group in groups:
         train(group, folder)

@@ -1,4 +1,4 @@
-"""The best jobs of a sweep get pictures."""
+"""Pictures of a sweep's best jobs."""
 
 import json
 
@@ -11,7 +11,7 @@ from kindling.sweeps.best_pictures import best, draw_best
     ("mode", "monitor", "order"),
     [("max", "val/x", "bca"), ("min", "val/x", "acb"), ("auto", "val/accuracy", "bca"), ("auto", "val/loss", "acb")],
 )
-def test_the_best_jobs_are_those_with_the_best_defined_score(tmp_path, mode, monitor, order):
+def test_the_best_jobs_have_the_best_finite_scores(tmp_path, mode, monitor, order):
     for name, score in {"a": 0.1, "b": 0.3, "c": 0.2, "d": None, "e": float("nan")}.items():
         result = {"status": "finished", "mode": mode, "monitor": monitor, "score": score}
         (tmp_path / name).mkdir()
@@ -19,8 +19,9 @@ def test_the_best_jobs_are_those_with_the_best_defined_score(tmp_path, mode, mon
     assert "".join(folder.name for folder in best([tmp_path / name for name in "abcde"])) == order
 
 
-def test_the_best_jobs_of_an_unknown_direction_are_not_guessed(tmp_path, caplog):
+def test_no_best_jobs_are_guessed_if_the_direction_is_unknown(tmp_path, caplog):
     result = {"status": "finished", "mode": "auto", "monitor": "val/x", "score": 0.1}
     (tmp_path / "result.json").write_text(json.dumps(result))
     draw_best([tmp_path])
-    assert "pictures of the best jobs: skipped, ValueError: whether val/x is better when higher is not" in caplog.text
+    why = "ValueError: it is unknown whether a higher val/x is better; set mode=max or mode=min"
+    assert f"pictures of the best jobs: skipped, {why}" in caplog.text

@@ -1,4 +1,4 @@
-"""The leaderboard of a sweep: folded, ranked, compared with baselines and with the noise between seeds."""
+"""The leaderboard of a sweep: variants are ranked and compared with baselines and the noise between seeds."""
 
 import csv
 import json
@@ -24,13 +24,13 @@ from kindling.models.linear_baseline import fit_line
 from kindling.sweeps.leaderboard import baselines
 from kindling.sweeps.leaderboard.board import rank
 from kindling.sweeps.leaderboard.callback import Leaderboard
-from kindling.sweeps.leaderboard.effects import between, effects, robust_limits
+from kindling.sweeps.leaderboard.effects import effects, robust_limits, share_between
 from kindling.sweeps.leaderboard.jobs import read_jobs
 from kindling.sweeps.leaderboard.make import make_board
 from kindling.sweeps.leaderboard.significance import permutation_p
 from kindling.training import evaluate as evaluate_module
 
-SEEDS = [-0.002, -0.001, 0.0, 0.001, 0.002]  # what they do to a score
+SEEDS = [-0.002, -0.001, 0.0, 0.001, 0.002]  # each seed's effect on a score
 
 
 @pytest.fixture
@@ -47,18 +47,18 @@ def table(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "leaderboard.csv", dtype={"rank": "Int64"})
 
 
-def variant(job, *words: str, mean: float, seeds=SEEDS, **more) -> None:
+def variant(job, *args: str, mean: float, seeds=SEEDS, **more) -> None:
     for seed, shift in enumerate(seeds):
-        job(*words, f"seed={seed}", score=mean + shift, **more)
+        job(*args, f"seed={seed}", score=mean + shift, **more)
 
 
 def scipy_p(a, b) -> float:
-    """Over all splits, two-sided."""
+    """Return the two-sided p-value over all splits."""
     samples, all_splits = (np.array(a), np.array(b)), {"n_resamples": np.inf, "vectorized": True}
     return stats.permutation_test(samples, lambda a, b, axis: a.mean(axis) - b.mean(axis), **all_splits).pvalue
 
 
-def test_a_variant_that_is_better_with_every_seed_wins_and_its_best_seed_s_checkpoint_is_named(job, sweep, capsys):
+def test_the_best_variant_wins_and_the_checkpoint_of_its_best_seed_is_named(job, sweep, capsys):
     variant(job, "activation=relu", "depth=2", mean=0.5)
     variant(job, "activation=tanh", "depth=2", mean=0.488)
     variant(job, "activation=tanh", "depth=4", mean=0.6)
@@ -71,48 +71,51 @@ def test_a_variant_that_is_better_with_every_seed_wins_and_its_best_seed_s_check
     )
     assert "command: python train.py activation=tanh depth=2 seed=0" in shown
     assert "sweep/activation=tanh_depth=2_seed=0/checkpoints/best.ckpt" in shown
-    assert "winner on the test rows: loss 0.5000  accuracy 0.7500" in shown
+    assert "winner on the test samples: loss 0.5000  accuracy 0.7500" in shown
     page = (sweep / "leaderboard.md").read_text(encoding="utf-8")
     assert "| 1 | tanh | 2 | 0.4880 ± 0.0016 | 5 |" in page
     assert "command: `python train.py activation=tanh depth=2 seed=0`" in page
-    assert "winner on the test rows: loss 0.5000" in page
+    assert "winner on the test samples: loss 0.5000" in page
     assert (sweep / "effects.png").stat().st_size > 10_000
     assert not list(sweep.glob("*.part"))
 
 
-def test_a_lead_that_seeds_alone_could_give_is_called_a_tie(job, sweep, capsys):
+def test_a_lead_within_the_noise_between_seeds_is_called_a_tie(job, sweep, capsys):
     relu, tanh = [0.5, 0.52, 0.513, 0.507, 0.531], [0.501, 0.512, 0.493, 0.522, 0.509]
     variant(job, "activation=relu", mean=0, seeds=relu)
     variant(job, "activation=tanh", mean=0, seeds=tanh)
     make_board(sweep)
-    said = f"no more than the noise between seeds (permutation test, p = {scipy_p(tanh, relu):.2g}): call it a tie."
-    assert said in capsys.readouterr().out
+    expected = f"no more than the noise between seeds (permutation test, p = {scipy_p(tanh, relu):.2g}): call it a tie."
+    assert expected in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_too_few_seeds_are_said_to_be_too_few(job, sweep, capsys, seeds):
+def test_too_few_seeds_are_reported(job, sweep, capsys, seeds):
     variant(job, "activation=relu", mean=0.5, seeds=SEEDS[:seeds])
     variant(job, "activation=tanh", mean=0.1, seeds=SEEDS[:seeds])
     make_board(sweep)
-    said = f"{seeds} against {seeds} seeds cannot show: it takes 4 of each or more, e.g. repeat=5."
-    assert said in capsys.readouterr().out
+    expected = (
+        f"; {seeds} against {seeds} seeds are too few to tell whether that is more than noise: "
+        "train at least 4 of each, e.g. repeat=5."
+    )
+    assert expected in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("n", "m"), [(4, 4), (5, 5), (3, 7), (8, 6), (2, 30)])
-def test_the_p_value_is_scipy_s(n, m):
+def test_the_p_value_equals_scipys(n, m):
     random = np.random.default_rng(n)
     a, b = random.normal(size=n).round(1), random.normal(0.7, size=m).round(1)  # with ties
     assert permutation_p(list(a), list(b)) == pytest.approx(scipy_p(a, b))
 
 
-def test_of_many_seeds_random_splits_come_close_to_the_exact_p():
+def test_random_splits_of_many_seeds_approximate_the_exact_p_value():
     random = np.random.default_rng(1)
     a, b = random.normal(size=10), random.normal(0.6, size=10)  # 184,756 splits
     assert permutation_p(list(a), list(b)) == pytest.approx(scipy_p(a, b), abs=0.01)
     assert permutation_p(list(a), list(b)) == permutation_p(list(a), list(b))
 
 
-def test_seeds_are_one_row_with_their_mean_and_sample_deviation_and_failed_ones_have_no_rank(job, sweep, capsys):
+def test_seeds_form_one_row_with_mean_and_standard_deviation_and_failed_jobs_have_no_rank(job, sweep, capsys):
     scores = [0.5, 0.7, 0.4, 0.6]
     for seed, score in enumerate(scores):
         job("lr=0.1", f"seed={seed}", score=score, metrics={"val/accuracy": 1 - score})
@@ -137,7 +140,7 @@ def test_seeds_are_one_row_with_their_mean_and_sample_deviation_and_failed_ones_
     assert not (sweep / "effects.png").exists()  # there is nothing to compare
 
 
-def test_a_sweep_whose_jobs_all_finished_ends_without_an_exit_code(job, sweep):
+def test_a_sweep_whose_jobs_all_finished_does_not_exit(job, sweep):
     job("lr=0.1", score=0.5)
     Leaderboard().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(sweep)}}}))
     assert table(sweep)["status"].tolist() == ["finished"]
@@ -169,7 +172,7 @@ def test_only_the_listed_jobs_count_and_one_without_a_result_is_unfinished(job, 
     assert (board.options, len(board.rows), len(board.unranked)) == (["lr"], 1, 2)
 
 
-def test_a_knob_that_some_jobs_leave_out_is_a_swept_one_and_a_score_that_is_no_number_has_no_rank(job, sweep):
+def test_an_option_that_only_some_jobs_have_is_swept_and_an_undefined_score_has_no_rank(job, sweep):
     job("depth=3", score=0.5)
     job("+width=9", "depth=3", score=0.4)
     job("+width=8", "depth=3", score=None)
@@ -178,14 +181,15 @@ def test_a_knob_that_some_jobs_leave_out_is_a_swept_one_and_a_score_that_is_no_n
     assert [job.reason for job in board.unranked] == ["it has no finite val/loss"]
 
 
-def test_variants_on_different_data_are_said_not_to_compare(job, sweep, capsys):
-    for word in ("data=diabetes", "data=line"):
-        job(word, score=0.5)
+def test_variants_on_different_data_are_not_compared(job, sweep, capsys):
+    for override in ("data=diabetes", "data=line"):
+        job(override, score=0.5)
     make_board(sweep)
-    assert "Variants on different data: val/loss does not say which is better" in capsys.readouterr().out
+    expected = "The variants use different data: compare each one's val/loss only with its own baselines."
+    assert expected in capsys.readouterr().out
 
 
-def test_without_validation_rows_the_training_loss_is_compared(job, sweep):
+def test_without_validation_samples_the_training_loss_is_compared(job, sweep):
     for lr, loss in (("1", 0.3), ("2", 0.2)):
         job(f"lr={lr}", score=loss, metrics={"train/loss": loss})
         path = sweep / f"lr={lr}" / "result.json"
@@ -196,7 +200,7 @@ def test_without_validation_rows_the_training_loss_is_compared(job, sweep):
     assert (board.metric, [row.mean for row in board.rows]) == ("train/loss", [0.2, 0.3])
 
 
-def test_the_console_shows_twenty_rows_and_the_csv_all(job, sweep, capsys):
+def test_the_console_shows_twenty_rows_and_the_csv_shows_all(job, sweep, capsys):
     for width in range(25):
         job(f"width={width}", score=0.5 + 0.01 * width)
     make_board(sweep)
@@ -214,7 +218,7 @@ def test_a_folder_without_jobs_is_refused(tmp_path):
         assert (refused.returncode, str(folder) in refused.stderr, "sweep" in refused.stderr) == (2, True, True)
 
 
-def test_importing_it_takes_no_heavy_library():
+def test_importing_it_loads_no_heavy_library():
     heavy = {"torch", "pandas", "matplotlib", "numpy", "scipy", "sklearn", "pytorch_lightning"}
     code = f"import sys, kindling.sweeps.leaderboard.callback; print({heavy!r} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True).stdout
@@ -228,10 +232,10 @@ def data_of(cfg) -> dict:
     return {**rows, "std": data.transform.get("target_std")}
 
 
-@pytest.mark.parametrize("words", [["data=diabetes"], ["data=blobs", "data.centres=4"]])
-def test_the_classifiers_baselines_are_scikit_learn_s(job, sweep, words):
-    cfg = compose_config(*words)
-    job(*words, score=9.0, config=cfg)
+@pytest.mark.parametrize("args", [["data=diabetes"], ["data=blobs", "data.centres=4"]])
+def test_the_classification_baselines_equal_scikit_learns(job, sweep, args):
+    cfg = compose_config(*args)
+    job(*args, score=9.0, config=cfg)
     board = make_board(sweep)
     rows = data_of(cfg)
     (x, y), (x_val, y_val) = rows["train"], rows["val"]
@@ -247,14 +251,14 @@ def test_the_classifiers_baselines_are_scikit_learn_s(job, sweep, words):
     assert f"No variant is better than the baseline logistic regression ({board.baselines[1].mean:.4f})." in board.notes
 
 
-def test_the_baselines_have_the_loss_of_the_jobs_however_it_is_given(job, sweep):
-    for words in (["loss=hinge"], ["model.loss=hinge"], ["lr=1"]):
-        job(*words, score=0.5, config=compose_config("data=diabetes", *words))
+def test_the_baselines_use_the_loss_of_the_jobs_however_it_is_given(job, sweep):
+    for args in (["loss=hinge"], ["model.loss=hinge"], ["lr=1"]):
+        job(*args, score=0.5, config=compose_config("data=diabetes", *args))
     found = {row.mean for row in make_board(sweep).baselines if row.name == "majority class"}
     assert len(found) == 2  # hinge twice, and the cross-entropy
 
 
-def test_a_regression_s_baselines_are_the_mean_and_the_least_squares_line_in_the_target_s_unit(job, sweep):
+def test_the_regression_baselines_are_the_mean_and_least_squares_in_the_units_of_the_target(job, sweep):
     cfg = compose_config("data=polynomial", "data.noise=1")
     job("lr=1", score=1e-9, config=cfg, monitor="val/mse")
     board = make_board(sweep)
@@ -266,13 +270,11 @@ def test_a_regression_s_baselines_are_the_mean_and_the_least_squares_line_in_the
     assert [row.name for row in board.baselines] == ["mean", "linear regression"]
 
 
-def test_each_data_set_has_its_baselines_as_a_mean_over_its_splits_and_a_second_time_they_are_read(
-    job, sweep, monkeypatch
-):
+def test_each_data_set_has_baselines_averaged_over_its_splits_and_they_are_cached(job, sweep, monkeypatch):
     for features in ("none", "radius"):
         for split in (0, 1):
-            words = ["data=ring", f"features={features}", f"data.split_seed={split}"]
-            job(*words, score=0.5, config=compose_config(*words))
+            args = ["data=ring", f"features={features}", f"data.split_seed={split}"]
+            job(*args, score=0.5, config=compose_config(*args))
     board = make_board(sweep)
     known = [(row.name, row.options, row.count) for row in board.baselines]
     names = ("majority class", "logistic regression")
@@ -286,23 +288,23 @@ def test_each_data_set_has_its_baselines_as_a_mean_over_its_splits_and_a_second_
 @pytest.mark.parametrize(
     ("data", "note"),
     [
-        ({"_target_": "pytorch_lightning.LightningDataModule"}, "No baselines: LightningDataModule is no"),
+        ({"_target_": "pytorch_lightning.LightningDataModule"}, "No baselines: LightningDataModule is not a subclass"),
         ({"_target_": "kindling.data.tabular.Table", "path": "gone.csv", "target": "y"}, "gone.csv: no such file"),
     ],
 )
-def test_where_the_data_cannot_be_built_a_line_says_why(job, sweep, capsys, data, note):
+def test_a_note_explains_why_the_data_cannot_be_built(job, sweep, capsys, data, note):
     job("lr=1", score=0.5, config={"data": data, "seed": 0})
     assert make_board(sweep).baselines == []
     assert note in capsys.readouterr().out
 
 
-def test_images_have_no_linear_baseline_and_a_line_says_so(job, sweep, capsys):
+def test_a_note_explains_that_images_have_no_linear_baseline(job, sweep, capsys):
     job("lr=1", score=0.5, config=compose_config("data=mnist_sample"))
     assert [row.name for row in make_board(sweep).baselines] == ["majority class"]
     assert "No logistic regression as a baseline: the inputs are images." in capsys.readouterr().out
 
 
-def test_the_marginal_means_are_those_of_a_group_by_and_the_strongest_knob_is_first(job, sweep):
+def test_the_marginal_means_equal_a_group_by_and_the_strongest_option_is_first(job, sweep):
     random = np.random.default_rng(0)
     for activation, bonus in {"relu": 0.0, "tanh": 0.3, "sigmoid": 0.6}.items():
         for depth in (10, 1, 2):
@@ -320,7 +322,7 @@ def test_the_marginal_means_are_those_of_a_group_by_and_the_strongest_knob_is_fi
         assert effect.strength == pytest.approx(explained)
 
 
-def test_the_range_of_the_picture_leaves_out_what_diverged_on_the_worse_side_only():
+def test_the_range_of_the_figure_excludes_outliers_only_on_the_worse_side():
     good = [0.5, 0.51, 0.52, 0.53, 0.54]
     assert robust_limits([*good, 1e6], "min") == (0.5, 0.54)
     assert robust_limits([*good, 1e6, 1e5, 2e5, 3e9], "min") == (0.5, 0.54)
@@ -329,7 +331,7 @@ def test_the_range_of_the_picture_leaves_out_what_diverged_on_the_worse_side_onl
     assert robust_limits([0.5, 0.9], "min") == (0.5, 0.9)
 
 
-def test_the_winner_alone_is_tested_if_it_was_not(job, sweep, capsys, monkeypatch):
+def test_only_the_winner_is_tested_afterwards(job, sweep, capsys, monkeypatch):
     tested = []
     monkeypatch.setattr(evaluate_module, "evaluate", lambda folder: tested.append(folder.name) or {"test/loss": 0.25})
     for lr, score in (("1", 0.4), ("2", 0.3)):
@@ -339,14 +341,14 @@ def test_the_winner_alone_is_tested_if_it_was_not(job, sweep, capsys, monkeypatc
         path.write_text(json.dumps({**result, "metrics": {"val/loss": score}}))
     make_board(sweep)
     assert tested == ["lr=2"]
-    assert "winner on the test rows: loss 0.2500" in capsys.readouterr().out
+    assert "winner on the test samples: loss 0.2500" in capsys.readouterr().out
 
     def refuse(folder):
-        raise UserError("no test rows")
+        raise UserError("no test samples")
 
     monkeypatch.setattr(evaluate_module, "evaluate", refuse)
     make_board(sweep)
-    assert "The winner's test rows were not scored: no test rows" in capsys.readouterr().out
+    assert "The winner was not tested: no test samples" in capsys.readouterr().out
 
 
 def test_with_test_true_every_job_is_tested(job, sweep, monkeypatch):
@@ -378,13 +380,13 @@ def test_the_linear_baseline_ignores_a_constant_column():
     assert fit_line(facts, x, y)(new).item() == pytest.approx(3.0, abs=1e-4)
 
 
-def test_scores_that_differ_by_rounding_alone_are_explained_by_nothing():
-    assert between([[0.1, 0.1, 0.1], [0.1, 0.1 + 1e-17, 0.1]]) == 0.0
+def test_scores_that_differ_only_by_rounding_have_no_variance_to_explain():
+    assert share_between([[0.1, 0.1, 0.1], [0.1, 0.1 + 1e-17, 0.1]]) == 0.0
 
 
 @pytest.mark.parametrize(("option", "values"), [("loss", ("bce", "mse")), ("data.val_share", ("0.1", "0.2"))])
-def test_variants_whose_metric_is_computed_otherwise_are_said_not_to_compare(job, sweep, capsys, option, values):
+def test_variants_whose_metric_is_computed_differently_are_not_compared(job, sweep, capsys, option, values):
     for value in values:
         job(f"{option}={value}", score=0.5)
     make_board(sweep)
-    assert f"Variants that differ in {option}: val/loss does not say which is better" in capsys.readouterr().out
+    assert f"The variants differ in {option}, so their val/loss cannot be compared." in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The ranking of a sweep over a user's own module."""
+"""The leaderboard of a sweep over a user's own module."""
 
 import csv
 import os
@@ -21,4 +21,4 @@ def test_a_sweep_of_a_users_module_is_ranked_by_what_it_logs(shell, tmp_path):
     first, second = csv.DictReader((sweep / "leaderboard.csv").open(encoding="utf-8"))
     assert (first["model.rate"], second["model.rate"]) == ("0.5", "0.0001")
     assert 0 < float(first["val_loss"]) < float(second["val_loss"])
-    assert "winner on the test rows: loss 0." in done.stdout
+    assert "winner on the test samples: loss 0." in done.stdout

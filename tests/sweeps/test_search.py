@@ -1,4 +1,4 @@
-"""Search: what is asked and told, and how a search goes on."""
+"""Searches with Optuna: trials, scores, and how a search is continued."""
 
 import json
 import math
@@ -21,14 +21,14 @@ from kindling.training import lock as claim
 
 optuna = pytest.importorskip("optuna")
 from kindling.sweeps.search.jobs import Jobs  # noqa: E402
-from kindling.sweeps.search.space import Typed  # noqa: E402
+from kindling.sweeps.search.space import SearchSpace  # noqa: E402
 from kindling.sweeps.search.study import search  # noqa: E402
 
 LR = "lr=interval(0.001,0.1)"
 
 
 class Formula(Launcher):
-    """Trains nothing: a job's result is what `score` makes of its knobs, a score or the whole result."""
+    """A launcher without training: `score` computes a job's score, or its whole result, from its options."""
 
     def __init__(self, score):
         self.score, self.batches = score, []
@@ -37,7 +37,7 @@ class Formula(Launcher):
         pass
 
     def launch(self, job_overrides, initial_job_idx):
-        options = [{key: value.strip("'") for key, value in parse_overrides(words).items()} for words in job_overrides]
+        options = [{key: value.strip("'") for key, value in parse_overrides(args).items()} for args in job_overrides]
         self.batches.append(options)
         for own in options:
             folder, found = Path(own["hydra.sweep.dir"], own["hydra.sweep.subdir"]), self.score(own)
@@ -50,18 +50,18 @@ class Formula(Launcher):
 
 @pytest.fixture
 def searched(tmp_path, monkeypatch):
-    """searched(score, *words, folder=, n_trials=...) searches in tmp_path; its launcher and trials."""
+    """searched(score, *args, folder=, n_trials=...) searches in tmp_path and returns its launcher and trials."""
     monkeypatch.setattr("kindling.sweeps.grid.configure_log", lambda *args: None)  # pytest has its own
 
-    def call(score, *words, folder="sweep", n_trials=6, batch=3, seed=0, repeat=1, folds=None, sampler="tpe"):
-        words = ["trainer=cpu", *words]
+    def call(score, *args, folder="sweep", n_trials=6, batch=3, seed=0, repeat=1, folds=None, sampler="tpe"):
+        args = ["trainer=cpu", *args]
         with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
             loader = GlobalHydra.instance().config_loader()
             place = f"hydra.sweep.dir={tmp_path / folder}"
-            master = loader.load_configuration("config", [*words, place], run_mode=RunMode.MULTIRUN)
+            master = loader.load_configuration("config", [*args, place], run_mode=RunMode.MULTIRUN)
         launcher = Formula(score)
         jobs = Jobs(launcher, HydraContext(loader, None), master)
-        search(Typed(words, loader, repeat, folds), jobs, n_trials, batch, seed, sampler)
+        search(SearchSpace(args, loader, repeat, folds), jobs, n_trials, batch, seed, sampler)
         return launcher, study(tmp_path / folder).trials
 
     return call
@@ -80,11 +80,11 @@ def jobs_of(folder):
 
 
 def near(own):
-    """Best at lr=0.01."""
+    """Return a score that is best at lr=0.01."""
     return (math.log10(float(own["lr"])) + 2) ** 2
 
 
-def test_scores_are_told_and_the_best_is_named(searched, tmp_path, caplog):
+def test_optuna_gets_the_scores_and_the_best_trial_is_reported(searched, tmp_path, caplog):
     with caplog.at_level("INFO", "kindling"):
         launcher, trials = searched(near, LR, "depth=range(1,5)", "width=7", n_trials=7)
     assert [len(batch) for batch in launcher.batches] == [3, 3, 1]
@@ -95,12 +95,12 @@ def test_scores_are_told_and_the_best_is_named(searched, tmp_path, caplog):
     assert len(jobs_of(tmp_path / "sweep")) == 7
 
 
-def test_more_is_better_where_the_metric_says_so(searched, tmp_path):
+def test_accuracy_is_maximized(searched, tmp_path):
     searched(near, LR, "monitor=val/accuracy", n_trials=1)
     assert study(tmp_path / "sweep").direction.name == "MAXIMIZE"
 
 
-def test_what_gives_no_number_is_told_as_failed_and_listed(searched, tmp_path):
+def test_trials_without_a_finite_score_fail_and_are_listed(searched, tmp_path):
     ends = iter([1.0, math.inf, {"status": "failed", "error": "planted"}, 2.0, math.nan, {"status": "diverged"}])
     _, trials = searched(lambda own: next(ends), LR)
     assert [trial.value for trial in trials] == [1.0, None, None, 2.0, None, None]
@@ -109,14 +109,14 @@ def test_what_gives_no_number_is_told_as_failed_and_listed(searched, tmp_path):
     assert sorted(listed) == sorted(f"lr={lr}" for lr in values(trials))
 
 
-def test_no_score_at_all_is_no_crash(searched, caplog):
+def test_a_search_without_any_score_ends_normally(searched, caplog):
     with caplog.at_level("INFO", "kindling"):
         searched(lambda own: {"status": "diverged"}, LR)
     assert caplog.messages[-1] == "none of 6 trials has a score"
 
 
 @pytest.mark.slow
-def test_one_seed_asks_for_the_same_trials_and_another_for_others(searched):
+def test_the_seed_determines_the_trials(searched):
     _, one = searched(near, LR, folder="one", n_trials=12, batch=11)
     _, two = searched(near, LR, folder="two", n_trials=12, batch=11)
     _, other = searched(near, LR, folder="other", seed=1)
@@ -125,7 +125,7 @@ def test_one_seed_asks_for_the_same_trials_and_another_for_others(searched):
 
 
 @pytest.mark.slow
-def test_a_random_search_learns_nothing_from_its_trials(searched):
+def test_a_random_search_ignores_the_scores_of_its_trials(searched):
     space, how = ("lr=tag(log,interval(0.001,0.1))", "depth=range(1,5)"), {"n_trials": 13, "batch": 11}
     _, trials = searched(near, *space, folder="random", sampler="random", **how)
     _, tpe = searched(near, *space, folder="tpe", **how)
@@ -136,25 +136,25 @@ def test_a_random_search_learns_nothing_from_its_trials(searched):
     assert [trial.params for trial in tpe[10:]] != asked[10:]
 
 
-def test_a_random_search_goes_on_with_other_values(searched):
+def test_a_continued_random_search_tries_new_values(searched):
     searched(near, LR, n_trials=2, sampler="random")
     _, trials = searched(near, LR, n_trials=4, sampler="random")
     assert len(set(values(trials))) == 4
 
 
-def test_an_experiment_may_say_what_is_searched_and_what_is_typed_goes_before_it(searched, monkeypatch):
+def test_an_experiment_may_define_the_search_space_and_overrides_take_precedence(searched, monkeypatch):
     seen = []
-    monkeypatch.setattr("kindling.sweeps.search.study.search", lambda typed, jobs, **how: seen.append((typed, how)))
+    monkeypatch.setattr("kindling.sweeps.search.study.search", lambda *given, **sampler: seen.append((*given, sampler)))
     sweeper = OptunaSweeper(20, 20, 0, 1, None, "random", {"lr": "interval(0.001,0.1)", "depth": "range(1,5)"})
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         sweeper.loader, sweeper.jobs = GlobalHydra.instance().config_loader(), None
         sweeper.sweep(["depth=3", "width=7"])
-    ((typed_words, how),) = seen
-    assert (list(typed_words.space), typed_words.common) == (["lr"], ["depth=3", "width=7"])
-    assert how == {"n_trials": 20, "batch": 20, "seed": 0, "sampler": "random"}
+    ((space, _, *numbers, sampler),) = seen
+    assert (list(space.space), space.common) == (["lr"], ["depth=3", "width=7"])
+    assert (numbers, sampler) == ([20, 20, 0], {"sampler": "random"})
 
 
-def test_a_search_goes_on_without_trying_the_same_again(searched, tmp_path):
+def test_a_continued_search_does_not_repeat_trials(searched, tmp_path):
     searched(near, LR)
     launcher, trials = searched(near, LR, n_trials=10)
     assert [len(batch) for batch in launcher.batches] == [3, 1]
@@ -163,7 +163,7 @@ def test_a_search_goes_on_without_trying_the_same_again(searched, tmp_path):
     assert (launcher.batches, len(trials)) == ([], 10)
 
 
-def test_what_a_killed_process_left_is_tried_again_first(searched, tmp_path):
+def test_trials_that_a_killed_process_left_unfinished_run_first(searched, tmp_path):
     calls = []
 
     def killed(own):
@@ -182,13 +182,13 @@ def test_what_a_killed_process_left_is_tried_again_first(searched, tmp_path):
     assert values(trials[6:]) == values(trials[3:6])
 
 
-def test_trials_that_are_one_job_are_trained_once(searched, tmp_path):
+def test_trials_with_the_same_job_are_trained_once(searched, tmp_path):
     launcher, trials = searched(near, "model=logistic", "depth=range(1,5)", "lr=0.1,0.01", n_trials=12)
     assert sum(len(batch) for batch in launcher.batches) == len(jobs_of(tmp_path / "sweep")) == 2
     assert {(trial.params["lr"], trial.value) for trial in trials} == {("0.1", 1.0), ("0.01", 0.0)}
 
 
-def test_a_trial_counts_by_its_mean_over_seeds_and_folds(searched):
+def test_the_score_of_a_trial_is_its_mean_over_seeds_and_folds(searched):
     def score(own):
         return float(own["lr"]) + int(own["seed"]) + 10 * int(own["data.fold"])
 
@@ -197,7 +197,7 @@ def test_a_trial_counts_by_its_mean_over_seeds_and_folds(searched):
     assert [trial.value for trial in trials] == pytest.approx([lr + 4.5 + 10 for lr in values(trials)])
 
 
-def test_a_failed_job_ends_a_search_that_shall_stop(searched):
+def test_a_failed_job_ends_a_search_with_on_error_stop(searched):
     ends = iter([1.0, {"status": "failed", "error": "planted"}, {}])  # the last is not run
     _, trials = searched(lambda own: next(ends), LR, "on_error=stop")
     assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "RUNNING"]
@@ -205,12 +205,13 @@ def test_a_failed_job_ends_a_search_that_shall_stop(searched):
 
 def test_another_search_is_refused_in_the_same_folder(searched, tmp_path):
     searched(near, LR, "activation=relu,tanh", n_trials=1)
-    for words in ([LR, "activation=relu,gelu"], [LR], [LR, "activation=relu,tanh", "epochs=7"]):
-        with pytest.raises(UserError, match=r"has another search \(.*\): take another sweep.name"):
-            searched(near, *words)
-    with pytest.raises(UserError, match=r"has another search \(mode=max, mode=min, monitor=val/f1, monitor=val/loss\)"):
+    for args in ([LR, "activation=relu,gelu"], [LR], [LR, "activation=relu,tanh", "epochs=7"]):
+        with pytest.raises(UserError, match=r"has a different search \(.*\): use another sweep.name"):
+            searched(near, *args)
+    differences = r"has a different search \(mode=max, mode=min, monitor=val/f1, monitor=val/loss\)"
+    with pytest.raises(UserError, match=differences):
         searched(near, LR, "activation=relu,tanh", "monitor=val/f1")
-    searched(near, "lr=interval(0.01,0.2)", "activation=relu,tanh", n_trials=2)  # limits may be moved
+    searched(near, "lr=interval(0.01,0.2)", "activation=relu,tanh", n_trials=2)  # limits may change
     with (
         claim.claim(tmp_path / "sweep" / ".search", new=False),
         pytest.raises(UserError, match="is being trained by another process"),
@@ -219,22 +220,22 @@ def test_another_search_is_refused_in_the_same_folder(searched, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "numbers", "message"),
+    ("args", "numbers", "message"),
     [
-        (["lr=0.1"], {}, "There is nothing to search: give a knob several values"),
-        ([LR], {"n_trials": 0}, "hydra.sweeper.n_trials=0 cannot be: it must be a whole number from 1"),
-        ([LR], {"batch": None}, "hydra.sweeper.batch=None cannot be"),
-        ([LR], {"sampler": "grid"}, "hydra.sweeper.sampler=grid is unknown: take tpe or random"),
-        (["seed=0,1"], {"repeat": 2}, "repeat=2 and seed=0,1 both say which seeds to take"),
+        (["lr=0.1"], {}, "There is nothing to search: give an option a range"),
+        ([LR], {"n_trials": 0}, "hydra.sweeper.n_trials=0 is invalid: it must be an integer of at least 1"),
+        ([LR], {"batch": None}, "hydra.sweeper.batch=None is invalid"),
+        ([LR], {"sampler": "grid"}, "hydra.sweeper.sampler=grid is unknown: use tpe or random"),
+        (["seed=0,1"], {"repeat": 2}, "repeat=2 and seed=0,1 both choose the seeds"),
     ],
 )
-def test_a_search_that_cannot_be_is_refused_before_its_folder_is_made(words, numbers, message, searched, tmp_path):
+def test_an_invalid_search_is_refused_before_its_folder_is_made(args, numbers, message, searched, tmp_path):
     with pytest.raises(UserError, match=message):
-        searched(near, *words, **numbers)
+        searched(near, *args, **numbers)
     assert not (tmp_path / "sweep").exists()
 
 
-def test_without_optuna_it_says_how_to_get_it(monkeypatch):
+def test_the_error_without_optuna_explains_how_to_install_it(monkeypatch):
     monkeypatch.delitem(sys.modules, "kindling.sweeps.search.study")
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UserError, match=r'needs Optuna: pip install -e "\.\[optuna\]"'):
@@ -248,9 +249,9 @@ def test_hydra_finds_the_plugin_without_optuna_or_torch(shell, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_lecture_s_random_search_ends_with_a_command_that_trains_its_best(shell, tmp_path):
-    words = ["experiment=lectures/random_search", "epochs=2", "trainer=cpu", "hydra.sweeper.n_trials=6"]
-    done = shell("train.py", *words, "sweep.name=one")
+def test_the_random_search_of_the_lecture_reports_a_command_that_trains_its_best_trial(shell, tmp_path):
+    args = ["experiment=lectures/random_search", "epochs=2", "trainer=cpu", "hydra.sweeper.n_trials=6"]
+    done = shell("train.py", *args, "sweep.name=one")
     assert done.returncode == 0, done.stderr
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("best val/loss"))
     trials = study(tmp_path / "runs" / "sweeps" / "one").trials
@@ -263,7 +264,7 @@ def test_the_lecture_s_random_search_ends_with_a_command_that_trains_its_best(sh
 
 
 @pytest.mark.slow
-def test_a_search_by_the_command_line_goes_on_and_repeats_itself(shell, table, tmp_path):
+def test_a_search_from_the_command_line_is_reproducible_and_can_be_continued(shell, table, tmp_path):
     space = ["lr=tag(log, interval(0.001, 1))", "depth=range(1,3)", "activation=relu,tanh"]
     how = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=8", "hydra.sweeper.batch=4", "epochs=2", "width=4"]
     for name in ("one", "two"):

@@ -1,4 +1,4 @@
-"""Hydra's notation of a search, as Optuna's."""
+"""Search spaces in Hydra's override syntax are converted to Optuna's distributions."""
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -12,7 +12,7 @@ Float, Int, Choice = (getattr(optuna.distributions, f"{k}Distribution") for k in
 
 
 @pytest.mark.parametrize(
-    ("word", "meaning"),
+    ("override", "expected"),
     [
         ("lr=interval(0.1, 1)", Float(0.1, 1)),
         ("lr=interval(1, 8)", Float(1, 8)),
@@ -31,14 +31,14 @@ Float, Int, Choice = (getattr(optuna.distributions, f"{k}Distribution") for k in
         ("+trainer.max_time=1,2", Choice(["1", "2"])),
     ],
 )
-def test_hydra_s_notation_means_what_optuna_calls_so(word, meaning):
-    assert distribution(OverridesParser.create().parse_override(word)) == meaning
+def test_hydras_syntax_is_converted_to_optunas_distributions(override, expected):
+    assert distribution(OverridesParser.create().parse_override(override)) == expected
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("override", "message"),
     [
-        ("a=tag(huge, interval(1, 2))", r"a=tag\(huge, interval\(1, 2\)\) has no meaning for a search: take interval"),
+        ("a=tag(huge, interval(1, 2))", r"a=tag\(huge, interval\(1, 2\)\) has no meaning for a search: use interval"),
         ("a=tag(log, choice(1, 2))", "has no meaning for a search"),
         ("a=shuffle(range(3))", "has no meaning for a search"),
         ("a=tag(log, interval(0, 1))", "cannot be searched: `low > 0` must hold"),
@@ -48,6 +48,6 @@ def test_hydra_s_notation_means_what_optuna_calls_so(word, meaning):
         ("monitor=val/loss,val/f1", "monitor must be the same for all trials"),
     ],
 )
-def test_what_has_no_meaning_is_refused(word, message):
+def test_sweeps_without_meaning_for_a_search_are_refused(override, message):
     with pytest.raises(UserError, match=message):
-        distribution(OverridesParser.create().parse_override(word))
+        distribution(OverridesParser.create().parse_override(override))

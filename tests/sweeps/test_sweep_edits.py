@@ -1,4 +1,4 @@
-"""After an edit of the project a sweep gives what single runs give, and trains together wherever it still can."""
+"""After an edit of the project a sweep gives the results of single runs, and trains in groups if it still can."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from conftest import PLAIN, python, rows_of
 
 TRAIN, BASE, LOSSES = "train.py", "src/kindling/models/base.py", "src/kindling/tasks/losses.py"
 ACTIVATIONS, UPDATE = "src/kindling/models/activation_modules.py", "src/kindling/sweeps/grouped/update.py"
-WORDS = ["data=diabetes", "epochs=3", "precision=64-true", "trainer=cpu", "test=false", *PLAIN]
-OWN_MODEL = '''"""A net with a way around its hidden layer."""
+ARGS = ["data=diabetes", "epochs=3", "precision=64-true", "trainer=cpu", "test=false", *PLAIN]
+OWN_MODEL = '''"""A model with a skip connection."""
 
 from torch import nn
 
@@ -16,7 +16,7 @@ from kindling.models.base import Model
 
 
 class Around(Model):
-    """Logits are a linear map of the inputs and of a hidden layer."""
+    """Computes the logits from the inputs and a hidden layer."""
 
     def __init__(self, input_shape: list[int], num_outputs: int, width: int = 8, **model):
         super().__init__(**model)
@@ -69,7 +69,7 @@ def instead(file: str, old: str, new: str) -> tuple[str, str, str]:
     return file, old, new
 
 
-# what -> the edits, and the words of the sweep
+# name -> the edits, and the sweep's overrides
 TOGETHER = {
     "a print in train.py": ([before(TRAIN, "    entry.raise_on_signals()\n", "    print('mine')\n")], []),
     "a docstring and a line of the base": (
@@ -79,7 +79,7 @@ TOGETHER = {
         ],
         [],
     ),
-    "a factor in the base's loss": (
+    "a factor in the loss of the base": (
         [instead(BASE, "return self.training_loss(logits, y)\n ", "return self.training_loss(logits, y) / 2\n ")],
         [],
     ),
@@ -93,19 +93,19 @@ TOGETHER = {
         ],
         ["activation=cube"],
     ),
-    "a model of your own": ([], ["model=around"]),
-    "a hook that acts on single numbers": (
+    "a custom model": ([], ["model=around"]),
+    "an elementwise hook": (
         [before(BASE, "    def validation_step(", OWN_HOOK.format(EACH))],
         [],
     ),
 }
-# what -> the edits, and what is said
-ONE_BY_ONE = {
+# name -> the edits, and the reported difference
+INDIVIDUALLY = {
     "lr doubled": (
         [before(TRAIN, "    entry.raise_on_signals()\n", "    cfg.lr = 2 * cfg.lr\n")],
-        "lr of epoch 1 is 0.006 alone and 0.003 in a group",
+        "lr of epoch 1 is 0.006 in a single run and 0.003 in a group",
     ),
-    "weights set": (
+    "weights overwritten": (
         [before(TRAIN, "        callbacks = [", "        model.net[0].weight.data.fill_(0.1)\n")],
         "train/loss of epoch 1 is",
     ),
@@ -114,11 +114,14 @@ ONE_BY_ONE = {
         [before(BASE, "        logits = self(x)\n", MIXUP)],
         "train/loss of epoch 1 is",
     ),
-    "a hook that acts on all weights": (
+    "a hook that depends on all weights": (
         [before(BASE, "    def validation_step(", OWN_HOOK.format(ALL))],
         "train/loss of epoch 1 is",
     ),
-    "the group's own side": ([instead(UPDATE, "(self.steps, rates)", "(self.steps, 2 * rates)")], "of epoch 1 is"),
+    "an edit of the group optimizer": (
+        [instead(UPDATE, "(self.steps, rates)", "(self.steps, 2 * rates)")],
+        "of epoch 1 is",
+    ),
 }
 
 
@@ -132,14 +135,14 @@ def edit(project: Path, edits: list[tuple[str, str, str]]) -> None:
         (project / name).write_text(text, encoding="utf-8")
 
 
-def swept(project: Path, words: list[str]) -> str:
-    """What a sweep of two jobs says, after a comparison of the second one with its single run."""
-    sweep = python(project, "train.py", "-m", *WORDS, *words, "seed=0,1", "hydra.sweep.dir=sweep")
+def swept(project: Path, args: list[str]) -> str:
+    """Return the output of a sweep of two jobs, after comparing the second job with its single run."""
+    sweep = python(project, "train.py", "-m", *ARGS, *args, "seed=0,1", "hydra.sweep.dir=sweep")
     assert sweep.returncode == 0, sweep.stdout[-3000:] + sweep.stderr[-3000:]
-    alone = python(project, "train.py", *WORDS, *words, "seed=1", "hydra.run.dir=alone")
-    assert alone.returncode == 0, alone.stderr[-3000:]
+    single = python(project, "train.py", *ARGS, *args, "seed=1", "hydra.run.dir=single")
+    assert single.returncode == 0, single.stderr[-3000:]
     (member,) = (project / "sweep").glob("seed=1_*")
-    one, other = rows_of(project / "alone"), rows_of(member)
+    one, other = rows_of(project / "single"), rows_of(member)
     assert [row.keys() for row in one] == [row.keys() for row in other]
     for first, second in zip(one, other, strict=True):
         wanted = {name: float(value) for name, value in first.items()}
@@ -150,26 +153,27 @@ def swept(project: Path, words: list[str]) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("what", TOGETHER)
 def test_an_edited_project_still_trains_together(copy, what):
-    edits, words = TOGETHER[what]
+    edits, args = TOGETHER[what]
     edit(copy, edits)
-    said = swept(copy, words)
-    assert "1-2/2  2 nets of" in said, said
-    assert "one by one" not in said
+    output = swept(copy, args)
+    assert "1-2/2  2 models of type" in output, output
+    assert "individually" not in output
 
 
 @pytest.mark.slow
-def test_a_job_that_explodes_is_not_the_one_that_is_compared(copy):
+def test_the_job_that_diverges_is_not_the_one_compared(copy):
     own = ["lr=1e30,0.01", "activation=identity", "optimizer=sgd", "epochs=3", "trainer=cpu", *PLAIN]
     sweep = python(copy, "train.py", "-m", *own, "hydra.sweep.dir=sweep")
-    assert "once per change of the code: a few steps of lr=0.01" in sweep.stdout, sweep.stdout + sweep.stderr
-    assert "1-2/2  2 nets of" in sweep.stdout
+    expected = "checking this version of the code once: a few steps of lr=0.01"
+    assert expected in sweep.stdout, sweep.stdout + sweep.stderr
+    assert "1-2/2  2 models of type" in sweep.stdout
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ONE_BY_ONE)
-def test_what_a_group_would_not_do_trains_one_by_one_and_says_so(copy, what):
-    edits, why = ONE_BY_ONE[what]
+@pytest.mark.parametrize("what", INDIVIDUALLY)
+def test_edits_that_a_group_would_ignore_make_jobs_train_individually(copy, what):
+    edits, why = INDIVIDUALLY[what]
     edit(copy, edits)
-    said = swept(copy, [])
-    (line,) = [line for line in said.splitlines() if line.startswith("2 jobs one by one: ")]
+    output = swept(copy, [])
+    (line,) = [line for line in output.splitlines() if line.startswith("2 jobs train individually: ")]
     assert why in line

@@ -1,4 +1,4 @@
-"""Sweeps under launchers of Hydra that have processes of their own; those whose package is there are tested."""
+"""Sweeps with Hydra's launchers that start processes, if their packages are installed."""
 
 import importlib.util
 import json
@@ -31,13 +31,13 @@ def needs(package):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", [pytest.param(name, marks=needs(package)) for name, package in PACKAGES.items()])
-def test_a_sweep_runs_under_it_with_a_thread_each_and_goes_on(launcher, tmp_path, shell, table):
+def test_a_sweep_runs_with_one_thread_per_process_and_can_be_repeated(launcher, tmp_path, shell, table):
     (tmp_path / "reporter.py").write_text(REPORTER)
     env = {**os.environ, "REPORTS": str(tmp_path)}
     env["PYTHONPATH"] = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    words = ["train.py", "-m", *table, "epochs=2", "model=logistic,cnn", "seed=0,1", "sweep.name=s"]
-    words += [f"hydra/launcher={launcher}", "+callbacks.reporter={_target_: reporter.Reporter}"]
-    first = shell(*words, env=env)
+    args = ["train.py", "-m", *table, "epochs=2", "model=logistic,cnn", "seed=0,1", "sweep.name=s"]
+    args += [f"hydra/launcher={launcher}", "+callbacks.reporter={_target_: reporter.Reporter}"]
+    first = shell(*args, env=env)
     assert first.returncode == 1, first.stdout + first.stderr  # the CNN cannot take a table
     folder = tmp_path / "runs/sweeps/s"
     jobs = [job["folder"] for job in json.loads((folder / "jobs.json").read_text())["jobs"]]
@@ -47,12 +47,12 @@ def test_a_sweep_runs_under_it_with_a_thread_each_and_goes_on(launcher, tmp_path
     assert {(tmp_path / str(seed)).read_text() for seed in (0, 1)} == {"1"}
     assert "model=cnn needs images" in first.stdout
     assert (folder / "leaderboard.csv").exists()
-    second = shell(*words, env=env)
-    assert "4 jobs, 2 finished before, 2 to try again" in second.stdout
+    second = shell(*args, env=env)
+    assert "4 jobs, 2 already finished, 2 to retry" in second.stdout
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="ray is installed")
-def test_a_launcher_whose_package_is_missing_says_how_to_get_it(shell):
+def test_the_error_of_a_launcher_without_its_package_explains_how_to_install_it(shell):
     refused = shell("train.py", "-m", "hydra/launcher=ray", "seed=0,1")
     assert (refused.returncode, refused.stderr.strip()) == (
         2,
@@ -60,11 +60,11 @@ def test_a_launcher_whose_package_is_missing_says_how_to_get_it(shell):
     )
 
 
-def test_a_job_without_a_score_has_ended_like_any_other(tmp_path, caplog):
+def test_a_job_without_a_score_counts_as_ended(tmp_path, caplog):
     (tmp_path / "result.json").write_text(
         json.dumps({"status": "finished", "score": None, "monitor": None, "seconds": 1})
     )
     lines = SimpleNamespace(done=0, total=1, stops=True)
     with caplog.at_level("INFO", "kindling"):
-        Sweep._ended(lines, SimpleNamespace(folder=tmp_path, name="lr=1"))
+        Sweep._job_ended(lines, SimpleNamespace(folder=tmp_path, name="lr=1"))
     assert "1/1  lr=1  no score  1.0 s" in caplog.text

@@ -1,11 +1,11 @@
-"""Sweeps with configs of the user's own folder, trained together and in processes."""
+"""Sweeps with configs from the user's folder, trained together and in processes."""
 
 import json
 
 import pytest
 from conftest import PLAIN
 
-WORDS = ["data=mine", "epochs=1", *PLAIN, "seed=0,1,2,3", "sweep.name=s"]
+ARGS = ["data=mine", "epochs=1", *PLAIN, "seed=0,1,2,3", "sweep.name=s"]
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def place(tmp_path):
 @pytest.mark.parametrize(
     "own", [["hydra.launcher.workers=2", "steps_per_execution=1"], []], ids=["in processes", "together"]
 )
-def test_jobs_are_trained_and_their_commands_have_it(shell, tmp_path, place, own):
-    shell("train.py", "-m", place, *WORDS, *own, check=True)
+def test_jobs_are_trained_and_their_commands_contain_the_search_path(shell, tmp_path, place, own):
+    shell("train.py", "-m", place, *ARGS, *own, check=True)
     results = [json.loads(file.read_text()) for file in (tmp_path / "runs/sweeps/s").glob("*/result.json")]
     assert [result["status"] for result in results] == ["finished"] * 4
     assert all(f"train.py {place} " in result["command"].replace("'", "") for result in results)

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: composed as Hydra does, told apart by what they really do, refused before the first starts."""
+"""Planning a sweep: jobs are composed as by Hydra, identified by what affects them, and checked before any starts."""
 
 import random
 
@@ -10,11 +10,11 @@ from sweeps.sweep_helpers import loader_and_master, planned
 from kindling import UserError
 from kindling.sweeps.compose import Composer
 from kindling.sweeps.folder import SweepFolder
-from kindling.sweeps.grid import shorthand
+from kindling.sweeps.grid import with_repetitions
 
 
-def by_hydra(loader, master, words):
-    full = loader.load_sweep_config(master, words)
+def by_hydra(loader, master, args):
+    full = loader.load_sweep_config(master, args)
     raw = OmegaConf.to_container(OmegaConf.masked_copy(full, [key for key in full if key != "hydra"]))
     return raw, OmegaConf.to_container(OmegaConf.create({**raw, "folder": ""}), resolve=True)
 
@@ -26,7 +26,7 @@ def grid():
 
 
 TRICKY = [
-    ["monitor=val/accuracy"],  # decides about `mode`, by a resolver
+    ["monitor=val/accuracy"],  # determines `mode`, by a resolver
     ["lr=${depth}"],
     ["hidden_sizes=[6,4]"],
     ["model.depth=7"],
@@ -40,22 +40,22 @@ TRICKY = [
 ]
 
 
-@pytest.mark.parametrize("words", [*grid(), *TRICKY], ids=" ".join)
-def test_a_job_is_composed_as_by_hydra(words):
+@pytest.mark.parametrize("args", [*grid(), *TRICKY], ids=" ".join)
+def test_a_job_is_composed_as_by_hydra(args):
     loader, master = loader_and_master()
     compose = Composer(loader, master)
     compose(["lr=0.7", "seed=99"])  # fills the caches
-    job = compose(words)
-    assert (job.raw, job.resolved) == by_hydra(loader, master, words)
+    job = compose(args)
+    assert (job.raw, job.resolved) == by_hydra(loader, master, args)
 
 
-@pytest.mark.parametrize("word", ["epocs=3", "model.foo=1"])
-def test_an_unknown_name_is_refused(word):
+@pytest.mark.parametrize("override", ["epocs=3", "model.foo=1"])
+def test_an_unknown_name_is_refused(override):
     with pytest.raises(ConfigCompositionException):
-        planned([["lr=0.1", word]])
+        planned([["lr=0.1", override]])
 
 
-def test_values_that_cannot_work_are_refused_before_the_first_job():
+def test_invalid_values_are_refused_before_the_first_job():
     with pytest.raises(UserError, match="depth=0 cannot be"):
         planned([["depth=1"], ["depth=0"]])
     with pytest.raises(UserError, match=r"data\.path must be given"):
@@ -76,55 +76,55 @@ def test_values_that_cannot_work_are_refused_before_the_first_job():
         (["epochs=5"], ["epochs=6"], False),
     ],
 )
-def test_jobs_are_the_same_if_they_differ_in_knobs_that_nothing_reads(one, other, same):
+def test_jobs_are_duplicates_if_they_differ_only_in_options_without_effect(one, other, same):
     first, second = planned([one, other])
     assert (first.key == second.key) == same
 
 
-def test_other_data_make_another_job(tmp_path):
+def test_changed_data_make_a_different_job(tmp_path):
     path = tmp_path / "a.csv"
-    words = ["data=csv", f"data.path={path}"]
+    args = ["data=csv", f"data.path={path}"]
     path.write_text("a,b\n1,2\n")
-    (before,) = planned([words])
+    (before,) = planned([args])
     path.write_text("a,b\n1,3\n")
-    (after,) = planned([words])
+    (after,) = planned([args])
     assert before.key != after.key
 
 
 def test_folders_are_named_after_what_differs_and_found_again(tmp_path):
-    words = [["depth=2", "lr=0.1", "seed=0"], ["depth=2", "lr=0.2", "seed=0"]]
-    first, second = planned(words)
+    args = [["depth=2", "lr=0.1", "seed=0"], ["depth=2", "lr=0.2", "seed=0"]]
+    first, second = planned(args)
     SweepFolder(tmp_path / "sweep").place([first, second])
     assert first.folder.name == f"lr=0.1_{first.key}"
     first.folder.mkdir()
     (first.folder / "result.json").write_text('{"status": "failed", "error": "planted"}')
-    again = SweepFolder(tmp_path / "other")  # the first is locked by its process, as it should be
+    again = SweepFolder(tmp_path / "other")  # the first folder is locked
     again.path = tmp_path / "sweep"
     again.place([first, second])
-    assert (first.folder.name, again.states[first.key]) == (f"lr=0.1_{first.key}.2", "again")
+    assert (first.folder.name, again.states[first.key]) == (f"lr=0.1_{first.key}.2", "retry")
     assert (second.folder.name, again.states[second.key]) == (f"lr=0.2_{second.key}", "new")
 
 
-def test_two_processes_never_work_in_one_sweep(tmp_path):
+def test_two_processes_cannot_use_one_sweep_folder(tmp_path):
     folder = SweepFolder(tmp_path)
     with pytest.raises(UserError, match="is being trained by another process"):
         SweepFolder(tmp_path)
     assert folder.path == tmp_path
 
 
-def test_repeat_and_folds_are_shorthand_for_lists():
-    assert shorthand(["lr=1,2"], 3, None) == ["lr=1,2", "seed=0,1,2"]
-    assert shorthand(["seed=7", "lr=1"], 2, None) == ["lr=1", "seed=7,8"]
-    assert shorthand([], 1, 3) == ["data.fold=0,1,2", "data.folds=3"]
-    with pytest.raises(UserError, match="repeat=3 and seed=1,2 both say"):
-        shorthand(["seed=1,2"], 3, None)
+def test_repeat_and_folds_are_expanded_to_lists():
+    assert with_repetitions(["lr=1,2"], 3, None) == ["lr=1,2", "seed=0,1,2"]
+    assert with_repetitions(["seed=7", "lr=1"], 2, None) == ["lr=1", "seed=7,8"]
+    assert with_repetitions([], 1, 3) == ["data.fold=0,1,2", "data.folds=3"]
+    with pytest.raises(UserError, match="repeat=3 and seed=1,2 both choose"):
+        with_repetitions(["seed=1,2"], 3, None)
 
 
-def test_an_expression_falls_back_to_the_time():
+def test_an_expression_falls_back_to_the_second_value():
     assert OmegaConf.create({"a": None, "b": "${or:${a},x}"}).b == "x"
 
 
-def test_what_has_left_a_group_that_goes_on_is_not_tried_again_and_anything_else_that_failed_is(tmp_path):
+def test_failed_jobs_are_retried_unless_they_have_left_an_unfinished_group(tmp_path):
     jobs = planned([["data=ring", "seed=0"], ["data=ring", "seed=1"]])
     with SweepFolder(tmp_path) as folder:
         folder.place(jobs)
@@ -144,7 +144,7 @@ def test_what_has_left_a_group_that_goes_on_is_not_tried_again_and_anything_else
     for number in (2, 3):
         with SweepFolder(tmp_path) as folder:
             folder.place(jobs)
-            assert folder.states[jobs[0].key] == "again"
+            assert folder.states[jobs[0].key] == "retry"
         assert jobs[0].folder.name == f"{first.name}.{number}"
         jobs[0].folder.mkdir()
         (jobs[0].folder / "result.json").write_text('{"status": "failed"}', encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A sweep on a Ray cluster of two nodes that were started apart, one of which is stopped while it trains."""
+"""A sweep on a Ray cluster of two separately started nodes, one of which is stopped during training."""
 
 import csv
 import json
@@ -20,15 +20,15 @@ RAY = [str(Path(sys.executable).with_name("ray"))]
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     ADDRESS = f"127.0.0.1:{free.getsockname()[1]}"
-WORDS = ["-m", "data=blobs", "trainer=cpu", "seed=0,1", "depth=1,2,3,4", *PLAIN]
+ARGS = ["-m", "data=blobs", "trainer=cpu", "seed=0,1", "depth=1,2,3,4", *PLAIN]
 GROUPS = ["epochs=200", "batch_size=8"]  # a group of two for each depth
-ONE_BY_ONE = ["epochs=40", "+callbacks.own={_target_: own.Own}"]
+INDIVIDUALLY = ["epochs=40", "+callbacks.own={_target_: own.Own}"]
 OWN = "import pytorch_lightning as pl\n\nclass Own(pl.Callback):\n    def on_train_batch_end(self, *_):\n        pass\n"
 
 
 @pytest.fixture
 def env(tmp_path):
-    """The environment of all processes: no token, and the module of the jobs' own callback."""
+    """Return the environment of all processes, without a token and with the module of the jobs' callback."""
     (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
     paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": paths, "RAY_AUTH_MODE": "disabled"}
@@ -36,15 +36,15 @@ def env(tmp_path):
 
 @pytest.fixture
 def node(tmp_path, env):
-    """node("--head") starts one with one CPU; each is stopped at the end."""
+    """node("--head") starts a node with one CPU; all nodes are stopped at the end."""
     started = []
 
-    def start(*words: str) -> subprocess.Popen:
+    def start(*args: str) -> subprocess.Popen:
         command = [*RAY, "start", "--num-cpus=1", "--node-ip-address=127.0.0.1", "--block", "--disable-usage-stats"]
         with (tmp_path / f"node{len(started)}.log").open("w") as log:
             started.append(
                 subprocess.Popen(
-                    [*command, *words], cwd=tmp_path, env=env, stdout=log, stderr=log, start_new_session=True
+                    [*command, *args], cwd=tmp_path, env=env, stdout=log, stderr=log, start_new_session=True
                 )
             )
         return started[-1]
@@ -75,15 +75,15 @@ def board(folder):
 
 
 @pytest.mark.parametrize(
-    ("words", "begun"), [(GROUPS, "groups/*.ckpt"), (ONE_BY_ONE, "*/metrics.csv")], ids=["groups", "jobs"]
+    ("args", "begun"), [(GROUPS, "groups/*.ckpt"), (INDIVIDUALLY, "*/metrics.csv")], ids=["groups", "jobs"]
 )
-def test_what_a_stopped_node_was_training_goes_on_elsewhere(tmp_path, shell, env, node, words, begun):
+def test_jobs_of_a_stopped_node_are_resumed_on_another_node(tmp_path, shell, env, node, args, begun):
     node("--head", f"--port={ADDRESS.partition(':')[2]}", "--include-dashboard=false")
     wait_for_cpus(1, env)
     other = node(f"--address={ADDRESS}")
     wait_for_cpus(2, env)
     on_ray = ["hydra/launcher=ray", f"hydra.launcher.ray.init.address={ADDRESS}"]
-    command = [sys.executable, str(PROJECT / "train.py"), *WORDS, *words, "sweep.name=ray", *on_ray]
+    command = [sys.executable, str(PROJECT / "train.py"), *ARGS, *args, "sweep.name=ray", *on_ray]
     folder = tmp_path / "runs/sweeps/ray"
     with (tmp_path / "output").open("w") as log:
         sweep = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=subprocess.STDOUT)
@@ -95,7 +95,7 @@ def test_what_a_stopped_node_was_training_goes_on_elsewhere(tmp_path, shell, env
     assert "tasks for 2 CPUs of 2 Ray nodes" in output
     results = [json.loads((folder / name / "result.json").read_text()) for name in folders(folder)]
     assert [result["status"] for result in results] == ["finished"] * 8
-    shell("train.py", *WORDS, *words, "sweep.name=here", check=True, env=env)
+    shell("train.py", *ARGS, *args, "sweep.name=here", check=True, env=env)
     assert board(folder) == board(tmp_path / "runs/sweeps/here")
 
 

@@ -1,4 +1,4 @@
-"""Sweeps through the command line: what they leave, what fails, what is killed, and how they go on."""
+"""Sweeps from the command line: results, failures, killed processes and resuming."""
 
 import csv
 import json
@@ -16,13 +16,13 @@ SMALL = ["optimizer=sgd", "hidden_sizes=[4]", "epochs=6", "sweep.name=s"]
 
 
 def results(folder):
-    """Job's folder -> status, of the newest attempts."""
+    """Return a job's folder -> status of its latest attempt."""
     jobs = json.loads((folder / "jobs.json").read_text())["jobs"]
     return {job["folder"]: json.loads((folder / job["folder"] / "result.json").read_text())["status"] for job in jobs}
 
 
 def board(folder):
-    """Rows of the leaderboard, without what depends on the clock."""
+    """Return the rows of the leaderboard without run times."""
     with (folder / "leaderboard.csv").open(newline="") as file:
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
 
@@ -31,10 +31,10 @@ def records(folder):
     return {path.parent.name: path.read_text() for path in folder.glob("*/metrics.csv")}
 
 
-def test_poisoned_jobs_are_named_and_not_ranked_and_only_they_run_again(tmp_path, shell):
+def test_failed_jobs_are_reported_and_not_ranked_and_only_they_run_again(tmp_path, shell):
     grid = ["lr=0.1,1e9", "activation=sigmoid,relu", "model=deep,cnn", "seed=0,1"]
-    words = ["train.py", "-m", "data=diabetes", "trainer=cpu", *SMALL, *grid]
-    first = shell(*words)
+    args = ["train.py", "-m", "data=diabetes", "trainer=cpu", *SMALL, *grid]
+    first = shell(*args)
     assert first.returncode == 1, first.stderr
     folder = tmp_path / "runs/sweeps/s"
     statuses = results(folder)
@@ -47,9 +47,9 @@ def test_poisoned_jobs_are_named_and_not_ranked_and_only_they_run_again(tmp_path
     ranked = [row for row in board(folder) if row["rank"].isdigit()]
     assert [(row["lr"], row["model"]) for row in ranked] == [("0.1", "deep")] * 2
     before = records(folder)
-    second = shell(*words)
+    second = shell(*args)
     assert second.returncode == 1
-    assert "16 jobs, 4 finished before, 12 to try again" in second.stdout
+    assert "16 jobs, 4 already finished, 12 to retry" in second.stdout
     assert {name: text for name, text in records(folder).items() if name in before} == before
     assert sum(name.endswith(".2") for name in results(folder)) == 12
 
@@ -69,32 +69,32 @@ class Killer(pl.Callback):
 """
 
 
-def test_a_job_killed_in_a_process_of_the_pool_takes_no_other_along(tmp_path, shell, table):
+def test_a_killed_worker_process_does_not_affect_other_jobs(tmp_path, shell, table):
     (tmp_path / "killer.py").write_text(KILLER)
     (tmp_path / "kill").touch()
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     own = ["+callbacks.killer={_target_: killer.Killer}", "hydra.launcher.workers=2", "seed=0,1,2,3,4"]
-    words = ["train.py", "-m", *table, *SMALL, *own]
-    first = shell(*words, env=env)
+    args = ["train.py", "-m", *table, *SMALL, *own]
+    first = shell(*args, env=env)
     assert first.returncode == 1, first.stderr
     folder = tmp_path / "runs/sweeps/s"
     statuses = results(folder)
     assert sorted(statuses.values()) == ["finished"] * 4 + ["killed"]
     assert "its process was killed (exit code -9)" in first.stdout
-    assert "5 jobs one by one: callbacks.killer works on single runs" in first.stdout
-    second = shell(*words, env=env)
+    assert "5 jobs train individually: callbacks.killer works only in single runs" in first.stdout
+    second = shell(*args, env=env)
     assert second.returncode == 0, second.stdout + second.stderr
-    assert "5 jobs, 4 finished before" in second.stdout
+    assert "5 jobs, 4 already finished" in second.stdout
     assert set(results(folder).values()) == {"finished"}
 
 
 @pytest.mark.slow
-def test_groups_in_processes_leave_what_they_leave_in_this_one(tmp_path, shell, table):
-    words = ["train.py", "-m", *table, "epochs=6", "width=4", "depth=1,2,3", "seed=0,1"]
+def test_groups_give_the_same_results_in_worker_processes(tmp_path, shell, table):
+    args = ["train.py", "-m", *table, "epochs=6", "width=4", "depth=1,2,3", "seed=0,1"]
     for workers in (0, 2):
-        done = shell(*words, f"hydra.launcher.workers={workers}", f"sweep.name=of_{workers}")
+        done = shell(*args, f"hydra.launcher.workers={workers}", f"sweep.name=of_{workers}")
         assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 groups in 2 processes of one thread" in done.stdout
+    assert "3 groups in 2 single-threaded processes" in done.stdout
     one, other = (sorted((tmp_path / "runs/sweeps").glob(f"of_{workers}/depth*")) for workers in (0, 2))
     assert len(one) == 6
     for first, second in zip(one, other, strict=True):
@@ -102,7 +102,7 @@ def test_groups_in_processes_leave_what_they_leave_in_this_one(tmp_path, shell, 
         assert (first / "metrics.csv").read_text() == (second / "metrics.csv").read_text()
 
 
-# Kills the whole sweep when `place` is reached for the nth time; then train.py is run as it is.
+# Runs train.py, and kills the whole sweep when `place` is reached for the nth time.
 KILLED = """
 import os, runpy, signal, sys
 place, n, *sys.argv = sys.argv[1:]
@@ -130,30 +130,30 @@ GRID = ["lr=0.1,0.3", "activation=relu,tanh", "seed=0,1"]
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    words = ["-m", "data=diabetes", "trainer=cpu", *SMALL, *GRID]
-    subprocess.run([sys.executable, str(PROJECT / "train.py"), *words], cwd=folder, check=True, capture_output=True)
-    return words, folder / "runs/sweeps/s"
+    args = ["-m", "data=diabetes", "trainer=cpu", *SMALL, *GRID]
+    subprocess.run([sys.executable, str(PROJECT / "train.py"), *args], cwd=folder, check=True, capture_output=True)
+    return args, folder / "runs/sweeps/s"
 
 
 @pytest.mark.parametrize(
     ("place", "n"),
     [
-        ("launch.plan", 1),  # nothing is there yet
-        ("grouped.train.train", 1),  # the list of jobs is there
-        ("grouped.train:Keep.save", 3),  # in the middle of training
-        ("grouped.write._folder", 1),  # trained, nothing is written
+        ("launch.plan", 1),  # nothing exists yet
+        ("grouped.train.train", 1),  # the list of jobs exists
+        ("grouped.train:GroupCheckpoint.save", 3),  # during training
+        ("grouped.write._folder", 1),  # trained, no folder is written
         ("grouped.write._folder", 4),  # half of the folders are written
-        ("grouped.write.write_json", 2),  # in the middle of a folder
+        ("grouped.write.write_json", 2),  # a folder is partly written
         ("launch._returned", 1),  # before the leaderboard
     ],
 )
-def test_a_sweep_killed_anywhere_ends_as_if_it_had_not_been(place, n, undisturbed, tmp_path):
-    words, expected = undisturbed
+def test_a_killed_sweep_can_be_completed_with_the_same_results(place, n, undisturbed, tmp_path):
+    args, expected = undisturbed
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
-    command = [sys.executable, str(script), place, str(n), str(PROJECT / "train.py"), *words]
+    command = [sys.executable, str(script), place, str(n), str(PROJECT / "train.py"), *args]
     assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == -signal.SIGKILL
-    command = [sys.executable, str(PROJECT / "train.py"), *words]
+    command = [sys.executable, str(PROJECT / "train.py"), *args]
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert again.returncode == 0, again.stdout + again.stderr
     folder = tmp_path / "runs/sweeps/s"
@@ -162,38 +162,38 @@ def test_a_sweep_killed_anywhere_ends_as_if_it_had_not_been(place, n, undisturbe
     assert not list((folder / "groups").iterdir())
 
 
-def test_a_sweep_stopped_by_a_signal_says_how_to_go_on(undisturbed, tmp_path):
-    words, expected = undisturbed
+def test_a_sweep_stopped_by_a_signal_reports_how_to_continue(undisturbed, tmp_path):
+    args, expected = undisturbed
     script = tmp_path / "stopped.py"
     script.write_text(KILLED.replace("signal.SIGKILL", "signal.SIGTERM"))
-    command = [sys.executable, str(script), "grouped.train:Keep.save", "3", str(PROJECT / "train.py"), *words]
+    command = [sys.executable, str(script), "grouped.train:GroupCheckpoint.save", "3", str(PROJECT / "train.py"), *args]
     stopped = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert stopped.returncode == 130, stopped.stderr
-    assert "interrupted; to go on: python train.py resume=runs/sweeps/s" in stopped.stdout
+    assert "interrupted; to continue: python train.py resume=runs/sweeps/s" in stopped.stdout
     command = [sys.executable, str(PROJECT / "train.py"), "resume=runs/sweeps/s"]
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert "going on with" in again.stdout
+    assert "resuming 8 models of type" in again.stdout
     assert records(tmp_path / "runs/sweeps/s") == records(expected)
 
 
 @pytest.fixture(scope="module")
 def in_processes(tmp_path_factory):
-    """Words of a sweep of two groups in a process each, and its folder."""
+    """Return the arguments of a sweep with two groups in a process each, and its folder."""
     folder = tmp_path_factory.mktemp("in_processes")
-    words = [str(PROJECT / "train.py"), "-m", "data=blobs", "trainer=cpu", "hydra.launcher.workers=2"]
-    words += ["pictures=none", "depth=1,2", "seed=0,1", "epochs=150", "batch_size=8"]
-    subprocess.run([sys.executable, *words, "sweep.name=whole"], cwd=folder, check=True, capture_output=True)
-    return words, folder / "runs/sweeps/whole"
+    args = [str(PROJECT / "train.py"), "-m", "data=blobs", "trainer=cpu", "hydra.launcher.workers=2"]
+    args += ["pictures=none", "depth=1,2", "seed=0,1", "epochs=150", "batch_size=8"]
+    subprocess.run([sys.executable, *args, "sweep.name=whole"], cwd=folder, check=True, capture_output=True)
+    return args, folder / "runs/sweeps/whole"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_groups_that_train_in_processes_go_on_after_a_signal(number, in_processes, tmp_path):
-    words, expected = in_processes
+def test_groups_in_worker_processes_can_be_resumed_after_a_signal(number, in_processes, tmp_path):
+    args, expected = in_processes
     folder = tmp_path / "runs/sweeps/stopped"
     sweep = subprocess.Popen(
-        [sys.executable, *words, "sweep.name=stopped"], cwd=tmp_path, stdout=subprocess.DEVNULL,
+        [sys.executable, *args, "sweep.name=stopped"], cwd=tmp_path, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60
@@ -204,9 +204,9 @@ def test_groups_that_train_in_processes_go_on_after_a_signal(number, in_processe
     (os.kill if number == signal.SIGKILL else os.killpg)(sweep.pid, number)
     assert sweep.wait(60) != 0
     if number != signal.SIGKILL:
-        assert len(list((folder / "groups").glob("*.ckpt"))) == 2  # both saved what they had
+        assert len(list((folder / "groups").glob("*.ckpt"))) == 2  # both groups were saved
     again = subprocess.run(
-        [sys.executable, words[0], "resume=runs/sweeps/stopped"], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, args[0], "resume=runs/sweeps/stopped"], cwd=tmp_path, capture_output=True, text=True
     )
     assert again.returncode == 0, again.stderr
     assert records(folder) == records(expected)
@@ -214,18 +214,18 @@ def test_groups_that_train_in_processes_go_on_after_a_signal(number, in_processe
     assert not list((folder / "groups").iterdir())
 
 
-def test_a_finished_sweep_runs_nothing_and_a_longer_one_what_is_new(undisturbed, tmp_path):
-    words, _ = undisturbed
-    for typed, said in (
-        (words, "8 jobs  in"),
-        (words, "8 jobs, 8 finished before"),
-        ([*words[:-1], "seed=0,1,2"], "12 jobs, 8"),
+def test_a_finished_sweep_runs_nothing_and_an_extended_one_only_new_jobs(undisturbed, tmp_path):
+    args, _ = undisturbed
+    for given, expected in (
+        (args, "8 jobs  in"),
+        (args, "8 jobs, 8 already finished"),
+        ([*args[:-1], "seed=0,1,2"], "12 jobs, 8"),
     ):
         process = subprocess.run(
-            [sys.executable, str(PROJECT / "train.py"), *typed], cwd=tmp_path, capture_output=True, text=True
+            [sys.executable, str(PROJECT / "train.py"), *given], cwd=tmp_path, capture_output=True, text=True
         )
         assert process.returncode == 0, process.stderr
-        assert said in process.stdout
+        assert expected in process.stdout
     folder = tmp_path / "runs/sweeps/s"
     assert len(results(folder)) == 12
     assert {row["n"] for row in board(folder) if row["rank"].isdigit()} == {"3"}
@@ -233,24 +233,24 @@ def test_a_finished_sweep_runs_nothing_and_a_longer_one_what_is_new(undisturbed,
 
 
 def test_on_error_stop_ends_at_the_first_failure(tmp_path, shell, table):
-    words = ["train.py", "-m", *table, *SMALL, "on_error=stop", "model=cnn,deep", "steps_per_execution=1", "seed=0"]
-    process = shell(*words, "hydra.launcher.workers=0")
+    args = ["train.py", "-m", *table, *SMALL, "on_error=stop", "model=cnn,deep", "steps_per_execution=1", "seed=0"]
+    process = shell(*args, "hydra.launcher.workers=0")
     assert process.returncode == 1
-    assert "on_error=stop: the other jobs are not run" in process.stdout
+    assert "on_error=stop: the remaining jobs are not run" in process.stdout
     assert len(list((tmp_path / "runs/sweeps/s").glob("*/result.json"))) == 1
 
 
-def test_a_job_of_several_processes_runs_in_one_of_its_own(tmp_path, shell, table):
-    words = [word for word in table if not word.startswith("trainer=")]
-    process = shell("train.py", "-m", *words, *SMALL, "trainer=cpu,ddp_cpu")
+def test_a_ddp_job_runs_in_a_new_process(tmp_path, shell, table):
+    args = [override for override in table if not override.startswith("trainer=")]
+    process = shell("train.py", "-m", *args, *SMALL, "trainer=cpu,ddp_cpu")
     assert process.returncode == 0, process.stdout + process.stderr
-    assert "1 job by itself: several processes" in process.stdout
+    assert "1 job trains individually: it uses several processes" in process.stdout
     assert set(results(tmp_path / "runs/sweeps/s").values()) == {"finished"}
 
 
-def test_hydra_s_own_launcher_gives_the_same_leaderboard(undisturbed, tmp_path):
-    words, expected = undisturbed
-    command = [sys.executable, str(PROJECT / "train.py"), *words, "hydra/launcher=basic"]
+def test_hydras_basic_launcher_gives_the_same_leaderboard(undisturbed, tmp_path):
+    args, expected = undisturbed
+    command = [sys.executable, str(PROJECT / "train.py"), *args, "hydra/launcher=basic"]
     process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     one, other = board(tmp_path / "runs/sweeps/s"), board(expected)
@@ -259,9 +259,9 @@ def test_hydra_s_own_launcher_gives_the_same_leaderboard(undisturbed, tmp_path):
     ]
 
 
-def test_two_sweeps_of_the_same_second_have_folders_of_their_own(tmp_path):
-    words = ["-m", "data=diabetes", "trainer=cpu", "epochs=1", "hidden_sizes=[2]", "seed=0,1"]
-    command = [sys.executable, str(PROJECT / "train.py"), *words]
+def test_two_sweeps_started_in_the_same_second_have_separate_folders(tmp_path):
+    args = ["-m", "data=diabetes", "trainer=cpu", "epochs=1", "hidden_sizes=[2]", "seed=0,1"]
+    command = [sys.executable, str(PROJECT / "train.py"), *args]
     both = [
         subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)
     ]

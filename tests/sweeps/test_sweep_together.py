@@ -1,4 +1,4 @@
-"""A member of a group equals the single run of the same config: weights, every row of its records, its result."""
+"""A member of a group equals the single run of the same config: weights, all recorded metrics and its result."""
 
 import json
 
@@ -13,11 +13,11 @@ MEMBERS = [["seed=0", "lr=0.01"], ["seed=1", "lr=0.03"], ["seed=0", "lr=0.03"]]
 
 
 def assert_equal_runs(job, folder, result):
-    """The job's folder against that of a single run."""
-    alone, member = rows_of(folder), rows_of(job.folder)
-    assert len(alone) == len(member)
-    assert list(alone[0]) == list(member[0])
-    for one, other in zip(alone, member, strict=True):
+    """Compare the job's folder with that of a single run."""
+    single, member = rows_of(folder), rows_of(job.folder)
+    assert len(single) == len(member)
+    assert list(single[0]) == list(member[0])
+    for one, other in zip(single, member, strict=True):
         for name, value in one.items():
             assert float(other[name]) == pytest.approx(float(value), rel=TIGHT, abs=TIGHT), (name, one["epoch"])
     for name in ("best", "last"):
@@ -35,12 +35,12 @@ def assert_equal_runs(job, folder, result):
     }
 
 
-def compare(words, variants, run, tmp_path, only=None, name=""):
-    words = [*words, "precision=64-true", "test=false"]
-    jobs = trained_together(tmp_path / f"sweep{name}", [[*words, *own] for own in variants])
+def compare(args, variants, run, tmp_path, only=None, name=""):
+    args = [*args, "precision=64-true", "test=false"]
+    jobs = trained_together(tmp_path / f"sweep{name}", [[*args, *own] for own in variants])
     for i in range(len(variants)) if only is None else only:
-        result = run(*words, *variants[i], folder=f"alone{name}{i}")
-        assert_equal_runs(jobs[i], tmp_path / f"alone{name}{i}", result)
+        result = run(*args, *variants[i], folder=f"single{name}{i}")
+        assert_equal_runs(jobs[i], tmp_path / f"single{name}{i}", result)
     return jobs
 
 
@@ -49,14 +49,14 @@ slow = pytest.mark.slow
 
 
 @pytest.mark.parametrize("optimizer", [OPTIMIZERS[0], *(pytest.param(o, marks=slow) for o in OPTIMIZERS[1:])])
-def test_fifty_epochs_are_those_of_a_single_run(optimizer, run, tmp_path):
-    words = ["data=diabetes", "hidden_sizes=[6,4]", "epochs=50", f"optimizer={optimizer}"]
-    compare(words, MEMBERS, run, tmp_path, only=[1])
+def test_fifty_epochs_equal_those_of_a_single_run(optimizer, run, tmp_path):
+    args = ["data=diabetes", "hidden_sizes=[6,4]", "epochs=50", f"optimizer={optimizer}"]
+    compare(args, MEMBERS, run, tmp_path, only=[1])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "words",
+    "args",
     [
         ["schedule=cosine", "optimizer=sgd"],
         ["schedule=onecycle", "optimizer=adam"],
@@ -85,51 +85,51 @@ def test_fifty_epochs_are_those_of_a_single_run(optimizer, run, tmp_path):
     ],
     ids=" ".join,
 )
-def test_whatever_is_chosen_members_equal_single_runs(words, run, tmp_path):
-    compare(["epochs=12", *words], MEMBERS, run, tmp_path, only=[1])
+def test_members_equal_single_runs_with_these_options(args, run, tmp_path):
+    compare(["epochs=12", *args], MEMBERS, run, tmp_path, only=[1])
 
 
-def test_members_stop_early_each_by_itself(run, tmp_path):
+def test_members_stop_early_independently(run, tmp_path):
     jobs = compare(["epochs=60", "patience=3", "width=8"], MEMBERS, run, tmp_path)
     assert len({len(rows_of(job.folder)) for job in jobs}) > 1
 
 
 @slow
-def test_a_plateau_is_looked_for_in_a_member_s_own_loss(run, tmp_path):
-    words = ["epochs=40", "schedule=plateau", "callbacks.schedule.build.patience=1", "optimizer=sgd"]
-    jobs = compare(words, MEMBERS, run, tmp_path, only=[0, 1])
+def test_a_plateau_schedule_follows_the_loss_of_each_member(run, tmp_path):
+    args = ["epochs=40", "schedule=plateau", "callbacks.schedule.build.patience=1", "optimizer=sgd"]
+    jobs = compare(args, MEMBERS, run, tmp_path, only=[0, 1])
     assert len({tuple(row["lr"] for row in rows_of(job.folder)) for job in jobs}) > 1
 
 
-def test_penalties_clipping_and_smoothing_are_a_member_s_own(run, tmp_path):
+def test_members_may_differ_in_penalties_clipping_and_smoothing(run, tmp_path):
     own = [["l1=0.01", "clip=0.5"], ["weight_decay=0.1", "clip=0.1", "label_smoothing=0.2"], ["seed=3"]]
     compare(["epochs=5", "width=8"], own, run, tmp_path)
 
 
 @slow
-def test_a_decoupled_weight_decay_is_a_member_s_own(run, tmp_path):
+def test_members_may_differ_in_decoupled_weight_decay(run, tmp_path):
     own = [["weight_decay=0.1"], ["weight_decay=0.3"]]
     compare(["epochs=5", "width=8", "optimizer=adamw"], own, run, tmp_path)
 
 
-def test_dropout_draws_the_numbers_of_a_single_run_for_every_share_of_it(run, tmp_path):
-    words, variants = ["epochs=6", "width=8"], [[f"dropout={p}", f"seed={seed}"] for p in (0.1, 0.5) for seed in (0, 1)]
-    groups, _ = formed([[*words, *own] for own in variants])
+def test_dropout_draws_the_numbers_of_a_single_run_at_every_rate(run, tmp_path):
+    args, variants = ["epochs=6", "width=8"], [[f"dropout={p}", f"seed={seed}"] for p in (0.1, 0.5) for seed in (0, 1)]
+    groups, _ = formed([[*args, *own] for own in variants])
     assert [len(group.jobs) for group in groups] == [4]
-    compare(words, variants, run, tmp_path, only=[0, 3])
+    compare(args, variants, run, tmp_path, only=[0, 3])
 
 
-def test_activations_and_optimizers_of_one_shape_train_as_one(run, tmp_path):
+def test_models_of_one_shape_with_different_activations_and_optimizers_train_in_one_group(run, tmp_path):
     variants = [[f"activation={a}", f"optimizer={o}"] for a in ("relu", "tanh", "sigmoid") for o in ("sgd", "adam")]
-    words = ["epochs=6", "hidden_sizes=[6,4]"]
-    groups, _ = formed([[*words, *own] for own in variants])
+    args = ["epochs=6", "hidden_sizes=[6,4]"]
+    groups, _ = formed([[*args, *own] for own in variants])
     assert [len(group.jobs) for group in groups] == [6]
-    compare(words, variants, run, tmp_path, only=[0, 3, 4])
+    compare(args, variants, run, tmp_path, only=[0, 3, 4])
 
 
-def test_the_order_of_the_jobs_changes_nothing(tmp_path):
-    words = ["precision=64-true", "epochs=5", "width=4"]
-    batch = [[*words, f"lr={lr}", f"seed={seed}"] for lr in (0.1, 0.01) for seed in range(3)]
+def test_the_order_of_the_jobs_has_no_effect(tmp_path):
+    args = ["precision=64-true", "epochs=5", "width=4"]
+    batch = [[*args, f"lr={lr}", f"seed={seed}"] for lr in (0.1, 0.01) for seed in range(3)]
     one = trained_together(tmp_path / "one", batch)
     other = trained_together(tmp_path / "other", batch[::-1])[::-1]
     for first, second in zip(one, other, strict=True):
@@ -138,25 +138,25 @@ def test_the_order_of_the_jobs_changes_nothing(tmp_path):
             torch.testing.assert_close(weights_of(second.folder)[key], weight, rtol=0, atol=1e-12)
 
 
-def test_a_member_that_diverges_harms_no_other(run, tmp_path):
+def test_a_member_that_diverges_does_not_affect_others(run, tmp_path):
     variants = [
         ["lr=1e30", "activation=identity"],
         ["lr=0.01", "activation=identity"],
         ["lr=1e9", "activation=sigmoid"],
     ]
-    words = ["epochs=8", "depth=3", "width=8", "optimizer=sgd"]
-    jobs = trained_together(tmp_path / "sweep", [[*words, *own] for own in variants])
+    args = ["epochs=8", "depth=3", "width=8", "optimizer=sgd"]
+    jobs = trained_together(tmp_path / "sweep", [[*args, *own] for own in variants])
     results = [json.loads((job.folder / "result.json").read_text()) for job in jobs]
     assert [result["status"] for result in results] == ["diverged", "finished", "diverged"]
     for i, own in enumerate(variants):
-        alone = run(*words, *own, "test=false", folder=f"alone{i}")
-        assert (alone["status"], alone["epochs"]) == (results[i]["status"], results[i]["epochs"])
+        single = run(*args, *own, "test=false", folder=f"single{i}")
+        assert (single["status"], single["epochs"]) == (results[i]["status"], results[i]["epochs"])
         if i < 2:
-            assert alone.get("diverged") == results[i].get("diverged")
-    compare(words, variants, run, tmp_path, only=[1], name="double")
+            assert single.get("diverged") == results[i].get("diverged")
+    compare(args, variants, run, tmp_path, only=[1], name="double")
 
 
-def test_a_member_leaves_what_a_single_run_leaves(run, tmp_path):
+def test_a_member_writes_the_files_of_a_single_run(run, tmp_path):
     jobs = trained_together(tmp_path / "sweep", [["epochs=4", *own] for own in MEMBERS])
     run("epochs=4", *MEMBERS[1], "test=false")
 
@@ -184,17 +184,17 @@ LEAVE = [
 ]
 
 
-def test_members_that_have_ended_leave_and_all_are_as_single_runs(run, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("kindling.sweeps.grouped.tracker.ENOUGH_TO_LEAVE", 1)
-    words = ["epochs=40", "patience=2", "width=8", "batch_norm=true", "dropout=0.1"]
+def test_members_that_have_ended_leave_and_all_equal_single_runs(run, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("kindling.sweeps.grouped.tracker.MIN_SAVED_STEPS", 1)
+    args = ["epochs=40", "patience=2", "width=8", "batch_norm=true", "dropout=0.1"]
     with caplog.at_level("INFO", "kindling"):
-        jobs = compare(words, LEAVE, run, tmp_path)
-    left = [record.message for record in caplog.records if "go on without them" in record.message]
+        jobs = compare(args, LEAVE, run, tmp_path)
+    left = [record.message for record in caplog.records if "the others continue without them" in record.message]
     assert len(left) >= 2, left
     assert len({json.loads((job.folder / "result.json").read_text())["epochs"] for job in jobs}) >= 4
 
 
-def test_a_group_is_as_large_as_memory_allows_and_always_the_same():
+def test_groups_are_limited_by_memory_and_deterministic():
     batch = [["hidden_sizes=[6,4]", f"seed={seed}"] for seed in range(10)]
     (whole,), _ = formed(batch)
     parts, _ = formed(batch, most_bytes=400_000)
@@ -204,34 +204,34 @@ def test_a_group_is_as_large_as_memory_allows_and_always_the_same():
 
 
 @pytest.mark.parametrize(
-    ("epoch", "members", "words"),
+    ("epoch", "members", "args"),
     [
         (1, 3, ["schedule=cosine"]),
         (2, 3, ["schedule=cosine"]),
         (1, 3, ["dropout=0.3", "label_smoothing=0.1"]),
         pytest.param(1, 3, ["activation=rrelu", "batch_norm=true"], marks=slow),
-        (14, 1, ["epochs=60", "patience=4", "dropout=0.3"]),  # two have left
+        (14, 1, ["epochs=60", "patience=4", "dropout=0.3"]),  # two members have left
     ],
 )
-def test_a_killed_group_goes_on_to_the_same_bits(epoch, members, words, tmp_path, monkeypatch):
+def test_a_killed_group_is_resumed_with_bitwise_equal_results(epoch, members, args, tmp_path, monkeypatch):
     from kindling.sweeps.grouped import train as module
 
-    monkeypatch.setattr("kindling.sweeps.grouped.tracker.ENOUGH_TO_LEAVE", 1)
-    batch = [["epochs=4", "width=8", *words, *own] for own in MEMBERS]
+    monkeypatch.setattr("kindling.sweeps.grouped.tracker.MIN_SAVED_STEPS", 1)
+    batch = [["epochs=4", "width=8", *args, *own] for own in MEMBERS]
     undisturbed = trained_together(tmp_path / "one", batch)
 
     class Killed(Exception):
         pass
 
-    def save(self, trainer, whole=module.Keep.save):
+    def save(self, trainer, whole=module.GroupCheckpoint.save):
         whole(self, trainer)
         if trainer.current_epoch >= epoch and len(self.members) == members:
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.Keep, "save", save)
+        patch.setattr(module.GroupCheckpoint, "save", save)
         patch.setattr(
-            module.Keep,
+            module.GroupCheckpoint,
             "__init__",
             lambda self, *own: module.SavesInTime.__init__(self, -1) or vars(self).update(path=own[0], members=own[1]),
         )
@@ -243,11 +243,11 @@ def test_a_killed_group_goes_on_to_the_same_bits(epoch, members, words, tmp_path
     assert not list((tmp_path / "other" / "groups").iterdir())
 
 
-@pytest.mark.parametrize("place", ["write_members", "leave"])
-def test_a_group_killed_while_some_leave_goes_on_to_the_same_bits(place, tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", ["write_members", "drop_ended"])
+def test_a_group_killed_while_members_leave_is_resumed_with_bitwise_equal_results(place, tmp_path, monkeypatch):
     from kindling.sweeps.grouped import train as module
 
-    monkeypatch.setattr("kindling.sweeps.grouped.tracker.ENOUGH_TO_LEAVE", 1)
+    monkeypatch.setattr("kindling.sweeps.grouped.tracker.MIN_SAVED_STEPS", 1)
     batch = [["epochs=60", "width=8", "patience=4", "dropout=0.3", *own] for own in MEMBERS]
     undisturbed = trained_together(tmp_path / "one", batch)
 

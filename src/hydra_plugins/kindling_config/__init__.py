@@ -1,4 +1,4 @@
-"""What Hydra takes from kindling at every start: the resolvers of conf/config.yaml, and further folders of choices."""
+"""What Hydra loads from Kindling at every start: the resolvers of conf/config.yaml, and further config folders."""
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -6,7 +6,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from kindling.cli.conf import FOLDERS
 from kindling.cli.overrides import register_resolvers
 
-register_resolvers()  # when Hydra loads its plugins, which it does in every process
+register_resolvers()  # Hydra loads its plugins in every process
 
 
 class OwnFolders(SearchPathPlugin):

@@ -1,7 +1,7 @@
-"""The sweeper that searches, where Hydra looks for it. Hydra imports this at every start."""
+"""The Optuna sweeper, where Hydra looks for plugins. Hydra imports this at every start."""
 
 from kindling.sweeps.search import hydra_plugin
 
 
 class OptunaSweeper(hydra_plugin.OptunaSweeper):
-    """As it is in the package; Hydra wants a class of this one."""
+    """The package's sweeper; Hydra only finds plugin classes that are defined here."""

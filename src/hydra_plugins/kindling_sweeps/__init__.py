@@ -1,15 +1,15 @@
-"""The launchers and the sweeper of -m, where Hydra looks for them. Hydra imports this at every start."""
+"""The launchers and the grid sweeper, where Hydra looks for plugins. Hydra imports this at every start."""
 
 from kindling.sweeps import hydra_plugin
 
 
 class TogetherLauncher(hydra_plugin.TogetherLauncher):
-    """As it is in the package; Hydra wants a class of this one."""
+    """The package's launcher; Hydra only finds plugin classes that are defined here."""
 
 
 class RayLauncher(hydra_plugin.RayLauncher):
-    """As it is in the package; Hydra wants a class of this one."""
+    """The package's Ray launcher; see TogetherLauncher."""
 
 
 class GridSweeper(hydra_plugin.GridSweeper):
-    """As it is in the package; Hydra wants a class of this one."""
+    """The package's sweeper; see TogetherLauncher."""

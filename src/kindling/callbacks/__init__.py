@@ -1,1 +1,1 @@
-"""What a line of YAML switches on while a run trains."""
+"""Callbacks that options of a run switch on."""

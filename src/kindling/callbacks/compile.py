@@ -1,10 +1,10 @@
-"""`compile=true` compiles the model's forward pass with torch.compile. Small nets lose by it: measure."""
+"""`compile=true` compiles the model's forward pass with torch.compile, which can slow down small models."""
 
 import pytorch_lightning as pl
 
 
 class Compile(pl.Callback):
-    """Compiles in place, so checkpoints and names stay as they are. On a CPU torch wants a C++ compiler."""
+    """Compiles the model in place, which keeps the names in checkpoints. On a CPU, torch needs a C++ compiler."""
 
     supports_multi_step = True
 
@@ -14,5 +14,5 @@ class Compile(pl.Callback):
 
 
 def compile(compile: bool) -> Compile | None:
-    """For conf/config.yaml: none with compile=false."""
+    """Return the callback, or None with compile=false; called by conf/config.yaml."""
     return Compile() if compile else None

@@ -1,7 +1,8 @@
-"""The confusion matrix, as text every epoch, as a figure for the best epoch and the test rows, as CSV."""
+"""The confusion matrix: text for every epoch, and a figure and a CSV for the best epoch and the test samples."""
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -19,22 +20,22 @@ log = logging.getLogger("kindling")
 
 
 class ConfusionMatrix(pl.Callback):
-    """Rows are true classes, columns predicted ones, counted over all samples of the epoch.
+    """Writes confusion matrices over all samples of an epoch; rows are true classes, columns are predicted classes.
 
     Args:
-        folder: the run's; the matrices of the best weights are written there.
+        folder: the run's folder, for the matrices of the best weights.
     """
 
     supports_multi_step = True
 
     def __init__(self, folder: str):
         self.folder, self.text_failed = Path(folder), False
-        self.last: dict = {}  # epoch, stage and counts (C, C) of the last epoch, and of the best one
-        self.best: dict = {}
+        self.last: dict[str, Any] = {}  # epoch, stage and counts (C, C) of the last epoch, and of the best one
+        self.best: dict[str, Any] = {}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not isinstance(pl_module, Model):
-            log.info("no confusion matrix: only a kindling.models.base.Model says which class was predicted as which")
+            log.info("no confusion matrix: it needs a subclass of kindling.models.base.Model")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._keep_best(trainer)
@@ -68,7 +69,7 @@ class ConfusionMatrix(pl.Callback):
             names, table = _names(pl_module, counts), counts.tolist()
             log.info(text(table, names))
             write_counts(self.folder / "confusion_matrix.csv", table, names)
-            epoch = best_of(trainer).get("epoch", 0)  # whose weights these are
+            epoch = best_of(trainer).get("epoch", 0)  # the epoch of the tested weights
             figure = draw(table, names, "test samples, best weights")
             log_figure(trainer.loggers, "confusion/test", figure, step=epoch, file=self.folder / "confusion_matrix.png")
 
@@ -87,6 +88,6 @@ def _counts(model: pl.LightningModule, stage: str) -> Tensor | None:
     return model.task.confusion(*model.outputs[stage]) if isinstance(model, Model) and stage in model.outputs else None
 
 
-def _names(model: Model, counts: Tensor) -> list[str]:
-    """Return the classes' names, which a model that was built by hand may lack."""
+def _names(model: pl.LightningModule, counts: Tensor) -> list[str]:
+    """Return the class names or, if the model was built without any, the classes' indices."""
     return list(model.hparams.get("class_names") or map(str, range(len(counts))))

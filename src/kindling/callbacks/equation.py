@@ -1,4 +1,6 @@
-"""Says what a linear model has learned as an equation in the units of the data."""
+"""Write a trained linear model as an equation in the units of the data."""
+
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -6,40 +8,45 @@ from torch import Tensor
 
 from kindling.data.base import Data
 from kindling.data.features import feature_names
+from kindling.data.trainer_parts import datamodule_of
 from kindling.data.transforms import target_scaling
 from kindling.models.linear import Linear
 from kindling.training.checkpoint import best_of
 from kindling.training.summary import Summary
 from kindling.training.tolerate import optional
 
-MOST = 20  # terms of an equation, and equations
+MAX_SIZE = 20  # terms per equation, and equations
 
 
 class Equation(pl.Callback, Summary):
-    """For `Linear` on a table without hidden columns: a line for every output, of the best weights."""
+    """Reports the best weights of a `Linear` model on a table, one equation for every output."""
 
     supports_multi_step = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.lines: list[str] = []
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         with optional("equation of the model"):
-            self._write(pl_module, best_of(trainer), trainer.datamodule)
+            self._write(pl_module, best_of(trainer), datamodule_of(trainer))
 
-    def _write(self, pl_module: pl.LightningModule, best: dict, data) -> None:
-        if best and type(pl_module) is Linear and isinstance(data, Data) and len(data.samples["train"][0].shape) == 2:
+    def _write(self, module: pl.LightningModule, best: dict[str, Any], data: pl.LightningDataModule | None) -> None:
+        if best and type(module) is Linear and isinstance(data, Data) and len(data.samples["train"][0].shape) == 2:
             weight, bias = in_units_of_the_data(best["weights"], data.transform)
-            if max(weight.shape) <= MOST:
+            if max(weight.shape) <= MAX_SIZE:
                 self.lines = equations(weight, bias, data)
 
     def summary(self, command: str, cfg: object) -> dict[str, list[str]]:
-        """For the result of the run."""
+        """Return the equations for result.json and the console."""
         return {"equation": self.lines} if self.lines else {}
 
 
-def in_units_of_the_data(weights: dict[str, Tensor], transform: dict) -> tuple[Tensor, Tensor]:
-    """Weights (outputs, features) and biases (outputs,) without the scaling of inputs and of a regression's targets."""
+def in_units_of_the_data(weights: dict[str, Tensor], transform: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Undo the scaling of inputs and targets.
+
+    Returns:
+        Weights (num_outputs, features) and biases (num_outputs,) in float64.
+    """
     weight, bias = (weights[f"net.0.{name}"].double().cpu() for name in ("weight", "bias"))
     factor, shift = (torch.tensor(transform[name], dtype=torch.float64) for name in ("factor", "shift"))
     weight = weight * factor
@@ -49,7 +56,7 @@ def in_units_of_the_data(weights: dict[str, Tensor], transform: dict) -> tuple[T
 
 
 def equations(weight: Tensor, bias: Tensor, data: Data) -> list[str]:
-    """A line for every output: "y = 0.9 x + 0.2", of a classification "logit of yes = ..."."""
+    """Return a line for every output: "y = 0.9 x + 0.2", or for a classification "logit of yes = ..."."""
     columns, names = list(data.examples.columns), list(data.examples.class_names)
     columns = columns or [f"x{i}" for i in range(data.examples.x.shape[1])]
     terms = feature_names(columns, data.features, data.degree)
@@ -57,8 +64,8 @@ def equations(weight: Tensor, bias: Tensor, data: Data) -> list[str]:
         left = names or ["y"] if len(bias) == 1 else names or [f"y{i}" for i in range(len(bias))]
     else:
         left = [f"logit of {name}" for name in (names[-1:] if data.examples.task == "binary" else names)]
-    rows = zip(left, weight.tolist(), bias.tolist(), strict=True)
-    return [f"{name} = {_sum(numbers, terms, constant)}" for name, numbers, constant in rows]
+    outputs = zip(left, weight.tolist(), bias.tolist(), strict=True)
+    return [f"{name} = {_sum(factors, terms, constant)}" for name, factors, constant in outputs]
 
 
 def _sum(weights: list[float], terms: list[str], bias: float) -> str:

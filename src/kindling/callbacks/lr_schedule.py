@@ -1,29 +1,32 @@
-"""A schedule of the learning rate, `schedule=cosine`, moved after every optimizer step or every epoch."""
+"""A learning rate schedule, e.g. `schedule=cosine`, which changes after every optimizer step or every epoch."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytorch_lightning as pl
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.utils.hooks import RemovableHandle
 
 from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, logged_as
 from kindling.data.loader import steps_per_epoch
+from kindling.data.trainer_parts import callbacks_of
 from kindling.training.stopping import LastStep
 
 
 class Schedule(pl.Callback):
-    """Set the learning rate of a model with one optimizer, also with several steps per training_step.
+    """Sets the learning rate of a model with one optimizer, even with several optimizer steps per training_step.
 
-    Lightning leaves schedulers alone where a training step takes several optimizer steps, hence a callback.
+    It is a callback because Lightning does not step schedulers with manual optimization.
 
     Args:
-        build: the scheduler from the optimizer, e.g. `partial(torch.optim.lr_scheduler.StepLR, step_size=30)`.
+        build: makes the scheduler from the optimizer, e.g. `partial(torch.optim.lr_scheduler.StepLR, step_size=30)`.
         every: "step" (of the optimizer) or "epoch".
-        total: name of `build`'s argument that takes the number of optimizer steps of the whole run, or None.
-        monitor: what ReduceLROnPlateau watches; train/loss where there are no validation rows.
+        total: name of `build`'s argument for the total number of optimizer steps, or None.
+        monitor: the value that ReduceLROnPlateau monitors; train/loss without validation samples.
 
     Raises:
-        UserError: the model brings schedulers of its own, or a resumed run has another number of steps.
+        UserError: the model has its own schedulers, or a resumed run has a different number of steps.
     """
 
     supports_multi_step = True
@@ -37,20 +40,20 @@ class Schedule(pl.Callback):
     ):
         self.build, self.every, self.total, self.monitor = build, every, total, monitor
         self.scheduler: LRScheduler | None = None
-        self.saved: dict = {}
-        self.steps = self.left = 0  # of the optimizer: in all, and still to come
-        self.hook = None
+        self.saved: dict[str, Any] = {}
+        self.steps = self.left = 0  # optimizer steps, total and remaining
+        self.hook: RemovableHandle | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if len(trainer.optimizers) != 1 or trainer.lr_scheduler_configs:
-            raise UserError("schedule=... wants a model with one optimizer and no schedulers of its own: leave it out.")
+            raise UserError("schedule=... needs a model with one optimizer and without schedulers: leave it out.")
         optimizer, steps = trainer.optimizers[0], self._steps(trainer)
         if self.saved and self.total and self.saved["steps"] != steps:
             raise UserError(
-                f"The schedule was planned for {self.saved['steps']} steps and this run would have {steps}: "
+                f"The schedule was made for {self.saved['steps']} steps, but this run would have {steps}: "
                 "resume with the same epochs, or start a new run."
             )
-        # Resumed: a new scheduler begins by setting its first learning rate; put back what the checkpoint had.
+        # A new scheduler sets its first learning rate; when resumed, the checkpoint's values are restored.
         before = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
         self.scheduler = self.build(optimizer, **({self.total: steps} if self.total else {}))
         if self.saved:
@@ -63,37 +66,37 @@ class Schedule(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if isinstance(self.scheduler, ReduceLROnPlateau):
-            self._step_on_plateau(trainer)
-        elif self.every == "epoch":
+            self._step_on_plateau(trainer, self.scheduler)
+        elif self.every == "epoch" and self.scheduler:
             self.scheduler.step()
 
-    def _step_on_plateau(self, trainer: pl.Trainer) -> None:
+    def _step_on_plateau(self, trainer: pl.Trainer, scheduler: ReduceLROnPlateau) -> None:
         metrics, validates = trainer.callback_metrics, any(trainer.num_val_batches)
         name = logged_as(self.monitor if validates else TRAIN_LOSS, metrics)
         if name:
-            self.scheduler.step(metrics[name])
+            scheduler.step(metrics[name].item())
         elif not validates or (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0:
-            raise UserError(f"schedule=plateau watches {self.monitor}, which was not logged: say monitor=...")
+            raise UserError(f"schedule=plateau monitors {self.monitor}, which was not logged: set monitor=...")
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit" and self.hook:
             self.hook.remove()
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "scheduler": self.scheduler.state_dict()} if self.scheduler else self.saved
 
-    def load_state_dict(self, state_dict: dict) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.saved = state_dict
 
-    def _after_step(self, *_) -> None:
+    def _after_step(self, *_: Any) -> None:
         self.left -= 1
-        if self.left > 0:  # no step follows the last one, and OneCycleLR refuses to be asked for its rate
+        if self.left > 0 and self.scheduler:  # OneCycleLR raises if it is stepped after the last step
             self.scheduler.step()
 
     def _steps(self, trainer: pl.Trainer) -> int:
         steps = trainer.max_epochs * steps_per_epoch(trainer) if trainer.max_epochs and trainer.max_epochs > 0 else 0
-        stops = [callback.max_steps for callback in trainer.callbacks if isinstance(callback, LastStep)]
+        stops = [callback.max_steps for callback in callbacks_of(trainer) if isinstance(callback, LastStep)]
         limits = [n for n in (steps, trainer.max_steps, *stops) if n > 0]
         if self.total and not limits:
-            raise UserError("This schedule has to know the run's end: give epochs or max_steps.")
+            raise UserError("This schedule depends on the length of the run: set epochs or max_steps.")
         return min(limits, default=0)

@@ -1,6 +1,7 @@
-"""`debug=overfit` trains on a few rows until the loss is nearly 0; if it never is, something is wrong."""
+"""`debug=overfit` checks that the model can overfit a few samples; if it cannot, something is wrong."""
 
 import logging
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -8,21 +9,22 @@ from torch import Tensor
 
 from kindling import UserError
 from kindling.data.base import Data
+from kindling.data.trainer_parts import datamodule_of
 
 log = logging.getLogger("kindling")
 
 
 class Overfit(pl.Callback):
-    """A model that cannot learn a few rows by heart will not learn more of them either.
+    """Trains on a few samples until the loss has fallen enough.
 
-    The rows are so few that even a linear model can: at most one more than there are inputs.
+    The samples are so few that even a linear model can fit them: at most one more than there are inputs.
 
     Args:
-        share: the loss must fall to this share of the first step's.
-        rows: of our data; a DataLoader's first batch is taken as it is.
+        share: the loss must fall to this share of the first step's loss.
+        rows: number of samples of a kindling.data.base.Data; other data are not reduced.
 
     Raises:
-        UserError: at the end, where the loss stayed above.
+        UserError: at the end of training the loss is still too high.
     """
 
     supports_multi_step = True
@@ -33,14 +35,16 @@ class Overfit(pl.Callback):
         self.last = float("nan")
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        data = trainer.datamodule
+        data = datamodule_of(trainer)
         if stage == "fit" and isinstance(data, Data):
             x, y = data.samples["train"]
-            chosen = _mixed(x, y, min(self.rows, x[0].numel() + 1))
+            chosen = _choose(x, y, min(self.rows, x[0].numel() + 1))
             data.samples["train"], data.batch_size = (x[chosen], y[chosen]), "full"
             self.rows = len(chosen)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         loss = outputs["losses"][-1] if "losses" in outputs else outputs["loss"]
         self.last = float(loss)
         self.first = self.last if self.first is None else self.first
@@ -48,20 +52,21 @@ class Overfit(pl.Callback):
             trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        change = f"went from {self.first:.4g} to {self.last:.4g} in {trainer.global_step} steps"
-        if not self.last <= self.share * self.first:
+        first = float("nan") if self.first is None else self.first
+        change = f"went from {first:.4g} to {self.last:.4g} in {trainer.global_step} steps"
+        if not self.last <= self.share * first:
             raise UserError(
-                f"debug=overfit: the loss of {self.rows} rows {change}, not to {self.share:.0%} of it. Look for a "
-                "layer that passes no gradient, a second softmax or sigmoid, targets of another shape than the logits, "
-                "or a learning rate far off."
+                f"debug=overfit: the loss of {self.rows} samples {change}, and not to {self.share:.0%} of the first. "
+                "Look for a layer that blocks gradients, a second softmax or sigmoid, targets with another shape than "
+                "the logits, or a wrong learning rate."
             )
-        log.info(f"debug=overfit: the loss of {self.rows} rows {change}; the model can learn")
+        log.info(f"debug=overfit: the loss of {self.rows} samples {change}; the model can learn")
 
 
-def _mixed(x: Tensor, y: Tensor, num_rows: int) -> Tensor:
-    """Indices of so many rows: half the nearest to the first row of those with its target, half the farthest others."""
-    far = (x.flatten(1).float() - x[0].flatten().float()).norm(dim=1)
+def _choose(x: Tensor, y: Tensor, number: int) -> Tensor:
+    """Return indices of samples: half have the target of the first one and are nearest to it, half are far others."""
+    distances = (x.flatten(1).float() - x[0].flatten().float()).norm(dim=1)
     same = (y == y[0]).view(len(y), -1).all(1)
-    like = far.masked_fill(~same, torch.inf).argsort()[: min(int(same.sum()), (num_rows + 1) // 2)]
-    unlike = far.masked_fill(same, -torch.inf).argsort(descending=True)[: min(int((~same).sum()), num_rows - len(like))]
-    return torch.cat([unlike, like])
+    near = distances.masked_fill(~same, torch.inf).argsort()[: min(int(same.sum()), (number + 1) // 2)]
+    far = distances.masked_fill(same, -torch.inf).argsort(descending=True)
+    return torch.cat([far[: min(int((~same).sum()), number - len(near))], near])

@@ -1,12 +1,15 @@
-"""Draws while a run trains, and after it."""
+"""Draw pictures of a run during and after training."""
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch.utils.tensorboard import SummaryWriter
 
 from kindling.data.base import Data
+from kindling.data.trainer_parts import datamodule_of
 from kindling.models.base import Model
 from kindling.models.capture import in_series, some_samples
 from kindling.plots import data_card, tensorboard
@@ -21,10 +24,10 @@ log = logging.getLogger("kindling")
 
 
 class Pictures(pl.Callback):
-    """Draws for models and data of ours; of others nothing.
+    """Draws pictures of a `Model` trained on a `Data`, as PNG files and for TensorBoard.
 
     Args:
-        folder: the run's; PNG files go there.
+        folder: the run's folder, for the PNG files.
         pictures: "none", "final" or "series".
     """
 
@@ -32,88 +35,96 @@ class Pictures(pl.Callback):
 
     def __init__(self, folder: str, pictures: str = "final"):
         self.folder, self.pictures = Path(folder), pictures
-        self.path: list[list[float]] = []  # of a model of two numbers, these after every epoch, from the start on
-        self.draws = self.follows = False
+        self.path: list[list[float]] = []  # both weights of a model that has only two, initially and after every epoch
+        self.drawn: tuple[Model, Data] | None = None  # from the start of training on, None if nothing is drawn
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        ours = isinstance(pl_module, Model) and isinstance(trainer.datamodule, Data)
-        if self.pictures != "none" and not ours:
-            log.info("no pictures: they are drawn for a kindling.models.base.Model on a kindling.data.base.Data")
-        self.draws = self.pictures != "none" and ours and trainer.is_global_zero
-        self.follows = self.draws and path.two_parameters(pl_module) is not None
+        data = datamodule_of(trainer)
+        if self.pictures == "none":
+            return
+        if not isinstance(pl_module, Model) or not isinstance(data, Data):
+            log.info("no pictures: they need subclasses of kindling.models.base.Model and kindling.data.base.Data")
+        elif trainer.is_global_zero:
+            self.drawn = pl_module, data
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not self.draws or trainer.global_step:  # resumed
+        if not self.drawn or trainer.global_step:  # resumed
             return
-        if self.follows:
-            self.path.append(path.where(pl_module))
+        model, data = self.drawn
+        self._extend_path(model)
         with optional("card of the data"):
-            log_text(trainer.loggers, "data", data_card.data_card(trainer.datamodule))
+            log_text(trainer.loggers, "data", data_card.data_card(data))
         if self.pictures == "series":
-            self._of_layers(trainer, pl_module, 0)
+            self._write_histograms(trainer, model, data, epoch=0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not self.draws:
+        if not self.drawn:
             return
-        if self.follows:
-            self.path.append(path.where(pl_module))
+        model, data = self.drawn
+        self._extend_path(model)
         epoch = trainer.current_epoch + 1
         if self.pictures == "series" and in_series(epoch):
-            self._of_layers(trainer, pl_module, epoch)
-            figures = model_figures(pl_module, trainer.datamodule, f"epoch {epoch}", way=self.path)
-            self._show(trainer, figures, "/series", epoch=epoch)
+            self._write_histograms(trainer, model, data, epoch=epoch)
+            figures = model_figures(model, data, f"epoch {epoch}", training_path=self.path)
+            self._write_figures(trainer, figures, "/series", epoch=epoch)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         best = best_of(trainer)
-        if not self.draws or not best or not all(bool(t.isfinite().all()) for t in best["weights"].values()):
+        if not self.drawn or not best or not all(bool(t.isfinite().all()) for t in best["weights"].values()):
             return
-        now = {name: tensor.detach().clone() for name, tensor in pl_module.state_dict().items()}
-        pl_module.load_state_dict(best["weights"])
+        model, data = self.drawn
+        last = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        model.load_state_dict(best["weights"])
         try:
-            self._of_best(trainer, pl_module, best["epoch"])
+            self._draw_best(trainer, model, data, epoch=best["epoch"])
         finally:
-            pl_module.load_state_dict(now)
+            model.load_state_dict(last)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.draws:  # only at the end of a run that was trained
-            self._of_rows(trainer, pl_module, "test")
+        if self.drawn:  # only after training
+            self._draw_samples(trainer, *self.drawn, stage="test")
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return {"path": self.path}
 
-    def load_state_dict(self, state_dict: dict) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.path = state_dict["path"]
 
-    def _of_best(self, trainer: pl.Trainer, model: Model, epoch: int) -> None:
-        data = trainer.datamodule
+    def _extend_path(self, model: Model) -> None:
+        if path.two_parameters(model):
+            self.path.append(path.current_point(model))
+
+    def _draw_best(self, trainer: pl.Trainer, model: Model, data: Data, epoch: int) -> None:
         if self.pictures == "final":
-            self._of_layers(trainer, model, epoch)
-        figures = model_figures(model, data, f"best epoch ({epoch})", way=self.path)
-        self._show(trainer, figures, "/best", epoch=epoch, folder=self.folder)
+            self._write_histograms(trainer, model, data, epoch=epoch)
+        figures = model_figures(model, data, f"best epoch ({epoch})", training_path=self.path)
+        self._write_figures(trainer, figures, "/best", epoch=epoch, folder=self.folder)
         if len(data.samples["test"][1]) == 0:
-            self._of_rows(trainer, model, without_test(data))
+            self._draw_samples(trainer, model, data, stage=without_test(data))
         with optional("graph of the model"):
             for writer in writers(trainer):
                 tensorboard.write_graph(writer, model, some_samples(data, model, 1)[0])
 
-    def _of_rows(self, trainer: pl.Trainer, model: Model, stage: str) -> None:
-        """Of the best weights, at their epoch: a test uses them as well."""
-        data, epoch = trainer.datamodule, best_of(trainer).get("epoch", 0)
+    def _draw_samples(self, trainer: pl.Trainer, model: Model, data: Data, stage: str) -> None:
+        """Draw predictions of the best weights, at the step of their epoch."""
+        epoch = best_of(trainer).get("epoch", 0)
         with optional(f"pictures of the {stage} samples"):
             preds = stage_predictions(model, data, stage)
-            self._show(trainer, sample_figures(data, stage, preds), "", epoch=epoch, folder=self.folder)
+            self._write_figures(trainer, sample_figures(data, stage, preds), "", epoch=epoch, folder=self.folder)
             if data.examples.task != "regression":
                 for writer in writers(trainer):
                     tensorboard.write_pr_curves(writer, positives(data, stage, preds), stage, step=epoch)
 
-    def _of_layers(self, trainer: pl.Trainer, model: Model, epoch: int) -> None:
+    def _write_histograms(self, trainer: pl.Trainer, model: Model, data: Data, epoch: int) -> None:
         with optional(f"histograms of epoch {epoch}"):
-            rows = some_samples(trainer.datamodule, model)
+            samples = some_samples(data, model)
             for writer in writers(trainer):
-                tensorboard.write_histograms(writer, model, *rows, epoch)
+                tensorboard.write_histograms(writer, model, *samples, epoch)
 
-    def _show(self, trainer: pl.Trainer, drawings: Drawings, kind: str, epoch: int, folder: Path | None = None) -> None:
-        """Draw for the loggers, and into `folder`."""
+    def _write_figures(
+        self, trainer: pl.Trainer, drawings: Drawings, kind: str, epoch: int, folder: Path | None = None
+    ) -> None:
+        """Draw figures for the loggers, and as PNG files into `folder`."""
         with optional("pictures"):
             for name, draw in drawings:
                 with optional(f"picture {name} of epoch {epoch}"):
@@ -123,6 +134,6 @@ class Pictures(pl.Callback):
                         log_figure(trainer.loggers, f"{name}{kind}", figure, step=epoch, file=file)
 
 
-def writers(trainer: pl.Trainer) -> list:
-    """TensorBoard's, of the loggers that have one."""
+def writers(trainer: pl.Trainer) -> list[SummaryWriter]:
+    """Return the writers of the TensorBoard loggers."""
     return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]

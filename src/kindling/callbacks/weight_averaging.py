@@ -1,11 +1,13 @@
-"""Averaged weights, `average=ema` or `swa`: validated, tested and kept in place of the last step's."""
+"""Weight averaging, `average=ema` or `swa`: the averages are validated, tested and saved instead of the weights."""
 
 import logging
 import math
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
+from torch.utils.hooks import RemovableHandle
 
 from kindling import UserError
 
@@ -13,14 +15,14 @@ log = logging.getLogger("kindling")
 
 
 class Averaged(pl.Callback):
-    """Averages weights, and batch norm's statistics with them, while the optimizer goes on with its own.
+    """Averages weights and batch norm statistics, while the optimizer continues with its own weights.
 
-    Before validation the averages are exchanged with the weights, before the next training step back again; so what
-    checkpoints call `state_dict` at an epoch's end are the averages.
+    The averages are swapped in before validation and out before the next training step, so that the `state_dict` of
+    checkpoints at the end of an epoch contains the averages.
 
     Args:
         decay: of an exponential average over optimizer steps (Polyak and Juditsky 1992); None for an equal average
-            over the states at epochs' ends (stochastic weight averaging, Izmailov et al. 2018).
+            of the weights at the ends of epochs (stochastic weight averaging, Izmailov et al. 2018).
         start: share of the epochs after which averaging begins.
     """
 
@@ -29,14 +31,15 @@ class Averaged(pl.Callback):
     def __init__(self, decay: float | None = None, start: float = 0.0):
         self.decay, self.start = decay, start
         self.average = get_swa_multi_avg_fn() if decay is None else get_ema_multi_avg_fn(decay)
-        self.others: list[torch.Tensor] = []  # the averages, or, while those are shown, the optimizer's weights
-        self.current: list[torch.Tensor] = []  # the module's tensors themselves
-        self.first = 0.0  # the epoch with which averaging begins
-        self.count, self.shown, self.hook = 0, False, None
+        self.others: list[torch.Tensor] = []  # the averages or, while they are swapped in, the optimizer's weights
+        self.current: list[torch.Tensor] = []  # the module's own tensors
+        self.first = 0.0  # the epoch at which averaging begins
+        self.count, self.shown = 0, False
+        self.hook: RemovableHandle | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if len(trainer.optimizers) != 1:
-            raise UserError("average=... wants a model with one optimizer: leave it out.")
+            raise UserError("average=... needs a model with one optimizer: leave it out.")
         tensors = [*pl_module.parameters(), *pl_module.buffers()]
         self.current = [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
         self.others = [tensor.to(pl_module.device) for tensor in self.others] or [t.clone() for t in self.current]
@@ -44,16 +47,18 @@ class Averaged(pl.Callback):
         if self.decay is not None:
             self.hook = trainer.optimizers[0].register_step_post_hook(lambda *_: self._update(trainer))
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         if self.shown:
-            self._exchange()
+            self._swap()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.sanity_checking:
             self._show(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._show(trainer)  # without validation rows on_validation_start is never called
+        self._show(trainer)  # on_validation_start is not called without validation samples
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.decay is None and self.count < 2:
@@ -67,10 +72,10 @@ class Averaged(pl.Callback):
         if stage == "fit" and self.hook:
             self.hook.remove()
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return {"others": self.others, "count": self.count, "shown": self.shown}
 
-    def load_state_dict(self, state_dict: dict) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.others, self.count, self.shown = state_dict["others"], state_dict["count"], state_dict["shown"]
 
     def _show(self, trainer: pl.Trainer) -> None:
@@ -79,7 +84,7 @@ class Averaged(pl.Callback):
         if self.decay is None and trainer.is_last_batch:
             self._update(trainer)
         if self.count:
-            self._exchange()
+            self._swap()
 
     def _update(self, trainer: pl.Trainer) -> None:
         if trainer.current_epoch < self.first:
@@ -92,7 +97,7 @@ class Averaged(pl.Callback):
                 self.average(self.others, self.current, self.count)
         self.count += 1
 
-    def _exchange(self) -> None:
+    def _swap(self) -> None:
         with torch.no_grad():
             for tensor, other in zip(self.current, self.others, strict=True):
                 kept = tensor.clone()

@@ -1,6 +1,7 @@
-"""Start weights, `init=xavier` and the like, or a JSON file of weights."""
+"""Initial weights: a scheme such as `init=xavier`, or a JSON file of weights."""
 
 import json
+from collections.abc import Callable
 
 import pytorch_lightning as pl
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 from kindling import UserError
 from kindling.files import find
 
-SCHEMES = {  # of the weights of linear and convolution layers; biases become 0
+SCHEMES: dict[str, Callable[[torch.Tensor], object]] = {  # for weights of linear and convolutional layers; biases are 0
     "xavier": nn.init.xavier_uniform_,  # Glorot and Bengio 2010
     "kaiming": lambda weight: nn.init.kaiming_uniform_(weight, nonlinearity="relu"),  # He et al. 2015
     "zeros": nn.init.zeros_,
@@ -19,7 +20,7 @@ LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class Init(pl.Callback):
-    """Sets the start weights before training; a resumed run then takes its checkpoint's.
+    """Sets the initial weights before training; a resumed run then loads those of its checkpoint.
 
     Args:
         init: "xavier", "kaiming", "zeros", "normal" (standard deviation 0.1), or a JSON file.
@@ -36,18 +37,18 @@ class Init(pl.Callback):
 
 
 def init(init: str) -> Init | None:
-    """For conf/config.yaml: none with init=default, torch's own start weights."""
+    """Return the callback, or None with init=default, torch's own initialisation; called by conf/config.yaml."""
     return None if init == "default" else Init(init)
 
 
 def initialise(model: nn.Module, init: str) -> None:
-    """Set the weights of `model`.
+    """Set the weights of a model.
 
     Args:
-        init: a name of SCHEMES, or a file of JSON: {"net.0.weight": [[...], ...], "net.0.bias": [...], ...}.
+        init: a name in SCHEMES, or a JSON file: {"net.0.weight": [[...], ...], "net.0.bias": [...], ...}.
 
     Raises:
-        UserError: the file is not there, is no such JSON, or does not fit the model.
+        UserError: the file does not exist, is invalid, or does not fit the model.
     """
     if init not in SCHEMES:
         _load(model, init)
@@ -67,13 +68,15 @@ def _load(model: nn.Module, path: str) -> None:
         content = json.loads(find(path, "init").read_text(encoding="utf-8"))
         weights = {name: torch.tensor(values, dtype=torch.float32) for name, values in content.items()}
     except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"init={path} is no JSON object of names and numbers ({error}). Wanted: {shapes}.") from error
+        raise UserError(
+            f"init={path} is not a JSON object of names and numbers ({error}). The model's weights: {shapes}."
+        ) from error
     found = {name: list(tensor.shape) for name, tensor in weights.items()}
     for name in [*wanted, *found]:
         if found.get(name) != wanted.get(name):
             raise UserError(
-                f"init={path} has {name} {found.get(name, 'not at all')}, the model wants "
-                f"{wanted.get(name, 'no such thing')}. Its weights: {shapes}."
+                f"init={path}: the shape of {name} is {found.get(name, 'missing')} in the file and "
+                f"{wanted.get(name, 'missing')} in the model. The model's weights: {shapes}."
             )
     with torch.no_grad():
         for name, p in model.named_parameters():

@@ -1,1 +1,1 @@
-"""python -m kindling <command>: a module, or a folder with command.py, for each."""
+"""The commands of `python -m kindling <command>`: each is a module, or a folder with command.py."""

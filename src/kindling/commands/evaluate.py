@@ -1,11 +1,13 @@
-"""Score the test rows of a run with its best weights.
+"""Score the test samples of a run with its best weights.
 
-For a run that was trained with test=false, such as a sweep's jobs, or whose test rows have changed. All test rows are
-scored, on one device. The result is the one a run has at its end: test/* in result.json, and the confusion matrix.
+This is for a run that was trained with test=false, such as a sweep's jobs, or whose test samples have changed. All test
+samples are scored on one device. It writes what a run writes at its end: test/* in result.json, and the confusion
+matrix.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 from kindling.cli.arguments import parse
 from kindling.training.evaluate import evaluate
@@ -14,10 +16,10 @@ from kindling.training.result import table
 USAGE = "python -m kindling evaluate run=<run folder> [trust=true]"
 
 
-def main(words: list[str]) -> None:
-    given = parse(words, USAGE)
+def main(args: list[str]) -> None:
+    given = parse(args, USAGE)
     folder = Path(given["run"])
     metrics = evaluate(folder, given.get("trust") == "true")
     file = folder / "result.json"
-    result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"metrics": metrics}
+    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"metrics": metrics}
     print(table(result["metrics"], result.get("best_epoch", "unknown")))

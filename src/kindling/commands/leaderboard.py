@@ -8,5 +8,5 @@ from kindling.sweeps.leaderboard.make import make_board
 USAGE = "python -m kindling leaderboard sweep=<sweep folder>"
 
 
-def main(words: list[str]) -> None:
-    make_board(Path(parse(words, USAGE)["sweep"]))
+def main(args: list[str]) -> None:
+    make_board(Path(parse(args, USAGE)["sweep"]))

@@ -1,4 +1,4 @@
-"""Print a learning rate, and the command that trains with it.
+"""Suggest a learning rate, and print the command that trains with it.
 
 It takes the arguments of train.py.
 """
@@ -20,27 +20,27 @@ FOLDER = "runs/lr_find/${hydra:runtime.choices.data}-${hydra:runtime.choices.mod
 FOLDER += "${now:%Y-%m-%d_%H-%M-%S}${changed:${hydra:overrides.task}}_${unique:}"
 
 
-def main(words: list[str]) -> None:
-    program.run(find_lr, words, FOLDER)
+def main(args: list[str]) -> None:
+    program.run(find_lr, args, FOLDER)
 
 
 def find_lr(cfg: DictConfig) -> None:
-    from kindling.callbacks.lr_find import TENTH, find, suggestion
+    from kindling.callbacks.lr_find import FRACTION, find, suggestion
     from kindling.plots.lr_find import draw_range
     from kindling.plots.save import png
     from kindling.training.tolerate import optional
 
-    seen = find(cfg)
-    folder, rate = Path(cfg.folder), suggestion(seen)
+    steps = find(cfg)
+    folder, rate = Path(cfg.folder), suggestion(steps)
     with (folder / "lr_find.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([["lr", "loss", "smoothed"], *seen])
+        csv.writer(file).writerows([["lr", "loss", "smoothed"], *steps])
     with optional("curve of the loss"):
-        (folder / "lr_find.png").write_bytes(png(draw_range(seen, rate)))
-    words = [word for word in task_overrides() if word.partition("=")[0] != "lr"]
+        (folder / "lr_find.png").write_bytes(png(draw_range(steps, rate)))
+    overrides = [override for override in task_overrides() if override.partition("=")[0] != "lr"]
     if rate is None:
-        log.info("The loss did not fall at any learning rate: look at the data, the model or the optimizer.")
+        log.info("The loss did not decrease at any learning rate: check the data, the model and the optimizer.")
     else:
-        log.info(f"lr={rate:g}   1/{TENTH} of that with the least loss")
-        log.info(f"command  {command([*words, f'lr={rate:g}'])}")
+        log.info(f"lr={rate:g}   1/{FRACTION} of the learning rate with the lowest loss")
+        log.info(f"command  {command([*overrides, f'lr={rate:g}'])}")
     if (folder / "lr_find.png").exists():
         log.info(f"curve    {display_path(folder / 'lr_find.png')}")

@@ -1,6 +1,6 @@
-"""Draw the pictures of a run that it does not have yet, or every activation with its derivative.
+"""Draw the missing pictures of a run, or all activations with their derivatives.
 
-With columns=<one>,<other> the surface is drawn over these two of a table's columns.
+With columns=<one>,<other> the surface is drawn over these two columns of a table.
 """
 
 from pathlib import Path
@@ -12,18 +12,18 @@ from kindling.cli.arguments import parse
 USAGE = "python -m kindling pictures run=<run folder> [columns=<one>,<other>] [trust=true], or: activations"
 
 
-def main(words: list[str]) -> None:
-    drawn = [_activations(Path("activations.png"))] if words == ["activations"] else _run(parse(words, USAGE))
-    print("\n".join(map(str, drawn)) or "every picture is there")
+def main(args: list[str]) -> None:
+    drawn = [_activations(Path("activations.png"))] if args == ["activations"] else _run(parse(args, USAGE))
+    print("\n".join(map(str, drawn)) or "all pictures exist already")
 
 
 def _run(given: dict[str, str]) -> list[Path]:
-    columns = tuple(given["columns"].split(",")) if "columns" in given else None
-    if columns and len(columns) != 2:
-        raise UserError(f"columns={given['columns']} is not two columns: write columns=<one>,<other>.")
+    one, comma, other = given.get("columns", "").partition(",")
+    if "columns" in given and (not comma or "," in other):
+        raise UserError(f"columns={given['columns']} does not name two columns: write columns=<one>,<other>.")
     from kindling.plots.run_folder import draw  # torch
 
-    return draw(Path(given["run"]), columns, given.get("trust") == "true")
+    return draw(Path(given["run"]), (one, other) if comma else None, given.get("trust") == "true")
 
 
 def _activations(file: Path) -> Path:

@@ -1,1 +1,1 @@
-"""Figures."""
+"""Draw figures with matplotlib, and write them to files and loggers."""

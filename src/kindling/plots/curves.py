@@ -1,11 +1,16 @@
-"""A run's metrics, epoch by epoch."""
+"""Draw a run's metrics over its epochs."""
+
+from typing import TYPE_CHECKING
 
 from kindling.cli.monitor import split
 from kindling.plots.style import COLOURS, FAINT, figure, plain, style
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def draw_curves(rows: list[dict[str, str]], best_epoch: int | None):
-    """A panel for every metric of training or validation rows, from the rows of metrics.csv; None without any."""
+
+def draw_curves(rows: list[dict[str, str]], best_epoch: int | None) -> "Figure | None":
+    """Draw a panel for every training or validation metric in the rows of metrics.csv; return None without any."""
     places = {split(name): name for name in (rows[0] if rows else ()) if split(name)[0] in ("train", "val")}
     metrics = list(dict.fromkeys(metric for _, metric in places))
     if not metrics:
@@ -22,7 +27,7 @@ def draw_curves(rows: list[dict[str, str]], best_epoch: int | None):
                     values = [float(row[places[stage, metric]] or "nan") for row in rows]
                     axes.plot(epochs, values, color=colour, label=stage, marker="." if len(rows) < 2 else None)
             if best_epoch:
-                axes.axvline(best_epoch, color=FAINT, linewidth=0.8)
+                axes.axvline(best_epoch, color=FAINT, linewidth=0.8, label="best epoch")
             axes.set(title=plain(metric, 30), xlabel="epoch")
             axes.legend()
         fig.tight_layout()

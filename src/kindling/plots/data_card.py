@@ -1,17 +1,20 @@
-"""The data in words: rows, columns and classes, as a table for TensorBoard's Text tab."""
+"""Describe the data, its samples, columns and classes, as a table for TensorBoard's Text tab."""
 
 import torch
 
+from kindling.data.base import Data
+from kindling.data.examples import Examples
 from kindling.data.transforms import target_scaling
 from kindling.plots.style import markdown
 
-MOST_COLUMNS = 40
+MAX_COLUMNS = 40
 
 
-def data_card(data) -> str:
-    """Markdown: each stage's rows, with their classes or target, and each raw column's range, and what is missing."""
+def data_card(data: Data) -> str:
+    """Return Markdown with the samples and targets of each stage, and the range and gaps of each raw column."""
     examples = data.examples
-    lines = [f"**{type(data).__name__}**, {examples.task}", "", "| rows | number |" + _heads(examples), _rule(examples)]
+    head = "| samples | number |" + _heads(examples)
+    lines = [f"**{type(data).__name__}**, {examples.task}", "", head, _rule(examples)]
     for stage, (x, y) in data.samples.items():
         lines.append(f"| {stage} | {len(x):,} |" + _cells(data, y))
     x = examples.x
@@ -20,28 +23,28 @@ def data_card(data) -> str:
         return "\n".join([*lines, "", f"inputs: {shape}, {x.dtype}, from {x.min():g} to {x.max():g}"])
     names = examples.columns if len(examples.columns) == x.shape[1] else [f"x{i}" for i in range(x.shape[1])]
     lines += ["", "| column | mean | std | min | max | missing |", "| --- | --- | --- | --- | --- | --- |"]
-    for name, column in list(zip(names, x.double().T, strict=True))[:MOST_COLUMNS]:
-        there = column[~column.isnan()]
-        numbers = (there.mean(), there.std(correction=0), there.min(), there.max()) if len(there) else ()
+    for name, column in list(zip(names, x.double().T, strict=True))[:MAX_COLUMNS]:
+        present = column[~column.isnan()]
+        numbers = (present.mean(), present.std(correction=0), present.min(), present.max()) if len(present) else ()
         cells = " | ".join(f"{n.item():.4g}" for n in numbers) if numbers else " | | |"
-        lines.append(f"| {markdown(name)} | {cells} | {len(column) - len(there)} |")
-    lines += [f"| and {len(names) - MOST_COLUMNS} more | | | | | |"] * (len(names) > MOST_COLUMNS)
+        lines.append(f"| {markdown(name)} | {cells} | {len(column) - len(present)} |")
+    lines += [f"| and {len(names) - MAX_COLUMNS} more | | | | | |"] * (len(names) > MAX_COLUMNS)
     return "\n".join(lines)
 
 
-def _classes(examples) -> list[str]:
+def _classes(examples: Examples) -> list[str]:
     return list(examples.class_names) if examples.task != "regression" else ["mean", "std"]
 
 
-def _heads(examples) -> str:
+def _heads(examples: Examples) -> str:
     return "".join(f" {markdown(name)} |" for name in _classes(examples))
 
 
-def _rule(examples) -> str:
+def _rule(examples: Examples) -> str:
     return "| --- |" + " --- |" * (1 + len(_classes(examples)))
 
 
-def _cells(data, y: torch.Tensor) -> str:
+def _cells(data: Data, y: torch.Tensor) -> str:
     if len(y) == 0:
         return " |" * len(_classes(data.examples))
     task = data.examples.task

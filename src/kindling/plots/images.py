@@ -1,24 +1,35 @@
-"""Pictures of images: those that are most confidently wrong, and what the first layer looks for."""
+"""Figures for image data: the most confident errors, and the filters of the first layer."""
 
 import math
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from kindling.plots.style import figure, plain
 from kindling.plots.surface import mosaic
 
-MOST_FILTERS = 32
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_FILTERS = 32
 
 
 def most_wrong(probabilities: Tensor, y: Tensor, number: int = 16) -> Tensor:
-    """Indices of the rows (N, C) whose answer is wrong, those with the highest probability first."""
+    """Return the indices of wrong predictions (N, C), highest probability first."""
     highest, predicted = probabilities.max(1)
     wrong = (predicted != y).nonzero().flatten()
     return wrong[highest[wrong].argsort(descending=True)][:number]
 
 
-def draw_wrong(images: Tensor, probabilities: Tensor, y: Tensor, names: list[str], title: str):
-    """`images` (K, channels, H, W) beside (K, C) and (K,): true and predicted class, and the probability of that."""
+def draw_wrong(images: Tensor, probabilities: Tensor, y: Tensor, names: list[str], title: str) -> "Figure":
+    """Draw images with their true class, their predicted class and its probability.
+
+    Args:
+        images: (K, channels, H, W).
+        probabilities: (K, C).
+        y: (K,), true classes.
+        names: the C class names.
+    """
     columns = min(8, len(images))
     rows = math.ceil(len(images) / columns)
     fig = figure(1.15 * columns + 0.2, 1.45 * rows + 0.4)
@@ -34,21 +45,25 @@ def draw_wrong(images: Tensor, probabilities: Tensor, y: Tensor, names: list[str
         axes.set_title(
             f"{plain(names[true], 14)}\n→ {plain(names[int(p.argmax())], 12)} {p.max():.2f}", fontsize=6.5, pad=2
         )
-    fig.text(0.01, 1 - 0.2 / fig.get_figheight(), f"{title}: true class → answer and its probability", fontsize=8)
+    caption = f"{title}, most confident errors: true class → predicted class and its probability"
+    fig.text(0.01, 1 - 0.2 / fig.get_figheight(), caption, fontsize=8)
     return fig
 
 
-def first_filters(model, input_shape: list[int]) -> Tensor | None:
-    """Weights of the first layer as images (K, height, width): a convolution's, or a dense layer's over all pixels."""
+def first_filters(model: nn.Module, input_shape: list[int]) -> Tensor | None:
+    """Return the weights of the first convolutional or linear layer as images (K, height, width), or None.
+
+    They are averaged over channels. None if the inputs are not images or there is no such layer.
+    """
     layer = next((m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)), None)
     if layer is None or len(input_shape) != 3:
         return None
     weights = layer.weight.detach().float().cpu()
     maps = weights if weights.dim() == 4 else weights.view(-1, *input_shape)
-    return maps.mean(1)[:MOST_FILTERS]  # over colours
+    return maps.mean(1)[:MAX_FILTERS]
 
 
-def draw_filters(maps: Tensor, title: str):
+def draw_filters(maps: Tensor, title: str) -> "Figure":
     rows = 1 if len(maps) <= 10 else 4
     columns = math.ceil(len(maps) / rows)
     fig = figure(max(3.5, 0.6 * columns + 0.2), 0.6 * rows + 0.4)

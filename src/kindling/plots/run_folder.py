@@ -1,4 +1,4 @@
-"""Pictures of a run that has ended."""
+"""Draw the pictures of a run that has ended."""
 
 import csv
 import json
@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -17,24 +18,27 @@ from kindling.plots.confusion_matrix import draw as draw_counts
 from kindling.plots.figures import model_figures, sample_figures, stage_predictions, without_test
 from kindling.plots.save import picture, png
 from kindling.plots.style import style
-from kindling.training import load as saved
+from kindling.training.load import best_checkpoint, config_of, data_and_model, load
 from kindling.training.tolerate import optional
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COUNTS = "confusion_matrix*.csv"
 
 
 def draw(folder: Path, columns: tuple[str, str] | None = None, trust: bool = False) -> list[Path]:
-    """Draw what is not drawn yet, as PNG in the run's folder and for TensorBoard; the files drawn now.
+    """Draw the missing pictures of a run, as PNG files in its folder and for TensorBoard, and return the new files.
 
     Args:
-        columns: two columns of a table, over which its surface is drawn; without them a table of two has one.
-        trust: open its checkpoint although that may run code.
+        columns: two columns of a table over which the surface is drawn; not needed if the table has only two.
+        trust: open the checkpoint although that may execute code.
 
     Raises:
-        UserError: there is no run, its result cannot be read, or there are no such columns.
+        UserError: the folder has no run, its result cannot be read, or there are no such columns.
     """
     if not (folder / "result.json").exists():
-        raise UserError(f"run={folder} is no run folder (it has no result.json).")
+        raise UserError(f"run={folder} is not a run folder (it has no result.json).")
     try:
         epoch = json.loads((folder / "result.json").read_text(encoding="utf-8")).get("best_epoch") or 0
     except ValueError as error:
@@ -54,8 +58,8 @@ def draw(folder: Path, columns: tuple[str, str] | None = None, trust: bool = Fal
 
 def _figures(
     folder: Path, epoch: int, columns: tuple[str, str] | None, trust: bool
-) -> Iterator[tuple[str, Path, Callable]]:
-    """Yield (tag, file, function that draws) for what has no file yet."""
+) -> Iterator[tuple[str, Path, Callable[[], "Figure | None"]]]:
+    """Yield (tag, file, function that draws) for pictures whose file is missing."""
     for path in sorted(folder.glob(COUNTS)):
         if not path.with_suffix(".png").exists():
             stage = path.stem.removeprefix("confusion_matrix").strip("_") or "test"
@@ -63,7 +67,8 @@ def _figures(
             yield f"confusion/{stage}", path.with_suffix(".png"), partial(_confusion, path, title)
     if not (folder / BEST).exists():
         return
-    data, model = _trained(folder, trust)
+    data, model = data_and_model(config_of(folder))
+    model.load_state_dict(load(best_checkpoint(folder), trust)["state_dict"])
     if not isinstance(model, Model) or not isinstance(data, Data):
         return
     suffix = re.sub(r"[^\w.+-]+", "-", "_".join(["", *columns])) if columns else ""
@@ -82,14 +87,7 @@ def _figures(
                 yield f"{name}{suffix if kind else ''}{kind}", file, draw_figure
 
 
-def _trained(folder: Path, trust: bool) -> tuple:
-    """The run's data, and its model with the best weights."""
-    data, model = saved.data_and_model(saved.config_of(folder))
-    model.load_state_dict(saved.load(saved.best_checkpoint(folder), trust)["state_dict"])
-    return data, model
-
-
-def _confusion(path: Path, title: str):
+def _confusion(path: Path, title: str) -> "Figure":
     with path.open(newline="", encoding="utf-8") as file:
         (_, *names), *rows = csv.reader(file)
     return draw_counts([[int(n) for n in row[1:]] for row in rows], names, title)

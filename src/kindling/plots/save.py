@@ -1,15 +1,19 @@
-"""From a matplotlib figure to files and loggers."""
+"""Write matplotlib figures to files and loggers."""
 
 import io
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def log_figure(loggers: list[Logger], tag: str, figure, step: int = 0, file: Path | None = None) -> None:
-    """A matplotlib figure to the loggers that take images, and as PNG to `file`. It is rendered once, the slow part."""
+
+def log_figure(loggers: list[Logger], tag: str, figure: "Figure", step: int = 0, file: Path | None = None) -> None:
+    """Write a figure to the loggers that accept images and, as PNG, to `file`; it is rendered only once."""
     content = png(figure)
     if file:
         file.write_bytes(content)
@@ -20,15 +24,15 @@ def log_figure(loggers: list[Logger], tag: str, figure, step: int = 0, file: Pat
             logger.log_image(tag, [figure], step=step)
 
 
-def png(figure) -> bytes:
-    """Of a matplotlib figure."""
+def png(figure: "Figure") -> bytes:
+    """Render a figure as PNG."""
     content = io.BytesIO()
-    figure.savefig(content, format="png", pil_kwargs={"compress_level": 1})  # smaller takes longer than drawing
+    figure.savefig(content, format="png", pil_kwargs={"compress_level": 1})  # more compression is slower than drawing
     return content.getvalue()
 
 
 def picture(tag: str, png: bytes) -> Summary:
-    """What TensorBoard's writer takes: a PNG file under a name."""
+    """Return a PNG file as a summary for TensorBoard's writer."""
     width, height = struct.unpack(">II", png[16:24])
     image = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)  # red, green, blue, alpha
     return Summary(value=[Summary.Value(tag=tag, image=image)])

@@ -1,58 +1,65 @@
-"""TensorBoard's own charts of a model: histograms of weights, gradients and outputs, PR curves, the graph."""
+"""Write TensorBoard's own charts of a model: histograms of weights, gradients and outputs, PR curves, the graph."""
 
 import copy
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
 
+from kindling.models.base import Model
 from kindling.models.capture import inside
 
-VALUES = 10_000  # of a tensor, in its histogram
+MAX_VALUES = 10_000  # per histogram
 BINS = 60
 
 
-def write_histograms(writer, model, x: Tensor, y: Tensor, step: int) -> None:
-    """Of the weights, of the gradients of the loss on rows x, y, and of every layer's outputs."""
-    weights, seen = {name: p.detach().float().cpu() for name, p in model.named_parameters()}, inside(model, x, y)
-    for kind, tensors in (("weights", weights), ("gradients", seen.gradients), ("outputs", seen.outputs)):
+def write_histograms(writer: SummaryWriter, model: Model, x: Tensor, y: Tensor, step: int) -> None:
+    """Write histograms of the weights, of the gradients of the loss on samples x, y, and of all layers' outputs."""
+    weights, captured = {name: p.detach().float().cpu() for name, p in model.named_parameters()}, inside(model, x, y)
+    for kind, tensors in (("weights", weights), ("gradients", captured.gradients), ("outputs", captured.outputs)):
         for name, tensor in tensors.items():
             values = tensor.flatten()
-            values = values[:: max(1, len(values) // VALUES)]
+            values = values[:: max(1, len(values) // MAX_VALUES)]
             if len(values) and values.isfinite().all():
                 writer.add_histogram_raw(f"{kind}/{name}", **histogram(values), global_step=step)
 
 
-def histogram(values: Tensor) -> dict:
-    """What TensorBoard stores; it shows 30 bins, whatever it is given, and a writer's own 1,500 take longer."""
+def histogram(values: Tensor) -> dict[str, Any]:
+    """Return what TensorBoard stores; it shows 30 bins, and the writer's default of 1,500 takes longer."""
     counts, edges = torch.histogram(values, BINS)
     ends = {"min": values.min().item(), "max": values.max().item(), "num": len(values)}
     sums = {"sum": values.sum().item(), "sum_squares": values.square().sum().item()}
     return {**ends, **sums, "bucket_limits": edges[1:].tolist(), "bucket_counts": counts.tolist()}
 
 
-def write_pr_curves(writer, of: dict[str, tuple[Tensor, Tensor]], stage: str, step: int) -> None:
-    """For TensorBoard's own tab, which has a slider; `of` maps names to probabilities (N,) and truth (N,)."""
-    for name, (probability, positive) in of.items():
+def write_pr_curves(writer: SummaryWriter, classes: dict[str, tuple[Tensor, Tensor]], stage: str, step: int) -> None:
+    """Write precision-recall curves for TensorBoard's PR tab.
+
+    Args:
+        classes: name -> probabilities (N,) and truth (N,).
+    """
+    for name, (probability, positive) in classes.items():
         writer.add_pr_curve(f"pr/{stage}/{name}", positive, probability, step)
 
 
-def write_graph(writer, model, x: Tensor) -> None:
-    """By torch's trace, of a copy: what Lightning has attached to the model is no part of its graph."""
+def write_graph(writer: SummaryWriter, model: nn.Module, x: Tensor) -> None:
+    """Trace the model's graph, on a copy without the objects that Lightning has attached to the model."""
 
     class Plain(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             for name, child in model.named_children():
                 self.add_module(name, child)
 
-        def __getattr__(self, name: str):  # of the model's own values those that its forward reads
+        def __getattr__(self, name: str) -> Any:  # other attributes of the model that its forward uses
             return vars(model)[name] if name in vars(model) else super().__getattr__(name)
 
-        def forward(self, x):
+        def forward(self, x: Tensor) -> Tensor:
             return type(model).forward(self, x)
 
     Plain.__name__ = type(model).__name__  # the graph's name
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's own: its trace is deprecated, and TensorBoard knows no other
+        warnings.simplefilter("ignore")  # torch.jit.trace is deprecated, and TensorBoard has no alternative
         writer.add_graph(copy.deepcopy(Plain()).eval(), x)

@@ -1,1 +1,1 @@
-"""Sweeps: the jobs that -m asks for, their folders, and who trains them."""
+"""Sweeps: planning the jobs of a multirun, training them and ranking the results."""

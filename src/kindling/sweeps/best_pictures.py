@@ -1,6 +1,7 @@
-"""Pictures of a sweep's best jobs: of those trained together no other has any, as they take as long as training a job.
+"""Pictures of a sweep's best jobs.
 
-Importing this does not take torch: a sweep's launcher is built before what was typed is checked.
+Drawing takes as long as training a job, so other jobs that are trained together have no pictures. Does not import
+torch, because a sweep's launcher is built before the overrides are checked.
 """
 
 import json
@@ -8,26 +9,26 @@ import math
 from pathlib import Path
 
 from kindling.cli.monitor import direction
-from kindling.training import load as saved
+from kindling.training import load
 from kindling.training.tolerate import optional
 
 
 def draw_best(folders: list[Path], jobs: int = 3) -> None:
-    """Draw the pictures of the best jobs of a sweep, apart from those with pictures=none."""
+    """Draw pictures of the best jobs of a sweep, except those with pictures=none."""
     from kindling.plots.run_folder import draw
 
     with optional("pictures of the best jobs"):
         for folder in best(folders)[:jobs]:
             with optional(f"pictures of {folder.name}"):
-                if saved.config_of(folder).get("pictures") != "none":
+                if load.config_of(folder).get("pictures") != "none":
                     draw(folder)
 
 
 def best(folders: list[Path]) -> list[Path]:
-    """Return the folders of finished jobs with a defined score, the best first.
+    """Return the folders of finished jobs with a finite score, best first.
 
     Raises:
-        ValueError: neither a result nor the monitored value's name tells whether a higher score is better.
+        ValueError: neither a result nor the name of the monitored value tells whether a higher score is better.
     """
     scores = {}
     for folder in folders:
@@ -38,6 +39,8 @@ def best(folders: list[Path]) -> list[Path]:
         if mode not in ("min", "max"):  # e.g. auto
             mode = direction(result.get("monitor") or "")
         if mode is None:
-            raise ValueError(f"whether {result.get('monitor')} is better when higher is not known, say mode=...")
+            raise ValueError(
+                f"it is unknown whether a higher {result.get('monitor')} is better; set mode=max or mode=min"
+            )
         scores[folder] = -score if mode == "max" else score
     return sorted(scores, key=scores.__getitem__)

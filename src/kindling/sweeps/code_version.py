@@ -1,4 +1,4 @@
-"""Which code a job's result depends on, by what imports what."""
+"""Hash the code that a job's result depends on, found by following imports."""
 
 import hashlib
 import re
@@ -11,23 +11,22 @@ from kindling.files import PACKAGE
 
 LIBRARIES = ("torch", "pytorch-lightning")
 IMPORT = re.compile(rf"^ *from ({PACKAGE.name}(?:\.\w+)*) import (\([^)]*\)|[^\n(]*)", re.MULTILINE)
-FOLLOWED = ("data", "tasks", "models", "training")  # what cli makes of the command line is in the job's config
+FOLLOWED = ("data", "tasks", "models", "training")  # cli only acts on the job's config, which is compared as well
 
 
 @cache
 def code_version(targets: tuple[str, ...]) -> str:
-    """Return a hash of the code of a job: a job finished with other code is not finished.
+    """Return a hash of the code of a job; a job that finished with different code is trained again.
 
-    It is that of train.py and the files next to it, of the files that the config calls, and of what these import from
-    data, tasks, models and training. What draws or ranks afterwards does not count: a changed colour trains nothing
-    again.
+    It covers train.py and the files next to it, the files that the config's targets are in, and what these import from
+    data, tasks, models and training. Code that draws or ranks afterwards is not included.
 
     Args:
-        targets: the calls of the job's config.
+        targets: every `_target_` in the job's config.
     """
     digest = hashlib.sha256("".join(map(version, LIBRARIES)).encode())
     script = Path(sys.argv[0]).resolve()
-    grouped = (PACKAGE / "sweeps" / "grouped").glob("*.py")  # trains many at once
+    grouped = (PACKAGE / "sweeps" / "grouped").glob("*.py")  # trains groups of jobs
     starts = [*script.parent.glob("*.py"), *grouped, *filter(None, map(_file_of, targets))]
     for file in sorted(_reached(starts)):
         digest.update(file.read_bytes())
@@ -35,7 +34,8 @@ def code_version(targets: tuple[str, ...]) -> str:
 
 
 def _reached(starts: list[Path]) -> set[Path]:
-    found, waiting = set(), list(starts)
+    found: set[Path] = set()
+    waiting = list(starts)
     while waiting:
         file = waiting.pop()
         if file not in found:
@@ -46,9 +46,9 @@ def _reached(starts: list[Path]) -> set[Path]:
 
 @cache
 def _imports(file: Path) -> list[Path]:
-    """Return the package's files that a file imports, within its functions too.
+    """Return the package's files that a file imports, including imports inside functions.
 
-    By pattern, because parsing the files of a job takes 0.1 s; what a docstring imports counts as well.
+    Imports are matched by a pattern, because parsing the files of a job takes 0.1 s. Imports in docstrings match too.
     """
     imports = IMPORT.findall(file.read_text(encoding="utf-8"))
     names = (f"{module}.{name}" for module, several in imports for name in re.findall(r"\w+", several))
@@ -56,7 +56,7 @@ def _imports(file: Path) -> list[Path]:
 
 
 def _file_of(name: str) -> Path | None:
-    """Return the package's file of a module, or of the module that a dotted name is in."""
+    """Return the package's file of a module, or of the module that defines a dotted name."""
     package, *parts = name.split(".")
     if package != PACKAGE.name:
         return None

@@ -1,4 +1,4 @@
-"""The folder of a sweep: whose it is, where each job is, and how far it came. Does not import torch."""
+"""The folder of a sweep: its lock, its list of jobs and their states. Does not import torch."""
 
 import json
 import re
@@ -10,21 +10,25 @@ from kindling.files import LAST, display_path, write_json
 from kindling.sweeps.compose import Job
 from kindling.training.lock import claim
 
-NEW, FINISHED, GOING, AGAIN = "new", "finished", "going", "again"
+NEW, FINISHED, RESUMABLE, RETRY = "new", "finished", "resumable", "retry"
 
 
 class SweepFolder:
-    """Locked while a process works in it; `jobs.json` lists the jobs, what is typed for them, and their groups.
+    """A sweep's folder, locked while a process uses it; `jobs.json` lists the jobs, their overrides and their groups.
 
-    A job is found again by its key, the end of its folder's name. Nothing is overwritten: what failed is tried again
-    in a folder of its own.
+    A job is recognized by its key, with which its folder's name ends. Nothing is overwritten: a failed job is tried
+    again in a new folder.
+
+    Attributes:
+        states: job key -> NEW, FINISHED, RESUMABLE or RETRY; set by `place`.
 
     Raises:
-        UserError: another process works in it.
+        UserError: another process uses the folder.
     """
 
     def __init__(self, path: Path):
-        self.path, self.states = path, {}
+        self.path = path
+        self.states: dict[str, str] = {}
         self.claim = claim(path, new=False)
         listed = path / "jobs.json"
         old = json.loads(listed.read_text(encoding="utf-8")) if listed.exists() else {}
@@ -32,7 +36,7 @@ class SweepFolder:
         self.before: list[dict] = old.get("jobs", [])
 
     def place(self, jobs: list[Job]) -> None:
-        """Give every job its folder, and say in `states` what there is to do."""
+        """Assign a folder and a state to every job."""
         found: dict[str, list[Path]] = {}
         for folder in self.path.iterdir():
             match = re.fullmatch(r".*_([0-9a-f]{12})(\.\d+)?", folder.name)
@@ -40,21 +44,21 @@ class SweepFolder:
                 found.setdefault(match[1], []).append(folder)
         names = _names(jobs)
         checkpoints = {path.stem for path in self.path.glob("groups/*.ckpt")}
-        going_on = {key for group, keys in self.groups.items() if group in checkpoints for key in keys}
+        unfinished = {key for group, keys in self.groups.items() if group in checkpoints for key in keys}
         for job, name in zip(jobs, names, strict=True):
             attempts = sorted(found.get(job.key, []), key=lambda path: (len(path.name), path.name))
             state = _state(attempts[-1]) if attempts else NEW
-            if state == AGAIN and job.key in going_on:
-                state = FINISHED  # it has ended, and left its group, which goes on
-            again = _next(attempts[-1].name) if attempts else name
-            job.folder = self.path / again if state in (NEW, AGAIN) else attempts[-1]
+            if state == RETRY and job.key in unfinished:
+                state = FINISHED  # it has ended and left its group, whose other members are still training
+            new = _next(attempts[-1].name) if attempts else name
+            job.folder = self.path / new if state in (NEW, RETRY) else attempts[-1]
             self.states[job.key] = state
         self.save(jobs)
 
     def __enter__(self) -> "SweepFolder":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.claim.close()
 
     @property
@@ -62,38 +66,38 @@ class SweepFolder:
         return display_path(self.path)
 
     def summary(self, number: int) -> str:
-        """What there is to do of `number` jobs asked for."""
+        """Describe the states of the jobs in a line; `number` of them were requested, duplicates included."""
         parts, states = [f"{number} job{'s' * (number != 1)}"], Counter(self.states.values())
         if same := number - len(self.states):
-            parts.append(f"{same} of them the same as others but for knobs that nothing reads")
-        words = {FINISHED: "finished before", GOING: "to go on", AGAIN: "to try again"}
-        parts += [f"{states[state]} {word}" for state, word in words.items() if states[state]]
+            parts.append(f"{same} of them duplicates that differ only in options without effect")
+        labels = {FINISHED: "already finished", RESUMABLE: "to resume", RETRY: "to retry"}
+        parts += [f"{states[state]} {label}" for state, label in labels.items() if states[state]]
         return f"{', '.join(parts)}  in {self.shown}"
 
-    def words(self, job: Job) -> list[str]:
-        """What to type for Hydra to run the job in its folder, or to go on with it."""
+    def overrides(self, job: Job) -> list[str]:
+        """Return the overrides with which Hydra runs the job in its folder, or resumes it there."""
         place = [f"hydra.sweep.dir='{self.path}'", f"hydra.sweep.subdir='{job.name}'"]
-        if self.states[job.key] == GOING:
+        if self.states[job.key] == RESUMABLE:
             return [f"resume='{job.folder}'", "hydra.output_subdir=null", *place]
         return [*job.overrides, *place]
 
     def save(self, jobs: list[Job]) -> None:
-        """Write the list: these jobs, and of earlier calls for the same folder what is finished and not among them."""
+        """Write jobs.json: these jobs, and any other finished jobs that it listed before."""
         entries = [{"folder": job.name, "overrides": job.overrides, "key": job.key} for job in jobs]
-        typed = [sorted(job.overrides) for job in jobs]
-        others = [entry for entry in self.before if sorted(entry["overrides"]) not in typed]
+        current = [sorted(job.overrides) for job in jobs]
+        others = [entry for entry in self.before if sorted(entry["overrides"]) not in current]
         done = [entry for entry in others if result_of(self.path / entry["folder"]).get("status") == "finished"]
         write_json(self.path / "jobs.json", {"jobs": [*done, *entries], "groups": self.groups})
 
 
 def result_of(folder: Path) -> dict:
-    """Of a job; empty if it has none."""
+    """Return the content of a job's result.json, or an empty dictionary."""
     path = folder / "result.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def outcome_of(job: Job) -> str:
-    """Return a line on how the job ended."""
+    """Describe in a line how the job ended."""
     result = result_of(job.folder)
     if result.get("status") != "finished":
         why = result.get("diverged") or result.get("error") or ""
@@ -106,24 +110,24 @@ def _state(folder: Path) -> str:
     status = result_of(folder).get("status")
     if status == "finished":
         return FINISHED
-    can_go_on = status not in ("failed", "diverged") and (folder / LAST).exists()
-    return GOING if can_go_on else AGAIN
+    can_resume = status not in ("failed", "diverged") and (folder / LAST).exists()
+    return RESUMABLE if can_resume else RETRY
 
 
 def _next(name: str) -> str:
-    """Return the name of the folder of the attempt after this one."""
+    """Return the folder name of the next attempt."""
     first, _, number = name.rpartition(".") if re.search(r"_[0-9a-f]{12}\.\d+$", name) else (name, "", "1")
     return f"{first}.{int(number) + 1}"
 
 
 def _names(jobs: list[Job]) -> list[str]:
-    """Folders' names: what differs between the jobs, and the key."""
-    pairs = [dict(word.lstrip("+~").split("=", 1) for word in job.overrides if "=" in word) for job in jobs]
-    values: dict[str, set] = {}
+    """Return folder names made of the overrides that differ among the jobs, and the key."""
+    pairs = [dict(override.lstrip("+~").split("=", 1) for override in job.overrides if "=" in override) for job in jobs]
+    values: dict[str, set[str]] = {}
     for pair in pairs:
         for key, value in pair.items():
             values.setdefault(key, set()).add(value)
     missing = {key for key in values if any(key not in pair for pair in pairs)}
     varied = {key for key, known in values.items() if len(known) > 1} | missing
-    words = [[f"{key}={value}" for key, value in pair.items() if key in varied] for pair in pairs]
-    return [f"{folder_suffix(own, '')[1:] or 'job'}_{job.key}" for own, job in zip(words, jobs, strict=True)]
+    differing = [[f"{key}={value}" for key, value in pair.items() if key in varied] for pair in pairs]
+    return [f"{folder_suffix(own, '')[1:] or 'job'}_{job.key}" for own, job in zip(differing, jobs, strict=True)]

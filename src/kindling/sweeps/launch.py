@@ -1,4 +1,4 @@
-"""What a launcher of ours does with the jobs of a sweep."""
+"""Launch the jobs of a sweep with Kindling's own launchers."""
 
 import logging
 import sys
@@ -24,15 +24,15 @@ def launch(
     make: Callable[[Context, SweepFolder, list[Job]], Sweep],
     figures: Callable[[list[Path]], None] | None,
 ) -> list[JobReturn]:
-    """What a launcher does with the jobs: a JobReturn of each, in order.
+    """Plan and run the jobs, and return a JobReturn for each, in order.
 
     Args:
         batch: the overrides of each job.
-        make: a Sweep of them.
-        figures: draws pictures of the best of these folders.
+        make: makes the Sweep that runs the jobs.
+        figures: draws pictures of the best jobs, given all folders with a result.
     """
     setup_globals()
-    HydraConfig.instance().set_config(context.master)  # as Hydra does for a job of its own
+    HydraConfig.instance().set_config(context.master)  # as Hydra does for a single job
     configure_log(context.master.hydra.hydra_logging, context.master.hydra.verbose)
     jobs = plan(context.hydra.config_loader, context.master, batch)
     unique = list({job.key: job for job in jobs}.values())
@@ -46,9 +46,9 @@ def launch(
                     with optional("pictures of the best jobs"):
                         figures([job.folder for job in unique if result_of(job.folder)])
         except Stop:
-            log.info("on_error=stop: the other jobs are not run")
+            log.info("on_error=stop: the remaining jobs are not run")
         except (KeyboardInterrupt, SystemExit) as error:
-            log.info(f"interrupted; to go on: python train.py resume={folder.shown}")
+            log.info(f"interrupted; to continue: python train.py resume={folder.shown}")
             sys.exit(error.code if isinstance(error, SystemExit) else 130)
     placed = {job.key: job for job in unique}
     return [_returned(placed[job.key]) for job in jobs]

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: composed, checked, and told apart by what they really do. Does not import torch."""
+"""Compose, check and identify the jobs of a sweep. Does not import torch."""
 
 import hashlib
 import importlib.util
@@ -17,20 +17,19 @@ from kindling.files import PACKAGE, PROJECT
 from kindling.sweeps.code_version import code_version
 from kindling.sweeps.compose import Composer, Job, get, paths
 
-# Words about the sweep, not about a job.
-OF_THE_SWEEP = (*SWEEP_OPTIONS, "resume", "test")
-# Parts of the config without influence on the weights or their score.
-APART = ("logger", "sweep", "hydra")
+NOT_JOB_OPTIONS = (*SWEEP_OPTIONS, "resume", "test")  # describe the sweep, not a job
+NOT_TRAINED = ("logger", "sweep", "hydra")  # parts of the config without influence on the weights or their score
 
 
 def plan(loader: ConfigLoader, master: DictConfig, batch: Iterable[list[str]]) -> list[Job]:
-    """All jobs, checked, with their keys.
+    """Compose and check all jobs, and set their keys.
 
     Raises:
-        UserError: a job's values cannot work; no job has been started then.
+        UserError: a job's values are invalid; no job has been started.
     """
-    composer, files = Composer(loader, master), {}
-    jobs = [composer([word for word in words if not is_of_the_sweep(word)]) for words in batch]
+    composer = Composer(loader, master)
+    files: dict[str, str | None] = {}
+    jobs = [composer([o for o in overrides if not is_sweep_option(o)]) for overrides in batch]
     for job in jobs:
         check(job)
         what = effective(job.resolved)
@@ -39,13 +38,13 @@ def plan(loader: ConfigLoader, master: DictConfig, batch: Iterable[list[str]]) -
     return jobs
 
 
-def is_of_the_sweep(word: str) -> bool:
-    key = word.lstrip("+~").split("=")[0]
-    return key in OF_THE_SWEEP and word.lower() != "test=true"  # Hydra writes True
+def is_sweep_option(override: str) -> bool:
+    key = override.lstrip("+~").split("=")[0]
+    return key in NOT_JOB_OPTIONS and override.lower() != "test=true"  # Hydra writes True
 
 
 def check(job: Job) -> None:
-    """Refuse a job that cannot be meant."""
+    """Refuse a job with missing or invalid values, missing files or missing packages."""
     missing = [key for key in paths(job.resolved) if get(job.resolved, key) == "???"]
     if missing:
         raise UserError(f"{', '.join(sorted(missing))} must be given, e.g. {min(missing)}=...")
@@ -55,11 +54,11 @@ def check(job: Job) -> None:
 
 
 def effective(resolved: dict) -> dict:
-    """What decides about the weights: the calls of the config and the seed, without knobs that nothing reads."""
-    nodes = {key: value for key, value in resolved.items() if isinstance(value, dict) and key not in APART}
+    """Return the part of a config that determines the weights: its calls and the seed, without unused options."""
+    nodes = {key: value for key, value in resolved.items() if isinstance(value, dict) and key not in NOT_TRAINED}
     model = dict(nodes.get("model", {}))
     if model.get("hidden_sizes") is not None:
-        model |= {"depth": None, "width": None}  # are not read then
+        model |= {"depth": None, "width": None}  # not used then
     callbacks = dict(nodes.get("callbacks") or {})
     if callbacks.get("checkpoints"):
         callbacks["checkpoints"] = {k: v for k, v in callbacks["checkpoints"].items() if k != "trust"}
@@ -70,26 +69,30 @@ def effective(resolved: dict) -> dict:
 
 
 def code_of(what: dict) -> str:
-    """Return the version of the code that the calls of an effective config lead to."""
+    """Return the version of the code that an effective config calls."""
     return code_version(tuple(sorted({get(what, key) for key in paths(what) if key.endswith("_target_")})))
 
 
-def _data_version(resolved: dict, known: dict) -> list[str]:
-    """Of every file that the config names, and of the modules that it calls from outside the package."""
+def _data_version(resolved: dict, known: dict[str, str | None]) -> list[str]:
+    """Return the hashes of all files that the config names, and of the modules outside the package that it calls.
+
+    Args:
+        known: value in a config -> hash or None; filled by this function.
+    """
     versions = []
     for key in paths(resolved):
         value = get(resolved, key)
         if not isinstance(value, str) or not value or key == "folder":
             continue
         if value not in known:
-            known[value] = _content(value, key.endswith("_target_"))
-        if known[value]:
-            versions.append(known[value])
+            known[value] = _hash(value, key.endswith("_target_"))
+        if version := known[value]:
+            versions.append(version)
     return versions
 
 
-def _content(value: str, is_target: bool) -> str | None:
-    """Of the file that `value` names, if it is one; a data set that reads a folder knows its checksums."""
+def _hash(value: str, is_target: bool) -> str | None:
+    """Return the hash of the file that `value` names, or None; data sets that read folders have their own checksums."""
     if is_target:
         module = value.partition(".")[0]
         if module in (PACKAGE.name, "torch", "pytorch_lightning", "lightning"):

@@ -1,4 +1,4 @@
-"""Jobs, or groups of them, in processes of one thread each: a process that is killed takes no other along."""
+"""Run jobs, or groups of them, in worker processes of one thread each; killing one does not affect the others."""
 
 import multiprocessing
 import os
@@ -8,12 +8,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from kindling.cli import entry
 
-CONTEXT = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
-# What every worker imports; with forkserver that is done once, and the workers are forked from there.
+CONTEXT: Any = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
+# What every worker imports; with forkserver they are imported once, and the workers are forked from there.
 LIBRARIES = [
     "kindling.sweeps.own_session",
     "hydra",
@@ -21,13 +23,18 @@ LIBRARIES = [
     "torch.utils.tensorboard",
     "kindling.sweeps.grouped.train",
 ]
-# Read when a process starts. One thread, as there is a process for every core; and glibc keeps the memory that it has
-# got: to return it after every operation on large tensors costs an eighth of a group's training (mallopt(3)).
+# Read when a process starts. One thread, because there is a process for every core. glibc keeps freed memory: returning
+# it after every operation on large tensors costs an eighth of a group's training time (mallopt(3)).
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
 
 
+class Worker(NamedTuple):
+    connection: Connection
+    process: BaseProcess
+
+
 def prepare() -> None:
-    """Have the libraries imported beside this process, for workers that are started later."""
+    """Start importing the libraries in the fork server, for workers that are started later."""
     if CONTEXT.get_start_method() == "forkserver":
         from multiprocessing.forkserver import ensure_running  # not on Windows
 
@@ -56,38 +63,41 @@ def cores() -> int:
 
 
 def run(jobs: Iterable, work: Callable, arguments: tuple, processes: int, log: Path) -> Iterator[tuple]:
-    """Yields (job, what `work(*arguments, job)` returned, why there is nothing) as they end.
+    """Yield (job, result of `work(*arguments, job)`, reason why there is no result) as the jobs end.
 
     Args:
-        work: a function of a module; it and all it is given travel to the processes.
-        log: what the processes print goes there.
+        work: a module-level function, because it is pickled together with its arguments.
+        log: the file for the output of the processes.
     """
     prepare()
-    todo, idle, busy = list(jobs), [], {}
+    todo = list(jobs)
+    idle: list[Worker] = []
+    busy: dict[Any, tuple[Worker, Any]] = {}  # connection -> its worker and job
 
-    def start() -> tuple[Connection, multiprocessing.Process]:
-        mine, its = CONTEXT.Pipe()
-        process = CONTEXT.Process(target=_serve, args=(its, work, arguments, str(log)), daemon=True)
+    def start() -> Worker:
+        here, there = CONTEXT.Pipe()
+        process = CONTEXT.Process(target=_serve, args=(there, work, arguments, str(log)), daemon=True)
         with _environment():
             process.start()
-        its.close()
-        return mine, process
+        there.close()
+        return Worker(here, process)
 
     try:
         idle += [start() for _ in range(min(processes, len(todo)))]
         while todo or busy:
             while todo and idle:
                 worker, job = idle.pop(), todo.pop(0)
-                worker[0].send(job)
-                busy[worker[0]] = (worker, job)
+                worker.connection.send(job)
+                busy[worker.connection] = (worker, job)
             for connection in wait(list(busy)):
                 worker, job = busy.pop(connection)
+                outcome, why = None, None
                 try:
-                    outcome, why = connection.recv(), None
+                    outcome = worker.connection.recv()
                     idle.append(worker)
                 except (EOFError, ConnectionResetError):  # the latter: it had not read all that was sent
-                    worker[1].join()
-                    outcome, why = None, f"its process was killed (exit code {worker[1].exitcode})"
+                    worker.process.join()
+                    why = f"its process was killed (exit code {worker.process.exitcode})"
                     if todo:
                         idle.append(start())
                 yield job, outcome, why
@@ -95,12 +105,12 @@ def run(jobs: Iterable, work: Callable, arguments: tuple, processes: int, log: P
         _stop([*idle, *(worker for worker, _ in busy.values())])
 
 
-def _stop(workers: list[tuple[Connection, multiprocessing.Process]]) -> None:
-    for connection, process in workers:
-        connection.close()
-        process.terminate()  # a run that is trained saves its state then
-    for _, process in workers:
-        process.join(30)
+def _stop(workers: list[Worker]) -> None:
+    for worker in workers:
+        worker.connection.close()
+        worker.process.terminate()  # a run in training then saves its state
+    for worker in workers:
+        worker.process.join(30)
 
 
 def _serve(connection: Connection, work: Callable, arguments: tuple, log: str) -> None:
@@ -118,6 +128,7 @@ def _serve(connection: Connection, work: Callable, arguments: tuple, log: str) -
 
 
 def _end_with_the_sweep() -> None:
-    """Where the sweep is killed, its processes stop too, and save what they train: nobody would look at it."""
-    multiprocessing.parent_process().join()  # not os.getppid(), which is the fork server
+    """Stop this worker, which then saves its state, if the sweep's process is killed."""
+    if parent := multiprocessing.parent_process():  # not os.getppid(), which is the fork server
+        parent.join()
     os.kill(os.getpid(), signal.SIGTERM)

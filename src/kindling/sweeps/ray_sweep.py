@@ -1,10 +1,11 @@
-"""The jobs of a sweep as tasks of a Ray cluster. Its nodes share the sweep's folder and have the same packages."""
+"""Run the jobs of a sweep as tasks of a Ray cluster whose nodes share the sweep's folder and have the same packages."""
 
 import logging
 import os
 import pickle
 import sys
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -15,19 +16,22 @@ from kindling.sweeps.folder import FINISHED, SweepFolder, result_of
 from kindling.sweeps.sweep import Sweep
 from kindling.training.tolerate import reason
 
+if TYPE_CHECKING:
+    from kindling.sweeps.grouped.grouping import Group
+
 log = logging.getLogger("kindling")
 
-ATTEMPTS = 3  # of a job whose node or process is killed; it goes on where it was
+ATTEMPTS = 3  # for a job whose node or process is killed; it resumes where it was
 
 
 class RaySweep(Sweep):
-    """A sweep whose groups, and jobs by themselves, are tasks.
+    """A sweep in which each group, and each job trained individually, is a Ray task.
 
     Args:
         ray: `init` and `remote`, the arguments of ray.init and of every task.
     """
 
-    def __init__(self, context: Context, folder: SweepFolder, jobs: list[Job], ray: dict, most_bytes: float):
+    def __init__(self, context: Context, folder: SweepFolder, jobs: list[Job], ray: dict[str, dict], most_bytes: float):
         super().__init__(context, folder, jobs, workers=None, most_bytes=most_bytes)
         self.ray, self.attempts = ray, ATTEMPTS
 
@@ -42,7 +46,7 @@ class RaySweep(Sweep):
             ray.shutdown()
 
     def _place_killed(self) -> int:
-        """Find a folder for each job whose process was killed, and leave the others as they are; how many there are."""
+        """Assign a folder to each job whose process was killed, skip all others, and return how many were killed."""
         killed = [job for job in self.jobs if result_of(job.folder).get("status") == "killed"]
         if killed:
             self.folder.states = {job.key: FINISHED for job in self.jobs}
@@ -51,53 +55,53 @@ class RaySweep(Sweep):
             self.done = 0
         return len(killed)
 
-    def _ended(self, job: Job, quiet: bool = False) -> None:
+    def _job_ended(self, job: Job, quiet: bool = False) -> None:
         stops = self.stops
         self.stops = stops and (self.attempts == 1 or result_of(job.folder).get("status") != "killed")
         try:
-            super()._ended(job, quiet)
+            super()._job_ended(job, quiet)
         finally:
             self.stops = stops
 
-    def _are_long(self, groups: list) -> bool:
+    def _should_pool_groups(self, groups: list["Group"]) -> bool:
         return bool(groups)
 
-    def _are_worth_processes(self, jobs: list[Job]) -> bool:
+    def _should_pool_jobs(self, jobs: list[Job]) -> bool:
         return bool(jobs)
 
-    def _in_pool(self, job: Job) -> bool:
+    def _can_pool(self, job: Job) -> bool:
         return "ddp" not in str(job.resolved["trainer"].get("strategy"))
 
-    def _pool(self, orders: list, work: Callable, arguments: tuple) -> Iterator[tuple]:
+    def _pool(self, requests: list, work: Callable, arguments: tuple) -> Iterator[tuple]:
         cpus, nodes = ray.cluster_resources().get("CPU", 0), sum(node["Alive"] for node in ray.nodes())
-        log.info(f"{len(orders)} tasks for {cpus:.0f} CPUs of {nodes} Ray node{'s' * (nodes != 1)}")
-        # A group goes on from its checkpoint; a job by itself is placed anew first, see `run`.
+        log.info(f"{len(requests)} tasks for {cpus:.0f} CPUs of {nodes} Ray node{'s' * (nodes != 1)}")
+        # A group resumes from its checkpoint; a single job is first assigned a folder again, see `run`.
         retries = ATTEMPTS - 1 if work is train_in_worker else 0
-        task = ray.remote(**{"max_retries": retries, **self.ray["remote"]})(_in_folder())
+        task = ray.remote(**{"max_retries": retries, **self.ray["remote"]})(_task())
         here, script = os.getcwd(), [str(self.context.script)]
-        of = {task.remote(here, script, pickle.dumps((work, arguments, order))): order for order in orders}
-        waiting = list(of)
+        by_task = {task.remote(here, script, pickle.dumps((work, arguments, request))): request for request in requests}
+        waiting = list(by_task)
         while waiting:
             (done,), waiting = ray.wait(waiting)
             try:
-                yield of[done], ray.get(done), None
-            except RayTaskError as error:  # an exception in the task, as in `train_in_worker` and `run_in_worker`
+                yield by_task[done], ray.get(done), None
+            except RayTaskError as error:  # an exception in the task, handled as in the pool's workers
                 why = reason(error)
-                yield of[done], why if work is train_in_worker else ("failed", why, str(error)), None
+                yield by_task[done], why if work is train_in_worker else ("failed", why, str(error)), None
             except RayError as error:
-                yield of[done], None, f"Ray: {reason(error)}"
+                yield by_task[done], None, f"Ray: {reason(error)}"
 
 
-def _in_folder() -> Callable:
-    """Make what a task does: a function within one, so that it travels as code and is not imported.
+def _task() -> Callable:
+    """Return the function of a task, a nested one, so that Ray pickles its code and does not import its module.
 
-    Relative paths count from where kindling was imported, so that must come after the change of the folder.
+    Relative paths refer to the working directory at the time kindling is imported, so the directory is changed first.
     """
 
-    def task(folder: str, argv: list[str], payload: bytes):
+    def task(folder: str, argv: list[str], payload: bytes) -> Any:
         os.chdir(folder)
         sys.argv[:] = argv
-        work, arguments, order = pickle.loads(payload)
-        return work(*arguments, order)
+        work, arguments, request = pickle.loads(payload)
+        return work(*arguments, request)
 
     return task

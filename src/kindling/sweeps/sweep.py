@@ -1,29 +1,38 @@
-"""The jobs of a sweep: groups first, then what is trained by itself; whatever a job does, the others go on."""
+"""Run the jobs of a sweep: groups first, then single jobs; a job that fails does not stop the others."""
 
 import gc
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from kindling.cli import entry
 from kindling.sweeps import pool
-from kindling.sweeps.alone import Context, Order, run_alone, run_in_worker, train_in_worker, write_if_none
+from kindling.sweeps.alone import Context, JobRequest, run_in_worker, run_single, train_in_worker, write_if_missing
 from kindling.sweeps.compose import Job
 from kindling.sweeps.folder import FINISHED, NEW, SweepFolder, outcome_of, result_of
 
+if TYPE_CHECKING:
+    from kindling.sweeps.grouped.grouping import Group
+
 log = logging.getLogger("kindling")
 
-# What makes it worth to start processes, which takes 3 s: jobs by themselves, and steps of all members of groups.
-ENOUGH, ENOUGH_STEPS = 4, 1_500_000
+# From how many single jobs, or steps of all members of groups, it pays to start processes, which takes 3 s.
+MIN_JOBS, MIN_STEPS = 4, 1_500_000
 
 
 class Stop(Exception):
-    """on_error=stop, and a job has failed."""
+    """Raised when a job has failed and on_error=stop."""
 
 
 class Sweep:
-    """One call of a launcher."""
+    """The jobs of one launcher call.
+
+    Args:
+        workers: number of processes; None: one per core if that pays; 0: train in this process.
+        most_bytes: approximate memory that a group may take.
+    """
 
     def __init__(self, context: Context, folder: SweepFolder, jobs: list[Job], workers: int | None, most_bytes: float):
         self.context, self.folder, self.jobs = context, folder, jobs
@@ -32,31 +41,34 @@ class Sweep:
         self.stops = context.master.get("on_error") == "stop"
 
     def run(self) -> None:
-        groups, singles = self._formed()
-        gc.freeze()  # what is imported stays; a full collection would take 0.25 s to look through it
+        groups, singles = self._form_groups()
+        gc.freeze()  # imported modules stay; a full collection would take 0.25 s to scan them
         self.folder.groups |= {group.name: [job.key for job in group.jobs] for group in groups}
         self.folder.save(self.jobs)
         states = self.folder.states
         waiting = [group for group in groups if any(states[job.key] == NEW for job in group.jobs)]
-        again = [job for group in groups if group not in waiting for job in group.jobs if states[job.key] != FINISHED]
+        retries = [job for group in groups if group not in waiting for job in group.jobs if states[job.key] != FINISHED]
         singles = [(job, why) for job, why in singles if states[job.key] != FINISHED]
         for why, number in Counter(why for _, why in singles).most_common():
-            log.info(f"{number} jobs one by one: {why}" if number > 1 else f"1 job by itself: {why}")
-        self.total = sum(len(group.jobs) for group in waiting) + len(singles) + len(again)
-        left = self._in_processes(waiting) if self._are_long(waiting) else map(self._train, waiting)
-        self._by_themselves([job for job, _ in singles] + [job for jobs in left for job in jobs] + again)
+            log.info(f"{number} jobs train individually: {why}" if number > 1 else f"1 job trains individually: {why}")
+        self.total = sum(len(group.jobs) for group in waiting) + len(singles) + len(retries)
+        pooled = self._should_pool_groups(waiting)
+        left: Iterable[list[Job]] = self._train_in_processes(waiting) if pooled else map(self._train, waiting)
+        self._run_singles([job for job, _ in singles] + [job for jobs in left for job in jobs] + retries)
 
-    def _formed(self) -> tuple[list, list]:
-        """Groups as they were formed before, and new ones from the other jobs."""
-        from kindling.sweeps.grouped.grouping import form  # torch
+    def _form_groups(self) -> tuple[list["Group"], list[tuple[Job, str]]]:
+        """Return the groups that were formed before and new ones of the other jobs, and single jobs with the reason."""
+        from kindling.sweeps.grouped.grouping import form_groups  # torch
         from kindling.sweeps.grouped.guard import why_different
 
-        entry.raise_on_signals()  # what is trained from here on can be resumed
-        of, groups, singles = {job.key: job for job in self.jobs}, [], []
-        old = [[of[key] for key in keys] for keys in self.folder.groups.values() if set(keys) <= set(of)]
+        entry.raise_on_signals()  # from here on, training can be resumed
+        by_key = {job.key: job for job in self.jobs}
+        groups: list[Group] = []
+        singles: list[tuple[Job, str]] = []
+        old = [[by_key[key] for key in keys] for keys in self.folder.groups.values() if set(keys) <= set(by_key)]
         known = {job.key for jobs in old for job in jobs}
         for jobs in [*old, [job for job in self.jobs if job.key not in known]]:
-            formed, rest = form(jobs, self.most_bytes)
+            formed, rest = form_groups(jobs, self.most_bytes)
             singles += rest
             for group in formed:
                 if why := why_different(group, self.context):
@@ -65,82 +77,81 @@ class Sweep:
                     groups.append(group)
         return groups, singles
 
-    def _train(self, group) -> list[Job]:
-        """Its jobs that have no result afterwards, because the group as a whole has failed."""
+    def _train(self, group: "Group") -> list[Job]:
+        """Train a group, and return its jobs without a result; there are some only if the whole group has failed."""
         from kindling.sweeps.grouped.train import train
 
-        log.info(f"{self.done + 1}-{self.done + len(group.jobs)}/{self.total}  {group} together")
+        log.info(f"{self.done + 1}-{self.done + len(group.jobs)}/{self.total}  {group}, trained together")
         try:
             train(group, self.folder.path)
         except Exception as error:
-            log.info(f"that failed, so they train one by one: {type(error).__name__}: {error}")
+            log.info(f"training them together failed, so they train individually: {type(error).__name__}: {error}")
             log.debug(traceback.format_exc())
-        return self._trained(group)
+        return self._count_trained(group)
 
-    def _are_long(self, groups: list) -> bool:
-        """Whether it is worth to train them in several processes."""
-        if len(groups) < 2 or not all(self._in_pool(group.jobs[0]) for group in groups):
+    def _should_pool_groups(self, groups: list["Group"]) -> bool:
+        """Return whether to train the groups in several processes."""
+        if len(groups) < 2 or not all(self._can_pool(group.jobs[0]) for group in groups):
             return False
         if self.workers is None:
-            return pool.cores() > 1 and sum(group.steps for group in groups) > ENOUGH_STEPS
+            return pool.cores() > 1 and sum(group.steps for group in groups) > MIN_STEPS
         return self.workers > 1
 
-    def _in_processes(self, groups: list) -> Iterator[list[Job]]:
-        """Yield of each group the jobs that have no result afterwards."""
+    def _train_in_processes(self, groups: list["Group"]) -> Iterator[list[Job]]:
+        """Train groups in a pool of processes, and yield for each the jobs without a result."""
         named = {group.name: group for group in groups}
-        orders = [(group.name, group.jobs) for group in groups]
-        for (name, _), outcome, killed in self._pool(orders, train_in_worker, (self.folder.path,)):
+        requests = [(group.name, group.jobs) for group in groups]
+        for (name, _), outcome, killed in self._pool(requests, train_in_worker, (self.folder.path,)):
             if why := killed or outcome:
-                log.info(f"{named[name]}: {why}, so they train one by one")
-            rest = self._trained(named[name])
-            log.info(f"{self.done}/{self.total}  {named[name]} together")
+                log.info(f"{named[name]}: {why}, so they train individually")
+            rest = self._count_trained(named[name])
+            log.info(f"{self.done}/{self.total}  {named[name]}, trained together")
             yield rest
 
-    def _pool(self, orders: list, work: Callable, arguments: tuple) -> Iterator[tuple]:
-        """Have processes do `work(*arguments, order)`; as `pool.run`."""
-        processes = min(self.workers or pool.cores(), len(orders))
+    def _pool(self, requests: list, work: Callable, arguments: tuple) -> Iterator[tuple]:
+        """Call `work(*arguments, request)` in processes; see `pool.run`."""
+        processes = min(self.workers or pool.cores(), len(requests))
         what = "groups" if work is train_in_worker else "jobs"
-        log.info(f"{len(orders)} {what} in {processes} processes of one thread")
-        return pool.run(orders, work, arguments, processes, self.folder.path / "workers.log")
+        log.info(f"{len(requests)} {what} in {processes} single-threaded processes")
+        return pool.run(requests, work, arguments, processes, self.folder.path / "workers.log")
 
-    def _trained(self, group) -> list[Job]:
+    def _count_trained(self, group: "Group") -> list[Job]:
         """Count the group's jobs that have a result, and return the others."""
         rest = [job for job in group.jobs if not job.folder.exists()]
         for job in group.jobs:
             if job not in rest:
-                self._ended(job, quiet=True)
+                self._job_ended(job, quiet=True)
         return rest
 
-    def _by_themselves(self, jobs: list[Job]) -> None:
-        pooled = [job for job in jobs if self._in_pool(job)]
-        pooled = pooled if self._are_worth_processes(pooled) else []
+    def _run_singles(self, jobs: list[Job]) -> None:
+        pooled = [job for job in jobs if self._can_pool(job)]
+        pooled = pooled if self._should_pool_jobs(pooled) else []
         for job in jobs:
             if job not in pooled:
-                write_if_none(job, *run_alone(self.context, self._order(job)))
-                self._ended(job)
+                write_if_missing(job, *run_single(self.context, self._request(job)))
+                self._job_ended(job)
         if pooled:
-            of = {job.key: job for job in pooled}
+            by_key = {job.key: job for job in pooled}
             arguments = (self.context.hydra, self.context.task.__name__, self.context.master)
-            for order, outcome, why in self._pool([self._order(job) for job in pooled], run_in_worker, arguments):
-                job = of[order.key]
-                write_if_none(job, *(outcome or ("killed", why, "")))
-                self._ended(job)
+            for request, outcome, why in self._pool([self._request(job) for job in pooled], run_in_worker, arguments):
+                job = by_key[request.key]
+                write_if_missing(job, *(outcome or ("killed", why, "")))
+                self._job_ended(job)
 
-    def _order(self, job: Job) -> "Order":
-        """Words that run it, or go on with it, in its folder."""
+    def _request(self, job: Job) -> JobRequest:
         quiet = "+hydra.job_logging.handlers.console.level=WARNING"
-        return Order(job.key, [*self.folder.words(job), quiet], job.folder)
+        return JobRequest(job.key, [*self.folder.overrides(job), quiet], job.folder)
 
-    def _in_pool(self, job: Job) -> bool:
+    def _can_pool(self, job: Job) -> bool:
         import torch
 
         on_cpu = job.resolved["trainer"].get("accelerator") == "cpu" or not torch.accelerator.is_available()
         return on_cpu and "ddp" not in str(job.resolved["trainer"].get("strategy"))
 
-    def _are_worth_processes(self, jobs: list[Job]) -> bool:
-        return self.workers > 0 if self.workers is not None else len(jobs) >= ENOUGH and pool.cores() > 1
+    def _should_pool_jobs(self, jobs: list[Job]) -> bool:
+        return self.workers > 0 if self.workers is not None else len(jobs) >= MIN_JOBS and pool.cores() > 1
 
-    def _ended(self, job: Job, quiet: bool = False) -> None:
+    def _job_ended(self, job: Job, quiet: bool = False) -> None:
         self.done += 1
         finished = result_of(job.folder).get("status") == "finished"
         if not (finished and quiet):

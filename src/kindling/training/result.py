@@ -55,7 +55,7 @@ def test_metrics(logged: Mapping[str, Any]) -> dict[str, float]:
     return {name if split(name)[0] == "test" else f"test/{name}": float(value) for name, value in logged.items()}
 
 
-def table(metrics: dict[str, float | None], best_epoch: int) -> str:
+def table(metrics: dict[str, float | None], best_epoch: int | str) -> str:
     """Return a table of metrics with the columns train, val, test, and one for names without a stage."""
     cells = {}
     for name, value in metrics.items():

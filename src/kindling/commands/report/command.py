@@ -1,4 +1,4 @@
-"""Write report.html, one file to send to others, into the folder of a run or a sweep."""
+"""Write report.html, a self-contained file, into the folder of a run or a sweep."""
 
 import json
 from pathlib import Path
@@ -12,15 +12,15 @@ USAGE = "python -m kindling report [run=<run folder>] [sweep=<sweep folder>]"
 
 
 def write_report(folder: Path) -> Path:
-    """Write report.html into the folder, with all pictures inside; a report that is there is replaced.
+    """Write report.html with embedded pictures into the folder, replacing an earlier one.
 
     Raises:
-        UserError: it is the folder of neither a run that has ended nor a sweep.
+        UserError: the folder is neither that of a finished run nor that of a sweep.
     """
     if (folder / ".hydra" / "config.yaml").is_file():
         if not (folder / "result.json").is_file():
-            raise UserError(f"{folder} has no result.json: the run is not over, or was killed (resume={folder}).")
-        from kindling.commands.report.run import run_page  # torch, 3 s, so not before a refusal
+            raise UserError(f"{folder} has no result.json: the run is in progress, or was killed (resume={folder}).")
+        from kindling.commands.report.run import run_page  # imports torch, which takes 3 s
 
         try:
             result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
@@ -36,8 +36,8 @@ def write_report(folder: Path) -> Path:
     return folder / "report.html"
 
 
-def main(words: list[str]) -> None:
-    given = parse(words, USAGE)
+def main(args: list[str]) -> None:
+    given = parse(args, USAGE)
     if len(given) != 1:
-        raise UserError(f"{' '.join(words) or 'nothing'} was typed, wanted is: {USAGE}")
+        raise UserError(f"Give one folder, either run=... or sweep=...: {USAGE}")
     print(write_report(Path(*given.values())))

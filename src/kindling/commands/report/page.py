@@ -1,17 +1,17 @@
-"""HTML that needs nothing besides itself."""
+"""Self-contained HTML."""
 
 import base64
 from html import escape
 from pathlib import Path
 
-LONG = 18  # characters of a table's cell, from which on it has several lines
+LONG = 18  # characters; longer table cells are wrapped
 LOOK = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #ddd }
 p, li, h1, figcaption { overflow-wrap: anywhere }
 table { border-collapse: collapse; display: block; max-width: 100%; overflow-x: auto; margin: 1rem 0; font-size: .87em;
   background: linear-gradient(to left, #fff 1.5rem, #fff0) right / 3rem 100% no-repeat local,
-    linear-gradient(to left, #0004, #0000) right / .8rem 100% no-repeat scroll }  /* a shadow where there is more */
+    linear-gradient(to left, #0004, #0000) right / .8rem 100% no-repeat scroll }  /* a shadow marks hidden columns */
 th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #eee; white-space: nowrap }
 .long { white-space: normal; overflow-wrap: anywhere; min-width: 7rem }
 th:first-child, td:first-child { text-align: left } tr:first-child { border-bottom: 2px solid #ccc }
@@ -30,7 +30,7 @@ def page(title: str, *parts: str) -> str:
 
 
 def section(heading: str, *parts: str) -> str:
-    """Nothing without parts."""
+    """Return a section, or "" if all parts are empty."""
     parts = tuple(part for part in parts if part)
     return "\n".join([f"<h2>{escape(heading)}</h2>", *parts]) if parts else ""
 
@@ -52,14 +52,14 @@ def folded(summary: str, content: str) -> str:
 
 
 def table(rows: list[list[str]]) -> str:
-    """Return a table whose first row is the header; it scrolls where it is wider than the page."""
+    """Return a table whose first row is the header; it scrolls if it is wider than the page."""
     kinds = ["th", *["td"] * (len(rows) - 1)]
     html = ["".join(_cell(kind, cell) for cell in row) for kind, row in zip(kinds, rows, strict=True)]
     return "<table>" + "".join(f"<tr>{row}</tr>" for row in html) + "</table>"
 
 
 def _cell(kind: str, text: str) -> str:
-    """Return a table's cell, which may be broken into lines where it is long."""
+    """Return a table cell, which is wrapped if it is long."""
     wraps = ' class="long"' if len(text) > LONG else ""
     return f"<{kind}{wraps}>{escape(text)}</{kind}>"
 

@@ -1,4 +1,4 @@
-"""The page of a run."""
+"""The report of a run."""
 
 import csv
 from collections.abc import Iterator
@@ -8,30 +8,30 @@ from kindling.cli.monitor import split
 from kindling.commands.report.page import code, folded, image, lines, page, paragraph, section, table
 from kindling.files import BEST
 from kindling.plots.save import png
-from kindling.sweeps.leaderboard.baselines import scored
+from kindling.sweeps.leaderboard.baselines import score_baselines
 from kindling.sweeps.leaderboard.write import value_of
-from kindling.training import load as saved
+from kindling.training.load import load
 from kindling.training.result import loss_note
 from kindling.training.tolerate import optional
 
 STAGES = ("train", "val", "test")
-CAPTIONS = {  # of files whose name starts so
-    "confusion_matrix": "How often a true class (row) was predicted as each class (column), and the share of its row.",
-    "curves": "How well probabilities rank the rows (ROC, precision and recall), and how true they are (calibration).",
-    "surface": "What is predicted at each place of the inputs, with rows on it.",
-    "plane": "The same in space: what is predicted is the height.",
+CAPTIONS = {  # start of a file's name -> caption
+    "confusion_matrix": "How often each true class (row) was predicted as each class (column), with row shares.",
+    "curves": "Ranking of the samples by predicted probability (ROC, precision-recall), and calibration.",
+    "surface": "Predictions over two inputs, with samples.",
+    "plane": "Predictions over two inputs in 3D: the height is the prediction.",
     "neurons": "Output of each neuron over the inputs.",
-    "curve": "What is predicted for each input, with rows on it.",
-    "path": "The training loss over both numbers of the model, and the way that training took.",
-    "filters": "Weights of the first layer, as pictures.",
-    "wrong": "The rows that the model is most sure of and wrong about.",
-    "regression": "Predicted against true values, and what is left over.",
+    "curve": "Predictions over the input, with samples.",
+    "path": "Training loss over the two weights of the model, and the path of training.",
+    "filters": "Weights of the first layer as images.",
+    "wrong": "The wrong predictions with the highest probability.",
+    "regression": "Predicted over true values, and residuals.",
 }
-DRAW = "There are no pictures of it; to draw them: python -m kindling pictures run={}"
+DRAW = "There are no pictures; to draw them: python -m kindling pictures run={}"
 
 
 def run_page(folder: Path, result: dict) -> str:
-    """Of what its folder has: what was not recorded, such as curves without metrics.csv, is left out."""
+    """Return the report of a run; what its folder lacks, such as metrics.csv, is left out."""
     config = (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
     ended = f"{result['status']} after {result['epochs']} epochs and {result['seconds']:.1f} s"
     best = "there is no best epoch" if result["best_epoch"] is None else f"best epoch {result['best_epoch']}"
@@ -50,7 +50,7 @@ def run_page(folder: Path, result: dict) -> str:
 
 
 def pictures(folder: Path) -> Iterator[str]:
-    """Those in its folder apart from confusion matrices, or how to draw them."""
+    """Yield the pictures in the folder except confusion matrices, or else how to draw them."""
     files = [file for file in sorted(folder.glob("*.png")) if not file.name.startswith("confusion_matrix")]
     for file in files:
         yield image(file, caption(file.stem))
@@ -59,7 +59,7 @@ def pictures(folder: Path) -> Iterator[str]:
 
 
 def caption(name: str) -> str:
-    """What a file of that name shows."""
+    """Return the caption of a picture, given its file name."""
     starts = [start for start in CAPTIONS if name.startswith(start)]
     return CAPTIONS[max(starts, key=len)] if starts else name
 
@@ -80,20 +80,20 @@ def _results(folder: Path, result: dict) -> Iterator[str]:
             yield paragraph(note + ".")
     if stages[-1] is None:
         return
-    found = scored(folder, f"{stages[-1]}/loss")
+    found = score_baselines(folder, f"{stages[-1]}/loss")
     if found["baselines"]:
-        yield paragraph(f"Beside models without a hidden layer, fitted to the same training rows; {stages[-1]} rows:")
-        beside = {"this run": metrics, **found["baselines"]}
-        cells = [[who, *(value_of(m, f"{stages[-1]}/{name}") for name in names)] for who, m in beside.items()]
+        yield paragraph(f"Comparison with models without hidden layers, on the {stages[-1]} samples:")
+        models = {"this run": metrics, **found["baselines"]}
+        cells = [[model, *(value_of(m, f"{stages[-1]}/{name}") for name in names)] for model, m in models.items()]
         yield table([["", *names], *cells])
     if found["note"]:
         yield paragraph(found["note"])
 
 
 def _target_std(folder: Path) -> list[float] | None:
-    """Return the standard deviations by which the run divided its targets; None without a checkpoint."""
+    """Return the standard deviations by which the run divided its targets, or None without a checkpoint."""
     best = folder / BEST
-    return saved.load(best).get("hyper_parameters", {}).get("target_std") if best.is_file() else None
+    return load(best).get("hyper_parameters", {}).get("target_std") if best.is_file() else None
 
 
 def _curves(folder: Path, best_epoch: int | None) -> str:
@@ -106,21 +106,20 @@ def _curves(folder: Path, best_epoch: int | None) -> str:
         with file.open(newline="", encoding="utf-8") as opened:
             rows = list(csv.DictReader(opened))
         figure = draw_curves(rows, best_epoch)
-        return image(png(figure), "Every epoch's metrics; the vertical line is the best epoch.") if figure else ""
+        return image(png(figure), "Metrics of every epoch; the vertical line is the best epoch.") if figure else ""
     return ""
 
 
 def confusion(folder: Path) -> Iterator[str]:
-    """A picture where there is one, else the counts."""
+    """Yield each confusion matrix as a picture or, without one, as a table."""
     for file in sorted(folder.glob("confusion_matrix*.csv")):
         stage = file.stem.removeprefix("confusion_matrix").strip("_") or "test"
         if file.with_suffix(".png").exists():
-            yield image(file.with_suffix(".png"), f"{stage} rows. {CAPTIONS['confusion_matrix']}")
+            yield image(file.with_suffix(".png"), f"{stage} samples. {CAPTIONS['confusion_matrix']}")
         else:
             with file.open(newline="", encoding="utf-8") as opened:
-                yield paragraph(f"{stage} rows, true classes in rows, predicted in columns:") + table(
-                    list(csv.reader(opened))
-                )
+                counts = table(list(csv.reader(opened)))
+            yield paragraph(f"{stage} samples; rows are true classes, columns are predicted classes:") + counts
 
 
 def _made_with(result: dict) -> str:

@@ -1,4 +1,4 @@
-"""The page of a sweep."""
+"""The report of a sweep."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from kindling.sweeps.leaderboard.board import Board
 from kindling.sweeps.leaderboard.make import make_board
 from kindling.sweeps.leaderboard.write import cells, header, ranked, sentences
 
-MOST_ROWS = 100
+MAX_ROWS = 100
 
 
 def sweep_page(folder: Path) -> str:
-    """Ranks the jobs anew first, as they may be more than when they were ranked last.
+    """Rank the jobs again, because more may have finished, and return the report.
 
     Raises:
         UserError: the folder has no jobs.
@@ -20,16 +20,16 @@ def sweep_page(folder: Path) -> str:
     board = make_board(folder)
     effects, others = folder / "effects.png", board.others
     rows = [cells(board, rank, row, others=others) for rank, row in ranked(board)]
-    cut = len(rows) - MOST_ROWS
+    cut = len(rows) - MAX_ROWS
     return page(
         folder.resolve().name,
         lines(sentences(board)),
         section(
             "Leaderboard",
-            table([header(board, others), *rows[:MOST_ROWS]]),
+            table([header(board, others), *rows[:MAX_ROWS]]),
             paragraph(f"{cut} more in leaderboard.csv.") if cut > 0 else "",
         ),
-        section("Effects", image(effects, "What each option does to the score.") if effects.exists() else ""),
+        section("Effects", image(effects, "The effect of each option on the score.") if effects.exists() else ""),
         section("Winner", *_winner(board)),
         section("Without a rank", _unranked(board)),
     )
@@ -44,5 +44,5 @@ def _winner(board: Board) -> list[str]:
 
 
 def _unranked(board: Board) -> str:
-    jobs = [[job.folder.name, job.status, job.reason] for job in board.unranked[:MOST_ROWS]]
+    jobs = [[job.folder.name, job.status, job.reason] for job in board.unranked[:MAX_ROWS]]
     return table([["job", "status", "reason"], *jobs]) if jobs else ""

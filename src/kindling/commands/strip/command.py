@@ -1,8 +1,8 @@
-"""Delete an optional part of the project, its tests and its lines in conf/; without a name: list them.
+"""Delete an optional part of the project with its tests and its lines in conf/, or list the optional parts.
 
-The core is what cli/, data/, tasks/, models/ and training/ hold. A callback, a command, and each of the other folders
-is optional, and so is a folder in sweeps/. What has the same name belongs together, e.g. callbacks/doctor.py and
-doctor/; and so do its tests, what only it has used, and the options that nothing reads any more.
+The core consists of cli/, data/, tasks/, models/ and training/. Each callback, each command, each other folder and each
+folder in sweeps/ is optional. Files and folders of the same name form one part, e.g. callbacks/doctor.py and doctor/.
+With a part go its tests, modules that nothing else uses, and options that are no longer read.
 """
 
 import ast
@@ -17,12 +17,12 @@ from kindling.commands.strip.conf import without_calls
 from kindling.files import CORE, PACKAGE
 
 USAGE = "python -m kindling strip [extra=<its name, or all>]"
-TESTS = ("{}", "test_{}.py", "test_{}_*.py", "{}_helpers.py")  # of a part, by its name
-KEPT = ("rename",)  # which `all` leaves there; strip itself goes last
+TESTS = ("{}", "test_{}.py", "test_{}_*.py", "{}_helpers.py")  # patterns for the tests of a part
+KEPT = ("rename",)  # not deleted by `all`, which deletes strip itself last
 
 
 def extras(project: Path) -> dict[str, list[Path]]:
-    """Return name -> files and folders of every optional part."""
+    """Return name -> files and folders, for every optional part."""
     package = project / "src" / PACKAGE.name
     if not package.is_dir():
         raise UserError(f"There is no src/{PACKAGE.name} in {project}: go to the project's folder first.")
@@ -37,22 +37,22 @@ def extras(project: Path) -> dict[str, list[Path]]:
 
 
 def strip(project: Path, extra: str) -> list[str]:
-    """Delete an optional part, and what only it has used; return what was deleted, in words.
+    """Delete an optional part and what only it uses, and return a line for each change.
 
     Raises:
-        UserError: there is none of that name, or something else needs it.
+        UserError: there is no such part, or something else needs it.
     """
     known = extras(project)
     if extra not in known:
-        raise UserError(f"{extra} is nothing optional. Optional parts: {', '.join(known)}.")
+        raise UserError(f"{extra} is not an optional part. Optional parts: {', '.join(known)}.")
     plugin = project / "src" / "hydra_plugins" / f"{PACKAGE.name}_{extra}"
     code = imports.Code(project)
     doomed = code.with_orphans([path for path in (*known[extra], plugin) if path.exists()])
     if needed := code.needed(doomed):
         raise UserError("{} imports {}: strip or edit that first.".format(*needed))
-    measured = [*project.glob(f"notebooks/{extra}.*"), *project.glob(f"tests/benchmarks/{extra}*.py")]
-    measured += imports.importers(project.glob("tests/benchmarks/*.py"), code.modules(doomed))
-    doomed = _outermost([*doomed, *_tests(project, doomed), *measured])
+    related = [*project.glob(f"notebooks/{extra}.*"), *project.glob(f"tests/benchmarks/{extra}*.py")]
+    related += imports.importers(project.glob("tests/benchmarks/*.py"), code.modules(doomed))
+    doomed = _outermost([*doomed, *_tests(project, doomed), *related])
     edits = without_calls(project, code.modules(doomed), doomed) | _without_target(project / "Makefile", extra)
     done = [f"deleted {path.relative_to(project).as_posix()}" for path in doomed]
     for path in doomed:
@@ -60,12 +60,12 @@ def strip(project: Path, extra: str) -> list[str]:
     for file, (text, lines) in edits.items():
         file.write_text(text, encoding="utf-8", newline="\n") if text else file.unlink()
         name = file.relative_to(project).as_posix()
-        done.append(f"took {lines} line{'s' * (lines > 1)} out of {name}" if text else f"deleted {name}")
+        done.append(f"removed {lines} line{'s' * (lines > 1)} from {name}" if text else f"deleted {name}")
     return done
 
 
 def _without_target(makefile: Path, command: str) -> dict[Path, tuple[str, int]]:
-    """Return the Makefile without the target that runs a command, in the form of `without_calls`."""
+    """Return the Makefile without the target that runs a command, in the same form as `without_calls`."""
     if not makefile.exists():
         return {}
     text = makefile.read_text(encoding="utf-8")
@@ -79,10 +79,10 @@ def _without_target(makefile: Path, command: str) -> dict[Path, tuple[str, int]]
 
 
 def strip_all(project: Path) -> list[str]:
-    """Delete every optional part but KEPT, those first that nothing imports; return what was deleted, in words.
+    """Delete every optional part except KEPT, starting with parts that nothing imports; return a line for each change.
 
     Raises:
-        UserError: something that is not optional needs one; the others are gone then.
+        UserError: something that is not optional needs a part; the other parts have been deleted.
     """
     tool = Path(__file__).parent.name
     done, left = [], [extra for extra in extras(project) if extra not in (*KEPT, tool)]
@@ -100,7 +100,7 @@ def strip_all(project: Path) -> list[str]:
 
 
 def listing(project: Path) -> str:
-    """Return a line for every optional part: its name, its lines of code, and what it is."""
+    """Return a line for every optional part: its name, its number of lines, and its description."""
     lines = []
     for name, paths in extras(project).items():
         files = [file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])]
@@ -114,7 +114,7 @@ def listing(project: Path) -> str:
 
 
 def mentions(project: Path, modules: list[str], parts: list[str]) -> list[str]:
-    """Return the files for people to look at: those that still name the modules, folders or commands of these parts."""
+    """Return the files that still mention the modules, folders or commands of these parts."""
     places = [project.glob("*.md"), *((project / name).rglob("*.*") for name in ("src", "tests", "notebooks", "docs"))]
     dotted, several = "|".join(map(re.escape, modules)), "|".join(part.replace("_", "[_-]") for part in parts)
     code, prose = rf"\b({dotted})\b", rf"(make|-m {PACKAGE.name}) ({several})\b|\b({several})/"
@@ -125,7 +125,7 @@ def mentions(project: Path, modules: list[str], parts: list[str]) -> list[str]:
 
 
 def _tests(project: Path, doomed: list[Path]) -> list[Path]:
-    """Return the tests of these files and folders; tests/ mirrors the package."""
+    """Return the tests of these files and folders, in the mirrored folders of tests/."""
     package = project / "src" / PACKAGE.name
     places = [path.relative_to(package) for path in doomed if path.is_relative_to(package)]
     forms = [(place.parent, form.format(place.stem)) for place in places for form in TESTS]
@@ -133,12 +133,12 @@ def _tests(project: Path, doomed: list[Path]) -> list[Path]:
 
 
 def _outermost(paths: list[Path]) -> list[Path]:
-    """Return the paths without those that are inside another one."""
+    """Return the paths that are not inside another one."""
     return [path for path in dict.fromkeys(paths) if not set(path.parents) & set(paths)]
 
 
-def main(words: list[str]) -> None:
-    extra, project = parse(words, USAGE).get("extra"), Path.cwd()
+def main(args: list[str]) -> None:
+    extra, project = parse(args, USAGE).get("extra"), Path.cwd()
     if extra is None:
         print(listing(project))
         return
@@ -146,4 +146,4 @@ def main(words: list[str]) -> None:
     print("\n".join(strip_all(project) if extra == "all" else strip(project, extra)))
     gone = set(before) - set(imports.Code(project).modules([project / "src"]))
     if left := mentions(project, sorted(gone), sorted(parts.keys() - extras(project).keys())):
-        print(f"Still named in {', '.join(left)}: edit by hand.")
+        print(f"Still mentioned in {', '.join(left)}: edit by hand.")

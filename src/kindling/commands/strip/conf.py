@@ -1,4 +1,4 @@
-"""What is left of the configuration when an optional part is gone: no call of it, and no option that nothing reads."""
+"""Edit the configuration when an optional part is deleted: remove its calls, and options that are no longer read."""
 
 import re
 from pathlib import Path
@@ -8,17 +8,17 @@ from omegaconf import OmegaConf
 
 from kindling import UserError
 
-Edits = dict[Path, tuple[str, int]]  # file -> its new text, "" where it goes, and the number of lines taken out
+Edits = dict[Path, tuple[str, int]]  # file -> its new text, "" if it is deleted, and the number of removed lines
 
 
 def without_calls(project: Path, modules: list[str], doomed: list[Path]) -> Edits:
-    """Return the YAML files that change when these modules are gone.
+    """Return the YAML files that change when these modules are deleted.
 
     Args:
-        doomed: the files and folders that go, of code and perhaps of YAML.
+        doomed: the files and folders to be deleted.
 
     Raises:
-        UserError: one is called in a form of several lines, of which one cannot be taken out.
+        UserError: a call of a module spans several lines, which cannot be removed automatically.
     """
     files = [file for file in _files(project) if not set(file.parents) & set(doomed)]
     before = {file: file.read_text(encoding="utf-8") for file in files}
@@ -45,14 +45,14 @@ def _files(project: Path) -> list[Path]:
 
 
 def _without_lines(file: Path, text: str, modules: list[str]) -> str:
-    """Return the text without calls of the modules, "" where the file is for such a call."""
+    """Return the text without calls of the modules, or "" if such a call is the purpose of the file."""
     named = re.compile(rf"^[^#]*\b({'|'.join(map(re.escape, modules))})\.")
     lines = text.splitlines(keepends=True)
     hits = [line for line in lines if named.match(line)]
     if any(line.startswith("_target_:") for line in hits):
         return ""
     if any(line.lstrip().startswith("_target_:") for line in hits):
-        raise UserError(f"{file} calls {modules[0]} in several lines: delete that block by hand first.")
+        raise UserError(f"{file} calls {modules[0]} in a block of several lines: delete that block by hand first.")
     left = "".join(line for line in lines if line not in hits)
     if hits and file.parent.name != "conf" and "_target_:" not in left:
         return ""  # a preset for that call
@@ -60,33 +60,33 @@ def _without_lines(file: Path, text: str, modules: list[str]) -> str:
 
 
 def _emptied_groups(before: dict[Path, str], after: dict[Path, str]) -> set[Path]:
-    """Return the folders of groups that have lost every choice but `none`."""
+    """Return the folders of config groups that have lost every choice but `none`."""
     lost = {file.parent for file in before if before[file] and not after[file]}
     left = {folder: {file.stem for file in after if file.parent == folder and after[file]} for folder in lost}
     return {folder for folder, names in left.items() if names <= {"none"}}
 
 
 def _without_choices(file: Path, text: str, gone: list[Path], groups: set[Path]) -> str:
-    """Return the text without the lines that choose what is gone, e.g. `- override hydra/launcher: together`.
+    """Return the text without lines that choose deleted files, e.g. `- override hydra/launcher: together`.
 
-    "" of an experiment that also sets what is chosen, as nothing else would take that.
+    Returns "" for an experiment that also sets options of such a choice, because these would be unknown.
     """
     conf = next(path for path in file.parents if path.name == "conf")
     choices = [f"{_group(path)}{re.escape(path.stem)}" for path in gone]
     choices += [rf"{folder.relative_to(_conf(folder)).as_posix()}: \w+" for folder in groups]
     chosen = re.compile(rf"^ *- (?:override )?/?({'|'.join(choices)})(\s|$)") if choices else None
-    every = text.splitlines(keepends=True)
-    hits = {line: match[1] for line in every if chosen and (match := chosen.match(line))}
+    lines = text.splitlines(keepends=True)
+    hits = {line: match[1] for line in lines if chosen and (match := chosen.match(line))}
     nodes = [choice.partition(":")[0].replace("/", ".") for choice in hits.values()]
     is_experiment = file.relative_to(conf).parts[0] == "experiment"
     if is_experiment and any(OmegaConf.select(OmegaConf.create(text), node) for node in nodes):
         return ""
-    left = "".join(line for line in every if line not in hits)
-    # The places that such a choice would have filled.
+    left = "".join(line for line in lines if line not in hits)
+    # Placeholders that such a choice would have filled.
     places = [f"conf/{folder.name}" for folder in groups] + [f"{path.parent.name}={path.stem}" for path in gone]
     for place in places:
         left = re.sub(rf"^ +\w+: null  # {place}\n", "", left, flags=re.MULTILINE)
-    left = re.sub(r"^defaults:\s*\n(?! *-)", "", left, flags=re.MULTILINE) if hits else left  # Hydra wants a list
+    left = re.sub(r"^defaults:\s*\n(?! *-)", "", left, flags=re.MULTILINE) if hits else left  # must be a list
     return left if re.search(r"^[^#\n]", left, re.MULTILINE) or not hits else ""
 
 
@@ -100,16 +100,16 @@ def _conf(path: Path) -> Path:
 
 
 def _dead_options(project: Path, before: dict[Path, str], after: dict[Path, str], doomed: list[Path]) -> set[str]:
-    """Return the options that what goes has read, and that nothing reads any more."""
+    """Return the options that only deleted code and configs have read."""
     content = yaml.safe_load(before[project / "conf" / "config.yaml"])
     options = [name for name, value in content.items() if not isinstance(value, dict | list)]
     code = {file: file.read_text(encoding="utf-8") for file in (project / "train.py", *(project / "src").rglob("*.py"))}
-    going = [text for file, text in code.items() if {file, *file.parents} & set(doomed)]
-    staying = [text for text in code.values() if text not in going]
-    called, still = ({name for name in options if _in_yaml(texts, name)} for texts in (before, after))
-    read = {name for name in options if any(re.search(rf"\.{name}\b|\"{name}\"", text) for text in going)}
-    used = {name for name in options if any(re.search(rf"\bcfg\.{name}\b", text) for text in staying)}
-    return (called | read) - still - used
+    deleted = [text for file, text in code.items() if {file, *file.parents} & set(doomed)]
+    kept = [text for text in code.values() if text not in deleted]
+    before_in_yaml, in_yaml = ({name for name in options if _in_yaml(texts, name)} for texts in (before, after))
+    read_before = {name for name in options if any(re.search(rf"\.{name}\b|\"{name}\"", text) for text in deleted)}
+    read = {name for name in options if any(re.search(rf"\bcfg\.{name}\b", text) for text in kept)}
+    return (before_in_yaml | read_before) - in_yaml - read
 
 
 def _in_yaml(texts: dict[Path, str], name: str) -> bool:
@@ -117,7 +117,7 @@ def _in_yaml(texts: dict[Path, str], name: str) -> bool:
 
 
 def _without_options(file: Path, text: str, dead: set[str]) -> str:
-    """Return the text without values of these options; "" of an experiment that is about one of them."""
+    """Return the text without values of these options, or "" for an experiment that sets one of them."""
     if file.name != "config.yaml" and "@package _global_" not in text:
         return text
     lines = text.splitlines(keepends=True)

@@ -1,4 +1,4 @@
-"""Which file imports which, read from the text."""
+"""Find out which file imports which, by parsing."""
 
 import ast
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from kindling.files import PACKAGE
 
 
 class Code:
-    """The Python files of a project, with what each imports, and what its configuration names."""
+    """The Python files of a project with their imports, and the text of its configuration."""
 
     def __init__(self, project: Path):
         self.project, self.src = project, project / "src"
@@ -25,28 +25,28 @@ class Code:
         return sorted(name for name in names if not name.endswith("__"))
 
     def needed(self, doomed: list[Path]) -> tuple[str, str] | None:
-        """Return a file that stays and a module of the doomed ones that it imports, or None."""
+        """Return a remaining file and a doomed module that it imports, or None."""
         modules = self.modules(doomed)
-        for file, found in self._staying(doomed):
+        for file, found in self._remaining(doomed):
             if name := next((name for name in modules if name in found), None):
                 return file.relative_to(self.project).as_posix(), name
         return None
 
     def with_orphans(self, doomed: list[Path]) -> list[Path]:
-        """Return the paths, and the package's modules that nothing but them imports or names."""
+        """Return the paths, and the package's modules that only they import and that no config names."""
         doomed = list(doomed)
         while found := self._orphans(doomed):
             doomed += found
         return doomed
 
     def _orphans(self, doomed: list[Path]) -> list[Path]:
-        going = [found for file, found in self.imports.items() if _inside(file, doomed)]
-        staying = [found for _, found in self._staying(doomed)]
-        rest = [file for file, _ in self._staying(doomed) if PACKAGE.name in file.parts and file.name[0] != "_"]
-        used = {file: self._name(file) for file in rest if any(self._name(file) in found for found in going)}
-        return [f for f, name in used.items() if f"{name}." not in self.named and not any(name in s for s in staying)]
+        before = [found for file, found in self.imports.items() if _inside(file, doomed)]
+        after = [found for _, found in self._remaining(doomed)]
+        rest = [file for file, _ in self._remaining(doomed) if PACKAGE.name in file.parts and file.name[0] != "_"]
+        used = {file: self._name(file) for file in rest if any(self._name(file) in found for found in before)}
+        return [f for f, name in used.items() if f"{name}." not in self.named and not any(name in s for s in after)]
 
-    def _staying(self, doomed: list[Path]) -> Iterator[tuple[Path, set[str]]]:
+    def _remaining(self, doomed: list[Path]) -> Iterator[tuple[Path, set[str]]]:
         return ((file, found) for file, found in self.imports.items() if not _inside(file, doomed))
 
     def _name(self, path: Path) -> str:
@@ -54,7 +54,7 @@ class Code:
 
 
 def importers(files: Iterable[Path], modules: list[str]) -> list[Path]:
-    """Return those of the files that import one of the modules."""
+    """Return the files that import one of the modules."""
     return [file for file in files if set(_imported(file)) & set(modules)]
 
 
@@ -63,7 +63,7 @@ def _inside(file: Path, folders: list[Path]) -> bool:
 
 
 def _imported(file: Path) -> Iterator[str]:
-    """Yield every module, and every name of a module, that the file imports, and the packages they are in."""
+    """Yield every module and every name that the file imports, and the packages that contain them."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

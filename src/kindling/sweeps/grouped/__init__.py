@@ -1,1 +1,1 @@
-"""Many jobs trained as one batched model."""
+"""Train many jobs as one batched model."""

@@ -1,4 +1,4 @@
-"""Which jobs can be trained together, and in which groups."""
+"""Form groups of jobs that can be trained together."""
 
 import hashlib
 import json
@@ -14,22 +14,24 @@ from kindling.cli.build import build
 from kindling.data.base import Data
 from kindling.models.base import Model
 from kindling.sweeps.compose import Job
-from kindling.sweeps.grouped.parts import maker, patience_of, start_net
+from kindling.sweeps.grouped.parts import initial_model, model_factory, patience_of
 from kindling.sweeps.grouped.stack import skeleton
 from kindling.sweeps.grouped.why_single import why_by_config, why_by_model
 from kindling.sweeps.plan import effective
 from kindling.training.summary import named
 
-MOST = 500  # members; of more, groups train in several processes at once
-# What a member may have for itself, by its place in the config; and what a variant may.
-OF_A_MEMBER = (("seed",), ("data", "seed"), ("model", "optimizer", "lr"), ("model", "optimizer", "weight_decay"))
-OF_A_MEMBER += (("optimizer", "lr"), ("optimizer", "weight_decay"))
-OF_A_MEMBER += (("callbacks", "gradients"), ("callbacks", "schedule"), ("callbacks", "init"))
+MAX_MEMBERS = 500  # larger groups are split, so that several processes can share the work
+# Paths in the config of the values in which the jobs of one variant may differ.
+MEMBER_OPTIONS: tuple[tuple[str, ...], ...] = (
+    *(("seed",), ("data", "seed"), ("model", "optimizer", "lr"), ("model", "optimizer", "weight_decay")),
+    *(("optimizer", "lr"), ("optimizer", "weight_decay")),
+    *(("callbacks", "gradients"), ("callbacks", "schedule"), ("callbacks", "init")),
+)
 
 
 @dataclass
 class Variant:
-    """Jobs that differ in a member's own values alone, with a net and the data as the first of them has them."""
+    """Jobs that differ only in MEMBER_OPTIONS, with the model and data of the first of them."""
 
     jobs: list[Job]
     model: Model
@@ -38,7 +40,7 @@ class Variant:
 
 @dataclass
 class Group:
-    """Variants of one skeleton, data and training. `name` is made from its members' keys."""
+    """Variants that share model skeleton, data and training. `name` is a hash of the members' keys."""
 
     variants: list[Variant]
 
@@ -48,17 +50,17 @@ class Group:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of all members together."""
+        """Total number of optimizer steps of all members."""
         data = self.variants[0].data
-        of_one = math.ceil(data.number_of("train") * data.passes / data.samples_per_step)
-        return sum(of_one * job.resolved["trainer"]["max_epochs"] for job in self.jobs)
+        per_epoch = math.ceil(data.number_of("train") * data.passes / data.samples_per_step)
+        return sum(per_epoch * job.resolved["trainer"]["max_epochs"] for job in self.jobs)
 
     @property
     def name(self) -> str:
         return hashlib.sha256(" ".join(job.key for job in self.jobs).encode()).hexdigest()[:12]
 
     def only(self, keys: list[str]) -> "Group":
-        """Return the group of those of its jobs that have these keys."""
+        """Return the group reduced to the jobs with these keys."""
         wanted = set(keys)
         kept = [[job for job in variant.jobs if job.key in wanted] for variant in self.variants]
         return Group([Variant(jobs, v.model, v.data) for jobs, v in zip(kept, self.variants, strict=True) if jobs])
@@ -66,42 +68,47 @@ class Group:
     def __str__(self) -> str:
         kinds = len(self.variants)
         size = _size(self.variants[0].model, {job.choices.get("model") for job in self.jobs})
-        return f"{len(self.jobs)} nets of {size}" + f" in {kinds} variants" * (kinds > 1)
+        return f"{len(self.jobs)} models of type {size}" + f" in {kinds} variants" * (kinds > 1)
 
 
-def form(jobs: list[Job], most_bytes: float) -> tuple[list[Group], list[tuple[Job, str]]]:
-    """Groups of at least two, and the jobs that are to be trained by themselves, with the reason.
+def form_groups(jobs: list[Job], most_bytes: float) -> tuple[list[Group], list[tuple[Job, str]]]:
+    """Return groups of at least two jobs, and the jobs that have to train individually, with the reason.
 
-    The same jobs always form the same groups: a member's float32 numbers depend on how many it is trained with.
+    The same jobs always form the same groups, because a member's float32 results depend on the size of its group.
+
+    Args:
+        most_bytes: approximate memory that a group may take.
     """
     reasons = [(job, why_by_config(job.resolved)) for job in jobs]
-    singles, data_of, groups = [(job, why) for job, why in reasons if why], {}, {}
+    singles = [(job, why) for job, why in reasons if why]
+    data_of: dict[str, Data] = {}
+    groups: dict[str, list[Variant]] = {}
     for members in _alike([job for job, why in reasons if not why]):
         try:
             variant = _variant(members, data_of)
             reason = why_by_model(variant.model, variant.data, patience_of(members[0]))
-        except Exception as error:  # will be raised again, and recorded, where the job is run by itself
+        except Exception as error:  # raised again, and recorded, when the job is run individually
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         if reason:
             singles += [(job, reason) for job in members]
         else:
-            groups.setdefault(_common(variant), []).append(variant)
+            groups.setdefault(_group_key(variant), []).append(variant)
     parts = [part for variants in groups.values() for part in _split(Group(_sorted(variants)), most_bytes)]
-    singles += [(group.jobs[0], "no other is like it") for group in parts if len(group.jobs) == 1]
+    singles += [(group.jobs[0], "no other job can share its group") for group in parts if len(group.jobs) == 1]
     return [group for group in parts if len(group.jobs) > 1], singles
 
 
 def group_of(jobs: list[Job]) -> Group:
-    """Return the group of these jobs, which may all train together."""
+    """Return the group of these jobs, all of which can train together."""
     data_of: dict[str, Data] = {}
     return Group(_sorted([_variant(members, data_of) for members in _alike(jobs)]))
 
 
 def _alike(jobs: list[Job]) -> list[list[Job]]:
-    """Return the jobs that differ in a member's own values alone."""
+    """Return lists of jobs that differ only in MEMBER_OPTIONS."""
     variants: dict[str, list[Job]] = {}
     for job in jobs:
-        variants.setdefault(_without(effective(job.resolved), OF_A_MEMBER), []).append(job)
+        variants.setdefault(_without(effective(job.resolved), MEMBER_OPTIONS), []).append(job)
     return list(variants.values())
 
 
@@ -114,9 +121,9 @@ def _variant(jobs: list[Job], data_of: dict[str, Data]) -> Variant:
         data = build(OmegaConf.create(resolved["data"]))
         data.model_kwargs()
         if not torch.equal(state, torch.get_rng_state()):
-            raise UserError("the data are drawn from the global random numbers, so every seed has its own")
+            raise UserError("the data set uses torch's global random generator, so it differs between seeds")
         data_of[key] = data
-    return Variant(jobs, start_net(jobs[0], maker(jobs[0], data_of[key])), data_of[key])
+    return Variant(jobs, initial_model(jobs[0], model_factory(jobs[0], data_of[key])), data_of[key])
 
 
 def optimizer_key(variant: Variant) -> str:
@@ -124,12 +131,12 @@ def optimizer_key(variant: Variant) -> str:
 
 
 def _sorted(variants: list[Variant]) -> list[Variant]:
-    """Those with the same optimizer beside each other."""
+    """Return the variants in an order in which those with the same optimizer are adjacent."""
     return sorted(variants, key=optimizer_key)
 
 
-def _common(variant: Variant) -> str:
-    """What all variants of a group have in common, as text."""
+def _group_key(variant: Variant) -> str:
+    """Return the text that is equal for variants of the same group."""
     resolved = variant.jobs[0].resolved
     model = resolved["model"]
     callbacks = {k: v for k, v in resolved["callbacks"].items() if k not in ("gradients", "schedule", "init")}
@@ -139,13 +146,14 @@ def _common(variant: Variant) -> str:
 
 
 def _split(group: Group, most_bytes: float) -> list[Group]:
-    """Groups of about equal size, none of which takes more memory than is allowed, or has more than MOST members."""
+    """Split a group into groups of about equal size, within the memory limit and MAX_MEMBERS."""
     variant = group.variants[0]
-    most = max(1, min(MOST, int(most_bytes / _bytes(variant))))
+    most = max(1, min(MAX_MEMBERS, int(most_bytes / _bytes(variant))))
     number = math.ceil(len(group.jobs) / most)
     if number == 1:
         return [group]
-    size, groups, room = math.ceil(len(group.jobs) / number), [], 0
+    size, room = math.ceil(len(group.jobs) / number), 0
+    groups: list[Group] = []
     for variant in group.variants:
         jobs = variant.jobs
         while jobs:
@@ -159,7 +167,7 @@ def _split(group: Group, most_bytes: float) -> list[Group]:
 
 
 def _bytes(variant: Variant) -> float:
-    """Of a member, about: weights and their like, a step's activations, what an epoch's metrics are computed from."""
+    """Estimate a member's memory: weights and optimizer state, activations, and the epoch's logits and targets."""
     model, data = variant.model, variant.data
     x = data.samples["train"][0]
     batch = data.samples_per_step
@@ -170,8 +178,8 @@ def _bytes(variant: Variant) -> float:
     return 4 * (10 * weights + 6 * batch * units + rows * (6 * outputs + 4) + 2 * len(data.samples["val"][1]) * units)
 
 
-def _without(node: dict, paths: tuple) -> str:
-    """As text, without the values at these places."""
+def _without(node: dict, paths: tuple[tuple[str, ...], ...]) -> str:
+    """Return a config node as JSON, without the values at these paths."""
     copy = json.loads(json.dumps(node, default=str))
     for *above, last in paths:
         inner = copy

@@ -1,7 +1,7 @@
-"""Whether a group trains as the program itself does, found out by doing both: what was edited need not be known.
+"""Check that training in a group gives the same results as train.py, whatever the user has edited.
 
-Before something is trained in a group for the first time with the present code, one of its jobs goes through train.py
-on its own for a few steps in float64, and the same job does in a group. Weights, metrics and outcome have to agree.
+Before the current code trains a kind of job in a group for the first time, such a job is trained for a few steps in
+float64 by train.py and in a group. Weights, metrics and outcome have to agree.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ import torch
 
 from kindling.data.base import Data
 from kindling.files import BEST, LAST, PROJECT, write_json
-from kindling.sweeps.alone import Context, Order, run_alone
+from kindling.sweeps.alone import Context, JobRequest, run_single
 from kindling.sweeps.compose import Composer, Job, get, paths
 from kindling.sweeps.grouped.grouping import Group, group_of
 from kindling.sweeps.grouped.train import train
@@ -28,45 +28,47 @@ from kindling.training.tolerate import optional, reason
 
 log = logging.getLogger("kindling")
 
-MEMORY = PROJECT / "build" / "grouped.json"  # code version -> what has been compared
-REMEMBERED = 50  # code versions
+CACHE = PROJECT / "build" / "grouped.json"  # code version -> results of comparisons
+MAX_VERSIONS = 50  # code versions in the cache
 BATCHES, VALIDATED = 2.5, 200  # training batches of an epoch, the last one short, and validation samples
-APART = ("seed", "path", "test_path", "folder", "dirpath")  # names of values that make no difference to the code
+IGNORED = ("seed", "path", "test_path", "folder", "dirpath")  # options that do not select different code
 SHORT = ("epochs=2", "trainer.max_epochs=2", "trainer.precision=64-true", "test=false")
 TOLERANCE = 1e-9
 
 
 def why_different(group: Group, context: Context) -> str | None:
-    """Return what comes out otherwise in the group than on its own, or None where they agree."""
+    """Return how the results of the group differ from those of single runs, or None if they agree."""
     versions = sorted({code_of(effective(job.resolved)) for job in group.jobs})
     code = hashlib.sha256(" ".join(versions).encode()).hexdigest()
-    memory = json.loads(MEMORY.read_text(encoding="utf-8")) if MEMORY.exists() else {}
-    known = memory.setdefault(code, {"agree": [], "differ": {}})
+    cache = json.loads(CACHE.read_text(encoding="utf-8")) if CACHE.exists() else {}
+    known = cache.setdefault(code, {"agree": [], "differ": {}})
     why = None
-    for job in _to_try(group, set(known["agree"])):
+    for job in _jobs_to_compare(group, set(known["agree"])):
         kind = " ".join(sorted(features(job)))
         if kind not in known["differ"]:
-            log.info(f"once per change of the code: a few steps of {job.name}, alone and in a group")
+            log.info(
+                f"checking this version of the code once: a few steps of {job.name} as a single run and in a group"
+            )
             try:
-                why = _compared(job, group, context)
-            except Exception as error:  # what is wrong is said again, and recorded, where the job runs individually
-                return f"a few steps of {job.name} cannot be compared with training together: {reason(error)}"
+                why = _compare(job, group, context)
+            except Exception as error:  # raised again, and recorded, when the job is run individually
+                return f"a few steps of {job.name} cannot be compared with group training: {reason(error)}"
             if why is None:
                 known["agree"] = sorted({*known["agree"], *features(job)})
             else:
                 known["differ"][kind] = why
         if why := known["differ"].get(kind):
             break
-    with optional("what was found of groups, for the next time"):
-        MEMORY.parent.mkdir(exist_ok=True)
-        write_json(MEMORY, dict(list(memory.items())[-REMEMBERED:]))
-    return why and f"train.py gives other numbers than training together: {why}"
+    with optional("cache of group comparisons"):
+        CACHE.parent.mkdir(exist_ok=True)
+        write_json(CACHE, dict(list(cache.items())[-MAX_VERSIONS:]))
+    return why and f"train.py and group training give different results: {why}"
 
 
 def features(job: Job) -> set[str]:
-    """Return what the job is made of: of its config every value by its place, of numbers whether they are 0."""
+    """Return the config's values with their paths; of numbers only whether they are 0."""
     what = effective(job.resolved)
-    return {f"{key}={_kind(get(what, key))}" for key in paths(what) if key.rpartition(".")[2] not in APART}
+    return {f"{key}={_kind(get(what, key))}" for key in paths(what) if key.rpartition(".")[2] not in IGNORED}
 
 
 def _kind(value: object) -> object:
@@ -75,38 +77,38 @@ def _kind(value: object) -> object:
     return value if isinstance(value, bool | str) or not value else "some"
 
 
-def _to_try(group: Group, seen: set[str]) -> Iterator[Job]:
-    """Yield jobs until every feature of the group has been seen: the one that shows most, at the lowest learning rate.
+def _jobs_to_compare(group: Group, seen: set[str]) -> Iterator[Job]:
+    """Yield jobs until they cover all features of the group: next the one with most new features and the lowest lr.
 
-    A job that diverges says little, as rounding errors grow with its weights.
+    A job that diverges is a poor test, because rounding errors grow with its weights.
     """
     left = {job.key: features(job) - seen for job in group.jobs}
     jobs = {job.key: job for job in group.jobs}
     while any(left.values()):
         key = max(left, key=lambda key: (len(left[key]), -jobs[key].resolved["model"]["optimizer"]["lr"]))
-        shown = left[key]
+        covered = left[key]
         yield jobs[key]
-        left = {key: rest - shown for key, rest in left.items()}
+        left = {key: rest - covered for key, rest in left.items()}
 
 
-def _compared(job: Job, group: Group, context: Context) -> str | None:
-    """Train a job alone, and together with another one of its group."""
+def _compare(job: Job, group: Group, context: Context) -> str | None:
+    """Train a job as a single run and together with another job of its group, and return the first difference."""
     other = next(other for other in reversed(group.jobs) if other.key != job.key)
-    words = [*SHORT, *(["pictures=none"] if "pictures" in job.raw else [])]
-    words += ["trainer=cpu"] if torch.backends.mps.is_available() else []  # mps has no float64
+    short = [*SHORT, *(["pictures=none"] if "pictures" in job.raw else [])]
+    short += ["trainer=cpu"] if torch.backends.mps.is_available() else []  # mps has no float64
     with tempfile.TemporaryDirectory() as name, _few_samples(), _quiet():
-        alone, together = Path(name, "alone"), Path(name, "together")
-        place = [f"hydra.sweep.dir='{name}'", "hydra.sweep.subdir=alone"]
+        single, together = Path(name, "single"), Path(name, "together")
+        place = [f"hydra.sweep.dir='{name}'", "hydra.sweep.subdir=single"]
         quiet = "+hydra.job_logging.handlers.console.level=ERROR"
-        _, failure, _ = run_alone(context, Order(job.key, [*job.overrides, *words, *place, quiet], alone))
-        if not (alone / "result.json").exists():
+        _, failure, _ = run_single(context, JobRequest(job.key, [*job.overrides, *short, *place, quiet], single))
+        if not (single / "result.json").exists():
             return failure
         composer = Composer(context.hydra.config_loader, context.master)
-        pair = [composer([*one.overrides, *words]) for one in (job, other)]
+        pair = [composer([*one.overrides, *short]) for one in (job, other)]
         for one, key in zip(pair, ("member", "other"), strict=True):
             one.key, one.folder = key, together / key
         train(group_of(pair), together)
-        return difference(alone, together / "member")
+        return difference(single, together / "member")
 
 
 @contextlib.contextmanager
@@ -121,46 +123,46 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _few_samples() -> Iterator[None]:
-    """Leave every data set that is loaded in the block a few of its samples, whoever loads it."""
-    whole = Data.setup
+    """Reduce every data set that is set up in the block to a few samples."""
+    original = Data.setup
 
     def setup(self: Data, stage: str | None = None) -> None:
         is_new = not self.samples
-        whole(self, stage)
+        original(self, stage)
         if is_new:
-            batch = 32 if self.batch_size == "full" else max(4, self.batch_size)
+            batch = max(4, self.batch_size) if isinstance(self.batch_size, int) else 32
             most = {"train": int(BATCHES * batch), "val": VALIDATED, "test": VALIDATED}
             self.samples = {stage: (x[: most[stage]], y[: most[stage]]) for stage, (x, y) in self.samples.items()}
 
-    Data.setup = setup
+    Data.setup = setup  # type: ignore[method-assign]  # patched, whoever makes the data
     try:
         yield
     finally:
-        Data.setup = whole
+        Data.setup = original  # type: ignore[method-assign]  # restored
 
 
-def difference(alone: Path, member: Path) -> str | None:
-    """Return the first value in two run folders that is not the same, or None."""
-    results = [json.loads((folder / "result.json").read_text(encoding="utf-8")) for folder in (alone, member)]
-    tables = [_table(folder / "metrics.csv") for folder in (alone, member)]
-    for key in sorted({**tables[0], **tables[1]}, key=lambda key: (key[1], key[0] != "lr")):  # lr explains others
-        one, other = (table.get(key, "missing") for table in tables)
+def difference(single: Path, member: Path) -> str | None:
+    """Return the first difference between two run folders, or None."""
+    results = [json.loads((folder / "result.json").read_text(encoding="utf-8")) for folder in (single, member)]
+    tables = [_table(folder / "metrics.csv") for folder in (single, member)]
+    # lr first, because a different one explains other differences
+    for column, epoch in sorted({**tables[0], **tables[1]}, key=lambda key: (key[1], key[0] != "lr")):
+        one, other = (table.get((column, epoch), "missing") for table in tables)
         if one != other and ("missing" in (one, other) or not _equal(float(one), float(other))):
-            name, epoch = key
-            return f"{name} of epoch {epoch} is {one:.9} alone and {other:.9} in a group"
-    for key in ("status", "epochs", "best_epoch", "monitor", "mode"):
-        if results[0].get(key) != results[1].get(key):
-            return f"{key} is {results[0].get(key)} alone and {results[1].get(key)} in a group"
+            return f"{column} of epoch {epoch} is {one:.9} in a single run and {other:.9} in a group"
+    for name in ("status", "epochs", "best_epoch", "monitor", "mode"):
+        if results[0].get(name) != results[1].get(name):
+            return f"{name} is {results[0].get(name)} in a single run and {results[1].get(name)} in a group"
     for path in (BEST, LAST):
-        if (alone / path).exists() != (member / path).exists():
-            return f"{path.name} is written in one way only"
-        if (alone / path).exists() and (name := _different_weight(alone / path, member / path)):
-            return f"{name} of {path.name} has other values"
+        if (single / path).exists() != (member / path).exists():
+            return f"{path.name} is missing from one of the folders"
+        if (single / path).exists() and (weight := _different_weight(single / path, member / path)):
+            return f"{weight} of {path.name} has different values"
     return None
 
 
 def _table(path: Path) -> dict[tuple[str, str], str]:
-    """Return (column, epoch) -> value."""
+    """Return (column, epoch) -> value of a metrics.csv."""
     if not path.exists():
         return {}
     with path.open(encoding="utf-8") as file:
@@ -172,8 +174,9 @@ def _different_weight(one: Path, other: Path) -> str | None:
     if list(first) != list(second):
         return ", ".join(sorted(first.keys() ^ second.keys())) or "the order"
     for name in first:
-        one, other = first[name].double(), second[name].double()
-        if not torch.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
+        if not torch.allclose(
+            first[name].double(), second[name].double(), rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True
+        ):
             return name
     return None
 

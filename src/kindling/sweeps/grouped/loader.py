@@ -1,4 +1,4 @@
-"""Mini-batches of many members, each in its own order."""
+"""Loaders that yield the mini-batches of many members at once."""
 
 import math
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ from kindling.data.loader import TensorLoader
 
 
 class MembersLoader:
-    """Yield lists of up to `num_steps` mini-batches x (M, B, *input_shape), y (M, B, ...) for M members.
+    """Yields lists of up to `num_steps` mini-batches x (M, B, *input_shape), y (M, B, ...) for M members.
 
     Args:
-        loader: of the training rows; it draws the orders.
-        seeds: of the M members.
-        num_steps: mini-batches in a list.
+        loader: the loader of the training samples; it draws the orders.
+        seeds: a seed for each of the M members, which gives the order of its samples.
+        num_steps: mini-batches per list.
     """
 
     def __init__(self, loader: TensorLoader, seeds: list[int], num_steps: int):
@@ -30,7 +30,7 @@ class MembersLoader:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of an epoch."""
+        """Optimizer steps per epoch."""
         return math.ceil(self.loader.num_samples / self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
@@ -45,17 +45,17 @@ class MembersLoader:
     def __iter__(self) -> Iterator[list[tuple[Tensor, Tensor]]]:
         start, self.start = self.start, 0
         order = torch.stack([self._order(seed) for seed in self.seeds]).index_select(0, self.seed_of)  # (M, N)
-        rows = self.num_steps * self.batch_size
+        samples = self.num_steps * self.batch_size
         for item in range(start, len(self)):
             self.position = (item + 1) % len(self)
-            yield list(self._batches(order[:, item * rows : (item + 1) * rows]))
+            yield list(self._batches(order[:, item * samples : (item + 1) * samples]))
 
     def _order(self, seed: int) -> Tensor:
         self.loader.seed, self.loader.epoch = seed, self.epoch
         return self.loader.draw()[0]
 
     def _batches(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """The rows in one go for all whole mini-batches: (batches, M, B), so that each is contiguous."""
+        """Yield the mini-batches of an order (M, N); all full ones are gathered at once, as (batches, M, B)."""
         whole = order.shape[1] // self.batch_size * self.batch_size
         parts = [order[:, :whole].unflatten(1, (-1, self.batch_size)).transpose(0, 1)] if whole else []
         parts += [order[None, :, whole:]] if whole < order.shape[1] else []
@@ -66,8 +66,8 @@ class MembersLoader:
                 yield (self.loader.pixels(x[i]) if self.loader.pixels else x[i]), y[i]
 
 
-class Shared:
-    """The mini-batches of a loader, the same ones for each of M members: x (M, N, *input_shape), y (M, N, ...)."""
+class SharedLoader:
+    """Yields a loader's mini-batches, the same ones for each of M members: x (M, N, *input_shape), y (M, N, ...)."""
 
     def __init__(self, loader: TensorLoader, members: int):
         self.loader, self.members = loader, members

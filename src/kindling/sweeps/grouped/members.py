@@ -1,22 +1,23 @@
-"""A group of models as one: what it does with its batches is the code of kindling.models.base.Model."""
+"""A group of models as one model, which processes its batches with the code of kindling.models.base.Model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import vmap
 
 from kindling.models.base import Model
 from kindling.models.multi_step import backward_of
 from kindling.sweeps.grouped.rates import Rates
 from kindling.sweeps.grouped.stack import Stack
-from kindling.sweeps.grouped.update import Member, Part, Update
+from kindling.sweeps.grouped.update import GroupOptimizer, MemberOptions, OptimizerPart
 from kindling.tasks import losses
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
-# By hand what vmap would do, in a third of the time: a mean over all but the members.
+# Explicitly batched losses, means over all dimensions but the members'; they take a third of the time of vmap.
 BATCHED: dict[Loss, Loss] = {
     losses.bce: lambda z, y: F.binary_cross_entropy_with_logits(z, y, reduction="none").mean((1, 2)),
     losses.mse: lambda z, y: (z - y).square().mean((1, 2)),
@@ -24,63 +25,70 @@ BATCHED: dict[Loss, Loss] = {
 
 
 def batched(loss: Loss) -> Loss:
-    """Return the loss of every member (M,), of logits (M, N, num_outputs) and y (M, N, ...)."""
-    by_hand = BATCHED.get(loss)
-    return by_hand if by_hand and _agree(by_hand, loss) else vmap(loss)
+    """Return a function of logits (M, N, num_outputs) and y (M, N, ...) that gives each member's loss (M,)."""
+    explicit = BATCHED.get(loss)
+    return explicit if explicit and _agree(explicit, loss) else vmap(loss)
 
 
-def _agree(by_hand: Loss, loss: Loss) -> bool:
-    """Whether both give the same numbers: the loss may have been edited."""
+def _agree(explicit: Loss, loss: Loss) -> bool:
+    """Return whether both give the same values, because the user may have edited the loss."""
     generator = torch.Generator().manual_seed(0)
     z, y = torch.randn(2, 3, 7, 2, generator=generator, dtype=torch.float64)
     y = (y > 0).double()
-    return torch.allclose(by_hand(z, y), torch.stack([*map(loss, z, y)]), rtol=1e-12, atol=0.0)
+    return torch.allclose(explicit(z, y), torch.stack([*map(loss, z, y)]), rtol=1e-12, atol=0.0)
 
 
 def in_parts(parts: list[tuple[slice, Loss]]) -> Loss:
-    """Return the loss of every member (M,) where those of each slice have one of their own."""
+    """Return a batched loss (M,) that computes each slice of members with its own loss."""
     if len(parts) == 1:
         return parts[0][1]
     return lambda z, y: torch.cat([loss(z[part], y[part]) for part, loss in parts])
 
 
 class Members(Model):
-    """Trains M models side by side; none sees another.
+    """Trains M models together and independently of each other.
 
     Args:
-        stack: their weights and forward pass.
-        members, parts: what the optimizer step of each wants.
-        rates: their learning rates.
-        model: one of them, with the task, loss and metrics of all.
-        training_loss: of logits (M, N, num_outputs) and y (M, N, ...), for each member (M,).
+        stack: the weights and the forward pass of all members.
+        members, parts, rates: see GroupOptimizer.
+        model: one of the models; all have its task, loss and metrics.
+        training_loss: a function of logits (M, N, num_outputs) and y (M, N, ...) that gives each member's loss (M,).
     """
 
     def __init__(
         self,
         stack: Stack,
-        members: list[Member],
-        parts: list[Part],
+        members: list[MemberOptions],
+        parts: list[OptimizerPart],
         *,
         rates: Rates,
         model: Model,
         training_loss: Loss,
     ):
+        def optimizer(parameters: Iterable[nn.Parameter]) -> GroupOptimizer:
+            (rows,) = parameters
+            return GroupOptimizer(rows, members, parts, rates)
+
         super().__init__(
             model.task.name,
-            optimizer=lambda parameters: Update(*parameters, members, parts, rates=rates),
+            optimizer=optimizer,
             loss=batched(model.loss),
             target_std=model.target_std,
             metrics=model.custom_metrics,
         )
         self.stack, self.rates, self.training_loss = stack, rates, training_loss
 
-    def save_hyperparameters(self, *_, **__) -> None:
-        """A group has none; a member's are those of its own model."""
+    def save_hyperparameters(self, *args: Any, **kwargs: Any) -> None:
+        """Save nothing; a member's hyperparameters are those of its own model."""
 
     def setup(self, stage: str) -> None:
         self.automatic_optimization = False
         backward = backward_of(self)
-        self._backward = lambda losses: backward(losses.sum())  # (M,); none depends on another member's weights
+
+        def backward_all(loss: Tensor, *args: Any, **kwargs: Any) -> None:
+            backward(loss.sum())  # (M,); no loss depends on another member's weights
+
+        self._backward = backward_all
 
     def forward(self, x: Tensor) -> Tensor:
         return self.stack(x)  # (M, N, num_outputs) of (M, N, *input_shape)

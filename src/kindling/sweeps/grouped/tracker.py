@@ -1,6 +1,7 @@
-"""What is kept of every member while its group trains: metrics, best and last weights, when and why it ended."""
+"""Track every member while its group trains: its metrics, best and last weights, and when and why it ended."""
 
 import math
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -8,102 +9,107 @@ from torch import Tensor
 
 from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS
-from kindling.training.divergence import why_too_high, first_infinite, why_diverged
+from kindling.sweeps.grouped.members import Members
+from kindling.sweeps.grouped.rates import Schedule
+from kindling.training.divergence import first_infinite, why_diverged, why_too_high
 from kindling.training.scores import is_best, is_better, worst
 
-# Steps of members that have ended: so many take longer than forming the group anew, which is about 0.6 s.
-ENOUGH_TO_LEAVE = 100_000
+# Remaining steps of ended members from which removing them saves time; forming the group again takes about 0.6 s.
+MIN_SAVED_STEPS = 100_000
 
 
-class Watch(pl.Callback):
-    """Records, best weights, early stopping and divergence of M members, as a single run's callbacks have them.
+class Tracker(pl.Callback):
+    """Records metrics, keeps best weights, stops early and detects divergence for M members, like a single run does.
 
-    A member that has ended is trained on with its group, and nobody looks at it, until half of them have ended:
-    then `leaving` is set and training ends, to go on without them.
+    A member that has ended is trained further with its group, and ignored, until half of the members have ended. Then
+    `leaving` is set and training ends, so that it can continue without them.
 
     Args:
-        monitor, mode: as of kindling.training.checkpoint.BestAndLast.
-        patience: as of kindling.training.stopping.Patience, or None.
-        plausible: the loss of the best constant predictor, as of kindling.training.divergence.Divergence.
-        may_leave: whether members may leave.
+        monitor, mode: see kindling.training.checkpoint.BestAndLast.
+        patience: see kindling.training.stopping.Patience; None: no early stopping.
+        plausible: the loss of the best constant predictor; see kindling.training.divergence.Divergence.
+        may_leave: whether members that have ended may leave.
     """
 
     def __init__(self, monitor: str, mode: str, patience: int | None, *, plausible: float, may_leave: bool):
         self.may_leave, self.leaving = may_leave, False
         self.monitor, self.mode, self.patience, self.plausible = monitor, mode, patience, plausible
-        self.now: dict[str, Tensor] = {}  # of this epoch, name -> (M,), in the columns' order
-        # (epochs and room for more, columns, M). In one piece: small tensors that are kept, between large ones that are
-        # not, would hold on to half a gigabyte for a thousand members.
+        self.now: dict[str, Tensor] = {}  # the epoch's metrics, name -> (M,), in the order of `columns`
+        # (epochs and room for more, columns, M), in one allocation: small tensors that are kept between large temporary
+        # ones would fragment memory, by half a gigabyte for a thousand members.
         self.table = torch.empty(0, 0, 0, dtype=torch.float64)
         self.columns: list[str] = []
         self.steps: list[int] = []  # optimizer steps taken up to each epoch's end
         self.losses: list[Tensor] = []  # (steps, M) of the epoch
-        self.state: dict[str, Tensor | list] = {}
+        self.state: dict[str, Tensor] = {}  # (M,) each
+        self.kept: dict[str, list[Tensor]] = {"best": [], "last": [], "counts": []}  # weights; confusion counts
+        self.diverged: list[str | None] = []  # for each member, why it has diverged
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self.state:
-            rows = pl_module.stack.rows
-            m, unknown = len(rows), {"dtype": torch.float64, "device": rows.device}
+            m, device = len(_members(pl_module).stack.rows), pl_module.device
             self.state = {
-                "score": torch.full((m,), worst(self.mode), **unknown),
-                "first": torch.full((m,), math.nan, **unknown),
-                "best_epoch": torch.zeros(m, dtype=torch.long, device=rows.device),
-                "stopped": torch.zeros(m, dtype=torch.long, device=rows.device),  # after this epoch; 0: not yet
-                "lowest": torch.full((m,), math.inf, **unknown),  # of the validation losses
-                "watched": torch.full((m,), worst(self.mode), **unknown),
-                "waited": torch.zeros(m, dtype=torch.long, device=rows.device),
-                "diverged": [None] * m,
-                "best": [],
-                "last": [],
-                "counts": [],
+                "score": torch.full((m,), worst(self.mode), dtype=torch.float64, device=device),
+                "first": torch.full((m,), math.nan, dtype=torch.float64, device=device),
+                "best_epoch": torch.zeros(m, dtype=torch.long, device=device),
+                "stopped": torch.zeros(m, dtype=torch.long, device=device),  # after this epoch; 0: not yet
+                "lowest": torch.full((m,), math.inf, dtype=torch.float64, device=device),  # validation loss
+                "watched": torch.full((m,), worst(self.mode), dtype=torch.float64, device=device),
+                "waited": torch.zeros(m, dtype=torch.long, device=device),
             }
-        self.state = {k: v.to(pl_module.device) if isinstance(v, Tensor) else v for k, v in self.state.items()}
-        if self.leaving or not len(self.going()):  # killed when that was known and not yet done
+            self.diverged = [None] * m
+        self.state = {k: v.to(pl_module.device) for k, v in self.state.items()}
+        if self.leaving or not len(self.active()):  # resumed after it was killed between the decision and its execution
             trainer.should_stop = True
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         self.losses.append(outputs["losses"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        module = _members(pl_module)
         metrics = {name: value.detach().double() for name, value in trainer.callback_metrics.items()}
-        self._record({**metrics, "lr": pl_module.rates.shown()}, trainer.global_step)
+        self._record({**metrics, "lr": module.rates.recorded()}, trainer.global_step)
         alive = self.state["stopped"] == 0
-        self._keep_best(metrics, alive, pl_module)
+        self._keep_best(metrics, alive, module)
         over = trainer.current_epoch + 1 == trainer.max_epochs
         stopping = self._impatient(metrics, alive)
         stopping = stopping | self._diverged(metrics[TRAIN_LOSS], alive, stopping | over, trainer=trainer)
-        self._keep("last", [pl_module.stack.rows, *pl_module.stack.stacked_buffers], stopping | (alive & over))
+        self._keep("last", [module.stack.rows, *module.stack.stacked_buffers], stopping | (alive & over))
         self.state["stopped"][stopping] = trainer.current_epoch + 1
-        pl_module.rates.after_epoch(self._of_plateau)
+        module.rates.after_epoch(self._watched_by_plateau)
         self.leaving = self.may_leave and self._is_worth_leaving(trainer)
-        if self.leaving or not len(self.going()):
+        if self.leaving or not len(self.active()):
             trainer.should_stop = True
 
-    def going(self) -> Tensor:
+    def active(self) -> Tensor:
         """Return the indices of the members that have not ended."""
         return (self.state["stopped"] == 0).nonzero().flatten()
 
     def _is_worth_leaving(self, trainer: pl.Trainer) -> bool:
-        members, going, epoch = len(self.state["stopped"]), len(self.going()), trainer.current_epoch + 1
-        steps = (trainer.max_epochs - epoch) * trainer.global_step // epoch  # that are left
-        return 0 < going <= members // 2 and (members - going) * steps >= ENOUGH_TO_LEAVE
+        members, active, epoch = len(self.state["stopped"]), len(self.active()), trainer.current_epoch + 1
+        remaining = ((trainer.max_epochs or epoch) - epoch) * trainer.global_step // epoch  # steps
+        return 0 < active <= members // 2 and (members - active) * remaining >= MIN_SAVED_STEPS
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         table = self.table[: len(self.steps)].clone()
-        kept = {"columns": self.columns, "steps": self.steps, "losses": self.losses, "state": self.state}
-        return {"table": table, "leaving": self.leaving, **kept}
+        lists = {"columns": self.columns, "steps": self.steps, "losses": self.losses, "diverged": self.diverged}
+        return {"table": table, "leaving": self.leaving, "state": self.state, "kept": self.kept, **lists}
 
-    def state_of(self, members: Tensor) -> dict:
-        """Return the state of a watch over these members (indices) alone."""
-        kept = {k: v[members] for k, v in self.state.items() if isinstance(v, Tensor)}
-        kept |= {k: [tensor[members] for tensor in self.state[k]] for k in ("best", "last", "counts")}
-        kept["diverged"] = [self.state["diverged"][m] for m in members.tolist()]
+    def state_of(self, members: Tensor) -> dict[str, Any]:
+        """Return the state dict for only these members, given by their indices."""
+        state = {k: v[members] for k, v in self.state.items()}
+        kept = {k: [tensor[members] for tensor in tensors] for k, tensors in self.kept.items()}
+        diverged = [self.diverged[m] for m in members.tolist()]
         table = self.table[: len(self.steps), :, members.cpu()]
-        return {**self.state_dict(), "leaving": False, "table": table, "state": kept}
+        own = {"table": table, "state": state, "kept": kept, "diverged": diverged}
+        return {**self.state_dict(), "leaving": False, **own}
 
-    def load_state_dict(self, state_dict: dict) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.table, self.columns, self.steps = state_dict["table"], state_dict["columns"], state_dict["steps"]
-        self.losses, self.state, self.leaving = state_dict["losses"], state_dict["state"], state_dict["leaving"]
+        self.losses, self.state, self.kept = state_dict["losses"], state_dict["state"], state_dict["kept"]
+        self.leaving, self.diverged = state_dict["leaving"], state_dict["diverged"]
 
     def _record(self, values: dict[str, Tensor], step: int) -> None:
         self.now, self.columns = values, list(values)
@@ -114,10 +120,10 @@ class Watch(pl.Callback):
         self.table[epoch] = row
         self.steps.append(step)
 
-    def _of_plateau(self, schedule) -> Tensor | None:
+    def _watched_by_plateau(self, schedule: Schedule) -> Tensor | None:
         return self.now.get(schedule.monitor if VAL_LOSS in self.now else TRAIN_LOSS)
 
-    def _keep_best(self, metrics: dict[str, Tensor], alive: Tensor, module: pl.LightningModule) -> None:
+    def _keep_best(self, metrics: dict[str, Tensor], alive: Tensor, module: Members) -> None:
         validated = self.monitor in metrics
         if not validated and (VAL_LOSS in metrics or self.monitor != VAL_LOSS):
             raise UserError(f"monitor={self.monitor} was not logged. Logged: {', '.join(metrics)}.")
@@ -133,9 +139,9 @@ class Watch(pl.Callback):
         self._keep("counts", [] if counts is None else [counts], better)
 
     def _keep(self, name: str, tensors: list[Tensor], which: Tensor) -> None:
-        kept = self.state[name] or [torch.zeros_like(tensor, requires_grad=False) for tensor in tensors]
+        kept = self.kept[name] or [torch.zeros_like(tensor, requires_grad=False) for tensor in tensors]
         shaped = [which.view(-1, *[1] * (tensor.dim() - 1)) for tensor in tensors]
-        self.state[name] = [
+        self.kept[name] = [
             torch.where(w, t.detach(), k.to(t.device)) for w, t, k in zip(shaped, tensors, kept, strict=True)
         ]
 
@@ -158,9 +164,14 @@ class Watch(pl.Callback):
         steps = (now[1] - len(losses) + first_infinite(losses) + 1).tolist()
         found = torch.where(losses.isfinite().all(0), loss, torch.inf).tolist()
         validated = self.now[VAL_LOSS].tolist() if VAL_LOSS in self.now else [None] * len(found)
-        first, lowest, ending = first.nan_to_num(0.0).tolist(), lowest.tolist(), ending.tolist()
+        firsts, lowests, endings = first.nan_to_num(0.0).tolist(), lowest.tolist(), ending.tolist()
         for m in alive.nonzero().flatten().tolist():
-            why = why_diverged(found[m], validated[m], first[m], now=now, step=steps[m])
-            ended = why_too_high(found[m], lowest[m], self.plausible) if ending[m] else None
-            self.state["diverged"][m] = why or ended
-        return alive & torch.tensor([bool(why) for why in self.state["diverged"]], device=loss.device)
+            why = why_diverged(found[m], validated[m], firsts[m], now=now, step=steps[m])
+            at_end = why_too_high(found[m], lowests[m], self.plausible) if endings[m] else None
+            self.diverged[m] = why or at_end
+        return alive & torch.tensor([bool(why) for why in self.diverged], device=loss.device)
+
+
+def _members(module: pl.LightningModule) -> Members:
+    assert isinstance(module, Members)  # the only module that is trained with this callback
+    return module

@@ -7,15 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-# A step that is the learning rate times something, and the something knows the weights by their decay alone.
+# Their step is proportional to the learning rate, and depends on the weights only through weight decay.
 LINEAR = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta")
 
 
 @dataclass
-class Member:
-    """What a member may have for itself."""
+class MemberOptions:
+    """The options of the optimizer step in which members may differ."""
 
-    seed: int
     lr: float
     weight_decay: float
     l1: float
@@ -23,36 +22,45 @@ class Member:
 
 
 @dataclass
-class Part:
-    """Members `members` with the same kind of optimizer; `build` makes it from parameters, at any learning rate."""
+class OptimizerPart:
+    """A slice of members with the same kind of optimizer; `build` makes it from parameters, for any learning rate."""
 
     members: slice
     build: Callable[..., Optimizer]
 
 
-class Update(Optimizer):
-    """Torch's own optimizers, at learning rate 1, on a matrix of zeros: what they leave there is the step.
+class GroupOptimizer(Optimizer):
+    """Steps M members at once: torch's optimizers, at learning rate 1 on a matrix of zeros, leave the update there.
 
     Args:
         rows: the weights (M, P).
-        members: M of them.
-        parts: kinds of optimizer, in order.
-        rates: learning rates (M,) of the next step, called once a step.
+        members: the options of the M members.
+        parts: the kinds of optimizer, in the members' order.
+        rates: called once per step, returns the step's learning rates (M,).
     """
 
-    def __init__(self, rows: nn.Parameter, members: list[Member], parts: list[Part], rates: Callable[[], Tensor]):
+    def __init__(
+        self,
+        rows: nn.Parameter,
+        members: list[MemberOptions],
+        parts: list[OptimizerPart],
+        rates: Callable[[], Tensor],
+    ):
         super().__init__([rows], {"lr": 1.0})
-        column = {"dtype": rows.dtype, "device": rows.device}
-        self.rows, self.rates, self.column = rows, rates, column
+        self.rows, self.rates = rows, rates
         self.last_rates: Tensor | None = None
-        self.l1 = torch.tensor([[m.l1] for m in members], **column)
-        self.clip = torch.tensor([[torch.inf if m.clip is None else m.clip] for m in members], **column)
-        decay = torch.tensor([[m.weight_decay] for m in members], **column)
+
+        def column(values: list[float]) -> Tensor:
+            return torch.tensor(values, dtype=rows.dtype, device=rows.device)[:, None]
+
+        self.l1 = column([m.l1 for m in members])
+        self.clip = column([torch.inf if m.clip is None else m.clip for m in members])
+        decay = column([m.weight_decay for m in members])
         decoupled = torch.zeros_like(decay, dtype=torch.bool)
         self.steps = torch.zeros_like(rows)
         self.inner: list[tuple[slice, nn.Parameter, Optimizer]] = []
         for part in parts:
-            leaf = nn.Parameter(self.steps[part.members])  # shares its storage
+            leaf = nn.Parameter(self.steps[part.members])  # shares the storage of `steps`
             optimizer = part.build([leaf], lr=1.0, weight_decay=0.0)
             decoupled[part.members] = bool(optimizer.defaults.get("decoupled_weight_decay"))
             self.inner.append((part.members, leaf, optimizer))
@@ -62,13 +70,17 @@ class Update(Optimizer):
         self.has["clip"] = bool(self.clip.isfinite().any())
 
     @torch.no_grad()
-    def step(self, closure: Callable | None = None) -> float | None:
+    def step(  # type: ignore[override]  # torch overloads it
+        self, closure: Callable[[], float] | None = None
+    ) -> float | None:
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         rows, grad, rates = self.rows, self.rows.grad, self._rates()
-        # In the order in which a single run meets them.
+        if grad is None:
+            raise RuntimeError("step() was called before backward()")
+        # In the order of a single run.
         if self.has["l1"]:
             grad.add_(self.l1 * rows.sign())
         if self.has["clip"]:
@@ -85,10 +97,10 @@ class Update(Optimizer):
         return loss
 
     def _rates(self) -> Tensor:
-        """(M, 1); made anew only when a schedule has moved them."""
+        """Return the learning rates (M, 1), converted only when a schedule has changed them."""
         now = self.rates()
         if now is not self.last_rates:
-            self.last_rates, self.rate_column = now, now.to(**self.column)[:, None]
+            self.last_rates, self.rate_column = now, now.to(self.rows)[:, None]
         return self.rate_column
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -98,7 +110,7 @@ class Update(Optimizer):
         return {"inner": [optimizer.state_dict() for *_, optimizer in self.inner]}
 
     def state_of(self, members: Tensor) -> dict:
-        """Return the state of an update of these members (indices) alone."""
+        """Return the state dict for only these members, given by their indices."""
         inner = []
         for part, _, optimizer in self.inner:
             own = members[(members >= part.start) & (members < part.stop)] - part.start

@@ -1,1 +1,1 @@
-"""The ranking of a sweep, with what each option does."""
+"""Rank the jobs of a sweep, and show the effect of each option."""

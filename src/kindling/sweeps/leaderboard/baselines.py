@@ -1,14 +1,15 @@
-"""What predictors without a hidden layer reach on the same validation rows: a constant, and a line.
+"""Score baselines without hidden layers, a constant and a linear predictor, on the same validation samples.
 
-Kept in baselines.json, so that ranking again needs neither the data nor torch.
+The scores are cached in baselines.json, so that ranking again needs neither the data nor torch.
 """
 
 import hashlib
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from kindling.cli.build import build
 from kindling.files import PROJECT, write_json
@@ -16,11 +17,14 @@ from kindling.sweeps.leaderboard.board import Board, Row
 from kindling.sweeps.leaderboard.jobs import Job
 from kindling.training.tolerate import reason
 
-MOST_VALUES = 20_000_000  # inputs to fit on; with more a line takes minutes
+if TYPE_CHECKING:
+    from kindling.data.base import Data
+
+MAX_VALUES = 20_000_000  # training input values; fitting a linear model to more takes minutes
 
 
 def add_baselines(board: Board) -> None:
-    """Put the baselines on the board, a pair for every data set in the sweep, and notes on those that are left out."""
+    """Add a pair of baselines to the board for every data set in the sweep, and notes on those that are left out."""
     cache = board.folder / "baselines.json"
     known = _read(cache)
     used: dict[str, dict] = {}
@@ -28,10 +32,10 @@ def add_baselines(board: Board) -> None:
         entries = []
         for text, jobs in repetitions.items():
             key = hashlib.sha256(f"{text}{board.metric}{_versions(text)}".encode()).hexdigest()[:16]
-            used[key] = used.get(key) or known.get(key) or scored(jobs[0].folder, board.metric)
+            used[key] = used.get(key) or known.get(key) or score_baselines(jobs[0].folder, board.metric)
             entries.append(used[key])
         board.notes += [note for entry in entries if (note := entry["note"]) and note not in board.notes]
-        options = _telling(board, [job for jobs in repetitions.values() for job in jobs])
+        options = _identifying_options(board, [job for jobs in repetitions.values() for job in jobs])
         for name in dict.fromkeys(name for entry in entries for name in entry["baselines"]):
             results = [entry["baselines"][name] for entry in entries if name in entry["baselines"]]
             results = [result for result in results if result.get(board.metric) is not None]
@@ -41,27 +45,24 @@ def add_baselines(board: Board) -> None:
 
 
 def _read(cache: Path) -> dict:
-    """Return what was kept; nothing where the file cannot be read, because it can be made again."""
+    """Return the cached scores, or an empty dictionary if the file cannot be read."""
     try:
         return json.loads(cache.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 
 
-def _telling(board: Board, jobs: list[Job]) -> dict[str, str]:
-    """Return the swept options that tell which data set these jobs use, with their value; "" for all others.
-
-    The others are the jobs' own, which a baseline does not have.
-    """
+def _identifying_options(board: Board, jobs: list[Job]) -> dict[str, str]:
+    """Return the values of the swept options that identify the data set of these jobs, and "" for all other options."""
     config = (jobs[0].folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
     of_data = {*_blocks(config, board.metric), "experiment"}
     values = {option: {job.options.get(option, "") for job in jobs} for option in board.options}
-    tells = {option for option, found in values.items() if len(found) == 1 and option.partition(".")[0] in of_data}
-    return {option: min(found) if option in tells else "" for option, found in values.items()}
+    identifying = {option for option, found in values.items() if len(found) == 1 and option.split(".")[0] in of_data}
+    return {option: min(found) if option in identifying else "" for option, found in values.items()}
 
 
 def _data_sets(board: Board) -> list[dict[str, list[Job]]]:
-    """For every data set its splits and folds: what the config says of them, and the jobs that use them."""
+    """Return for every data set its splits and folds: the data's part of the config, and the jobs that have it."""
     found: dict[str, dict[str, list[Job]]] = {}
     for row in board.rows:
         for job in row.finished:
@@ -74,15 +75,15 @@ def _data_sets(board: Board) -> list[dict[str, list[Job]]]:
 
 
 def data_text(config: str, metric: str) -> str:
-    """What a config.yaml says of the data (and of the loss, if it is compared), with all that it refers to.
+    """Return the part of a config.yaml that describes the data (and the loss, if it is compared), with its references.
 
-    Not by parsing the yaml, which would take seconds for a thousand jobs.
+    It is found by patterns, because parsing the YAML would take seconds for a thousand jobs.
     """
     return "".join(_blocks(config, metric).values())
 
 
 def _blocks(config: str, metric: str) -> dict[str, str]:
-    """Return the top-level keys of a config.yaml that its data needs, with their text."""
+    """Return the top-level keys of a config.yaml on which its data depends, with their text."""
     blocks = {m[1]: m[0] for m in re.finditer(r"^(\w+):.*\n(?:[ -].*\n)*", config + "\n", flags=re.MULTILINE)}
     blocks["data"] = re.sub(
         r"^  (batch_size|seed|steps_per_execution): .*\n", "", blocks.get("data", ""), flags=re.MULTILINE
@@ -99,46 +100,54 @@ def _blocks(config: str, metric: str) -> dict[str, str]:
 
 
 def _versions(text: str) -> list[str]:
-    """Sizes and times of the files that the data's config names: with another table the baselines are others."""
+    """Return the sizes and modification times of the files that the data's config names."""
     values = {value.strip("'\"") for value in re.findall(r": (\S{1,200})$", text, flags=re.MULTILINE)}
     paths = [path for value in sorted(values) for path in (Path(value), PROJECT / value) if path.is_file()]
     return [f"{path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths]
 
 
-def scored(folder: Path, metric: str) -> dict:
-    """Of a run's data: "baselines", name -> metrics of the stage of `metric`, and a "note" on what is left out."""
+def score_baselines(folder: Path, metric: str) -> dict:
+    """Score the baselines of a run's data.
+
+    Returns:
+        "baselines": name -> metrics of the stage of `metric`; "note": what is left out and why, or "".
+    """
     from kindling.data.base import Data
 
     try:
-        cfg = OmegaConf.load(folder / ".hydra" / "config.yaml")
+        cfg = DictConfig(OmegaConf.load(folder / ".hydra" / "config.yaml"))
         cfg.folder = str(folder)
         data = build(cfg.data)
         if not isinstance(data, Data):
-            return {"baselines": {}, "note": f"No baselines: {type(data).__name__} is no kindling.data.base.Data."}
+            return _without(f"No baselines: {type(data).__name__} is not a subclass of kindling.data.base.Data.")
         data.setup()
         loss = (cfg.get("model") or {}).get("loss", "auto")
         return _baselines(data, metric, loss=build(loss) if OmegaConf.is_dict(loss) else loss)
-    except Exception as error:  # of the user's data, whatever it is: the ranking does not need it
-        return {"baselines": {}, "note": f"No baselines: {reason(error)}"}
+    except Exception as error:  # any error of the user's data, which the ranking does not need
+        return _without(f"No baselines: {reason(error)}")
 
 
-def _baselines(data, metric: str, loss: str) -> dict:
+def _without(note: str) -> dict:
+    return {"baselines": {}, "note": note}
+
+
+def _baselines(data: "Data", metric: str, loss: Any) -> dict:
     from kindling.models.linear_baseline import constant, fit_line, scores
 
     facts, stage = data.model_kwargs(), metric.split("/")[0]
     if stage not in data.samples:
-        return {"baselines": {}, "note": f"No baselines: {metric} is a metric of the model's own."}
+        return _without(f"No baselines: {metric} is defined by the model.")
     if not len(data.samples[stage][1]):
-        return {"baselines": {}, "note": f"No baselines: there are no {stage} rows."}
-    (x, y), rows = data.samples["train"], data.samples[stage]
-    named = (
+        return _without(f"No baselines: there are no {stage} samples.")
+    (x, y), (x_eval, y_eval) = data.samples["train"], data.samples[stage]
+    simple, linear = (
         ("mean", "linear regression") if facts["task"] == "regression" else ("majority class", "logistic regression")
     )
-    found = {named[0]: scores(facts, loss, constant(facts, y).expand(len(rows[1]), -1), y=rows[1], stage=stage)}
-    if metric not in found[named[0]]:
-        return {"baselines": {}, "note": f"No baselines: {metric} is a metric of the model's own."}
-    if x.dim() > 2 or x.numel() > MOST_VALUES:
-        why = "the inputs are images" if x.dim() > 2 else f"{x.numel():,} input values would take minutes"
-        return {"baselines": found, "note": f"No {named[1]} as a baseline: {why}."}
-    found[named[1]] = scores(facts, loss, fit_line(facts, x, y)(rows[0]), y=rows[1], stage=stage)
+    found = {simple: scores(facts, loss, constant(facts, y).expand(len(y_eval), -1), y=y_eval, stage=stage)}
+    if metric not in found[simple]:
+        return _without(f"No baselines: {metric} is defined by the model.")
+    if x.dim() > 2 or x.numel() > MAX_VALUES:
+        why = "the inputs are images" if x.dim() > 2 else f"fitting {x.numel():,} input values would take minutes"
+        return {"baselines": found, "note": f"No {linear} as a baseline: {why}."}
+    found[linear] = scores(facts, loss, fit_line(facts, x, y)(x_eval), y=y_eval, stage=stage)
     return {"baselines": found, "note": ""}

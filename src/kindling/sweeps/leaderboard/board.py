@@ -1,4 +1,4 @@
-"""Folds seeds, and ranks what is left."""
+"""Rank the variants of a sweep by their mean score over seeds, folds and splits."""
 
 import math
 import statistics
@@ -10,23 +10,23 @@ from kindling import UserError
 from kindling.cli.monitor import direction, split
 from kindling.sweeps.leaderboard.jobs import FOLDED, Job, swept
 
-AMBIGUOUS_VALUES = {"none", "null", "true", "false", "auto", "default"}  # say nothing without their knob
+AMBIGUOUS_VALUES = {"none", "null", "true", "false", "auto", "default"}  # unclear without the option's name
 
 
 @dataclass
 class Row:
-    """One variant: the jobs that differ in seed, fold or split alone; or a baseline, which has no jobs."""
+    """A variant, i.e. the jobs that differ only in seed, fold or split; or a baseline, which has no jobs."""
 
     options: dict[str, str]
-    metric: str  # that is ranked
-    results: list[dict[str, float | None]]  # metrics of each repetition that has a finite score
-    finished: list[Job]  # those jobs
-    jobs: list[Job]  # also those that have none
+    metric: str  # the ranked metric
+    results: list[dict[str, float | None]]  # metrics of each repetition with a finite score
+    finished: list[Job]  # the jobs of `results`
+    jobs: list[Job]  # all jobs, including those without a score
     name: str = ""  # of a baseline
 
     @property
     def scores(self) -> list[float]:
-        return [result[self.metric] for result in self.results]
+        return [score for result in self.results if (score := result[self.metric]) is not None]
 
     @property
     def mean(self) -> float:
@@ -34,7 +34,7 @@ class Row:
 
     @property
     def std(self) -> float | None:
-        """The sample's; None of a single score."""
+        """Sample standard deviation, or None for a single score."""
         return statistics.stdev(self.scores) if len(self.results) > 1 else None
 
     @property
@@ -44,11 +44,14 @@ class Row:
 
     @property
     def others(self) -> dict[str, float | None]:
-        """Means of the other metrics of the same stage; None where one is undefined in a repetition."""
+        """Means of the other metrics of the same stage; None if one is undefined in any repetition."""
         stage = split(self.metric)[0]
         names = [name for name in self.results[0] if split(name)[0] == stage and name != self.metric]
-        columns = {name: [result.get(name) for result in self.results] for name in names}
-        return {name: None if None in values else statistics.fmean(values) for name, values in columns.items()}
+        means: dict[str, float | None] = {}
+        for name in names:
+            values = [value for result in self.results if (value := result.get(name)) is not None]
+            means[name] = statistics.fmean(values) if len(values) == len(self.results) else None
+        return means
 
     @property
     def params(self) -> int | None:
@@ -69,13 +72,13 @@ class Board:
 
     folder: Path
     jobs: list[Job]
-    options: list[str]  # swept, without the folded ones
-    folded: list[str]  # swept
+    options: list[str]  # the swept options that distinguish variants
+    folded: list[str]  # the swept options that only repeat a variant
     metric: str
     mode: str
     rows: list[Row]  # best first
     unranked: list[Job]
-    ambiguous: set[str]  # values that more than one knob may have
+    ambiguous: set[str]  # values that more than one option may have
     baselines: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -85,19 +88,19 @@ class Board:
         return list(dict.fromkeys(name for row in [*self.rows, *self.baselines] for name in row.others))
 
     def label(self, options: dict[str, str]) -> str:
-        """A variant in words, `tanh depth=2`: with the knob's name where the value alone does not say enough."""
-        words = []
+        """Name a variant, e.g. `tanh depth=2`; the option's name is left out if the value alone is clear."""
+        parts = []
         for key, value in options.items():
             plain = value.replace("_", "").isalpha() and value not in self.ambiguous
-            words += [value if plain else f"{key}={value}"] if value else []
-        return " ".join(words) or ("the default" if options else "the only variant")
+            parts += [value if plain else f"{key}={value}"] if value else []
+        return " ".join(parts) or ("the default" if options else "the only variant")
 
 
 def rank(folder: Path, jobs: list[Job]) -> Board:
-    """Fold, score and sort the jobs.
+    """Group the jobs into variants, score and sort them.
 
     Raises:
-        UserError: whether a higher score is better is not known.
+        UserError: it is unknown whether a higher score is better.
     """
     differing = swept(jobs)
     options, folded = ([key for key in differing if (key in FOLDED) == fold] for fold in (False, True))
@@ -134,23 +137,21 @@ def rank(folder: Path, jobs: list[Job]) -> Board:
 
 
 def _watched(jobs: list[Job]) -> tuple[str, str]:
-    """The metric to rank by, which is the training rows' loss where there are no validation rows; min or max."""
+    """Return the metric to rank by, train/loss if there are no validation samples, and "min" or "max"."""
     named = next((job.result for job in jobs if job.result.get("monitor")), {})
     metric = named.get("monitor", "val/loss")
     mode = named["mode"] if named.get("mode") in ("min", "max") else direction(metric)
     if mode is None:
-        raise UserError(
-            f"The jobs' results do not say whether a higher {metric} is better: train them with mode=min or mode=max."
-        )
-    there = {name for job in jobs for name in job.metrics}
-    without_validation = metric not in there and "train/loss" in there
+        raise UserError(f"It is unknown whether a higher {metric} is better: train the jobs with mode=min or mode=max.")
+    recorded = {name for job in jobs for name in job.metrics}
+    without_validation = metric not in recorded and "train/loss" in recorded
     return ("train/loss", "min") if without_validation else (metric, mode)
 
 
 def _score(job: Job, metric: str) -> float | None:
-    """The job's value of the metric at its best epoch; None if it did not finish or has none that is finite."""
+    """Return the job's value of the metric at its best epoch; None if it did not finish or the value is not finite."""
     if job.status != "finished":
         return None
-    own = job.result.get("monitor") or metric  # a job may have watched another metric
+    own = job.result.get("monitor") or metric  # a job may have monitored another metric
     score = job.result.get("score") if own == metric else job.metrics.get(metric)
     return score if score is not None and math.isfinite(score) else None

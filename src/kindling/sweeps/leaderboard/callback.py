@@ -1,8 +1,9 @@
-"""Ranks the jobs after every multirun. Importing this takes neither torch nor pandas nor matplotlib."""
+"""Rank the jobs after every multirun. Does not import torch, pandas or matplotlib."""
 
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
@@ -16,12 +17,12 @@ log = logging.getLogger("kindling")
 
 
 class Leaderboard(Callback):
-    """Makes the leaderboard after every multirun, which ends with exit code 1 if a job has not finished.
+    """Makes the leaderboard after every multirun, and exits with code 1 if a job has not finished.
 
-    Hydra makes a warning of a callback's exceptions and ends with 0, so they end here.
+    Hydra turns exceptions of callbacks into warnings and exits with 0, so they are handled here.
     """
 
-    def on_multirun_end(self, config: DictConfig, **kwargs) -> None:
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         try:
             board = make_board(Path(config.hydra.sweep.dir))
         except UserError as error:

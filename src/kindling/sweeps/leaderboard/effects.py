@@ -1,8 +1,8 @@
-"""What each swept option does to the score: means, and which share of the variance it and the noise account for."""
+"""Estimate the effect of each swept option on the score: means, and the shares of variance of options and noise."""
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,13 +12,13 @@ from kindling.sweeps.leaderboard.board import Board, Row
 
 @dataclass
 class Effect:
-    """An option's values in order, and the scores of the jobs that have each.
+    """The scores of the jobs with each value of an option, in the values' order.
 
     Args:
-        scores: value -> its jobs' scores; only values that have any.
-        strength: share of the variance of all scores, 0 to 1; None where that says nothing, because all jobs with a
-            score have the same value, or there are fewer than two for each value on average.
-        lost: value -> number of jobs without a score, which are in no mean and no share.
+        scores: value -> its jobs' scores; only values with any.
+        strength: the option's share of the variance of all scores, 0 to 1; None if it is meaningless because all jobs
+            with a score have the same value, or there are on average fewer than two jobs per value.
+        lost: value -> number of jobs without a score, which are left out of means and shares.
     """
 
     option: str
@@ -28,7 +28,7 @@ class Effect:
 
     @property
     def values(self) -> list[str]:
-        return in_order(dict.fromkeys([*self.scores, *self.lost]))
+        return in_order(list(dict.fromkeys([*self.scores, *self.lost])))
 
     @property
     def means(self) -> dict[str, float]:
@@ -36,24 +36,24 @@ class Effect:
 
     @property
     def stds(self) -> dict[str, float]:
-        """The samples'; 0 of a single job."""
+        """Sample standard deviations; 0 for a single job."""
         return {value: statistics.stdev(s) if len(s) > 1 else 0.0 for value, s in self.scores.items()}
 
 
 def effects(board: Board, limits: tuple[float, float] = (-math.inf, math.inf)) -> list[Effect]:
     """Return the effect of every swept option, the strongest first.
 
-    A score outside the limits counts as the limit: one that is 1e5 times the others would be all the variance.
+    Scores are clipped to the limits, because one that is 1e5 times the others would account for all the variance.
     """
     found = []
     for option in board.options:
-        values = in_order(dict.fromkeys(job.options.get(option, "") for job in board.jobs))
+        values = in_order(list(dict.fromkeys(job.options.get(option, "") for job in board.jobs)))
         rows = {value: [row for row in board.rows if row.options[option] == value] for value in values}
         rows = {value: some for value, some in rows.items() if some}
-        scores = {value: [score for row in some for score in held(row, limits)] for value, some in rows.items()}
+        scores = {value: [score for row in some for score in clipped(row, limits)] for value, some in rows.items()}
         lost = [job.options.get(option, "") for job in board.unranked]
         number = sum(map(len, scores.values()))
-        strength = between(list(scores.values())) if 1 < len(scores) <= number / 2 else None
+        strength = share_between(list(scores.values())) if 1 < len(scores) <= number / 2 else None
         found.append(
             Effect(option, scores, strength, lost={value: lost.count(value) for value in values if value in lost})
         )
@@ -61,31 +61,32 @@ def effects(board: Board, limits: tuple[float, float] = (-math.inf, math.inf)) -
 
 
 def noise(board: Board, limits: tuple[float, float] = (-math.inf, math.inf)) -> float | None:
-    """Return the share of the variance of all scores within the variants; None where no variant has repetitions."""
-    groups = [held(row, limits) for row in board.rows]
+    """Return the share of the variance of all scores that is within variants; None if no variant has repetitions."""
+    groups = [clipped(row, limits) for row in board.rows]
     if all(len(group) == 1 for group in groups):
         return None
-    return 0.0 if same([score for group in groups for score in group]) else 1 - between(groups)
+    return 0.0 if all_equal([score for group in groups for score in group]) else 1 - share_between(groups)
 
 
-def held(row: Row, limits: tuple[float, float]) -> list[float]:
-    """Return the scores of a variant's repetitions, within the limits."""
+def clipped(row: Row, limits: tuple[float, float]) -> list[float]:
+    """Return the scores of a variant's repetitions, clipped to the limits."""
     return [min(max(score, limits[0]), limits[1]) for score in row.scores]
 
 
-def marginal(rows: list[Row], key: Callable[[Row], object]) -> dict:
-    """Scores of the variants by what `key` says of them; the mean of each list is a marginal mean."""
-    found: dict = {}
+def group_means(rows: list[Row], key: Callable[[Row], Hashable]) -> dict[Hashable, list[float]]:
+    """Return key -> mean scores of the variants with that key; the mean of each list is a marginal mean."""
+    found: dict[Hashable, list[float]] = {}
     for row in rows:
         found.setdefault(key(row), []).append(row.mean)
     return found
 
 
-def robust_limits(values: Sequence[float], mode: str) -> tuple[float, float]:
-    """Lowest and highest of the values that are not far worse than the others.
+def robust_limits(values: Sequence[float] | np.ndarray, mode: str) -> tuple[float, float]:
+    """Return the lowest and highest of the values that are not far worse than the others.
 
-    Far worse: by over three quartile ranges than the worst quarter (Tukey 1977); and, as half of a sweep may diverge,
-    by over 30 quartile ranges of the better half, and five times its size, than that half.
+    Far worse is more than three interquartile ranges beyond the worse quartile (Tukey 1977). Because half of a sweep
+    may diverge, it is also more than 30 interquartile ranges of the better half beyond that half's worse quartile, and
+    more than five times its absolute value.
     """
     sign = -1 if mode == "max" else 1
     losses = np.sort(sign * np.asarray(values, dtype=float))
@@ -99,12 +100,12 @@ def robust_limits(values: Sequence[float], mode: str) -> tuple[float, float]:
 
 
 def in_order(values: Sequence[str]) -> list[str]:
-    """Numbers by size, then words as they come."""
+    """Return numbers sorted by size, then other values in the given order."""
     return sorted(values, key=lambda value: (number_of(value) is None, number_of(value) or 0.0))
 
 
 def number_of(value: str) -> float | None:
-    """Return the finite number that the text is, or None."""
+    """Return the finite number that the text represents, or None."""
     try:
         number = float(value)
     except ValueError:
@@ -112,17 +113,17 @@ def number_of(value: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def between(groups: list[list[float]]) -> float:
-    """Return the sum of squares between the groups over the total sum of squares; 0 where all scores are the same."""
-    every = [score for group in groups for score in group]
-    if same(every):
+def share_between(groups: list[list[float]]) -> float:
+    """Return the between-group sum of squares over the total sum of squares; 0 if all scores are equal."""
+    scores = [score for group in groups for score in group]
+    if all_equal(scores):
         return 0.0
-    mean = statistics.fmean(every)
-    total = sum((score - mean) ** 2 for score in every)
+    mean = statistics.fmean(scores)
+    total = sum((score - mean) ** 2 for score in scores)
     squares = sum(len(group) * (statistics.fmean(group) - mean) ** 2 for group in groups)
     return squares / total
 
 
-def same(values: list[float]) -> bool:
-    """Return whether all values are the same number up to rounding."""
+def all_equal(values: list[float]) -> bool:
+    """Return whether all values are equal up to rounding."""
     return max(values) - min(values) <= 1e-12 * max(map(abs, values))

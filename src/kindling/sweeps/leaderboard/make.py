@@ -1,4 +1,4 @@
-"""From a sweep's folder to its leaderboard, effects and tested winner."""
+"""Make the leaderboard of a sweep's folder: rank its jobs, draw the effects and test the winner."""
 
 import logging
 from pathlib import Path
@@ -43,23 +43,25 @@ def make_board(folder: Path) -> Board:
 
 
 def _compare(board: Board) -> None:
-    """Notes on the winner against the runner-up and the baselines."""
+    """Add notes that compare the winner with the runner-up and the baselines."""
     from kindling.sweeps.leaderboard.significance import verdict  # numpy
 
-    if said := verdict(board):
-        board.notes.insert(0, said)
+    if note := verdict(board):
+        board.notes.insert(0, note)
     better = max if board.mode == "max" else min
     best = better(board.baselines, key=lambda row: row.mean, default=None)
     if board.rows and best and better(best.mean, board.rows[0].mean) == best.mean:
         board.notes.append(f"No variant is better than the baseline {best.name} ({number(best.mean)}).")
     if incomparable := _incomparable(board):
-        what = "on different data" if incomparable == ["data"] else f"that differ in {' and '.join(incomparable)}"
-        aside = ", but beside its baselines" if incomparable == ["data"] else ""
-        board.notes.append(f"Variants {what}: {board.metric} does not say which is better{aside}.")
+        if incomparable == ["data"]:
+            note = f"The variants use different data: compare each one's {board.metric} only with its own baselines."
+        else:
+            note = f"The variants differ in {' and '.join(incomparable)}, so their {board.metric} cannot be compared."
+        board.notes.append(note)
 
 
 def _incomparable(board: Board) -> list[str]:
-    """Return the swept options that change the samples, or the way, in which the ranked metric is computed."""
+    """Return the swept options that change how, or on which samples, the ranked metric is computed."""
     options = ["data", *(f"data.{name}" for name in ("path", "target", "test_path", "val_share", "test_share", "task"))]
     options += ["loss", "model.loss", "data.scale_target"] if split(board.metric)[1] == "loss" else []
     found = [name for name in [*options, "monitor"] if len({row.options.get(name) for row in board.rows}) > 1]
@@ -68,7 +70,7 @@ def _incomparable(board: Board) -> list[str]:
 
 
 def _tested(board: Board) -> str:
-    """The winner's metrics on the test rows; with test=true also those of all other jobs go into their results."""
+    """Describe the winner's test metrics, and with test=true add test metrics to the results of all other jobs."""
     winner = board.rows[0].best_job(board.mode)
     others = [job for job in board.jobs if job.wants_test and job.status == "finished" and job is not winner]
     failed = {}
@@ -78,21 +80,21 @@ def _tested(board: Board) -> str:
         except Exception as error:  # the user's model or data; the ranking stands without it
             failed[job] = reason(error)
     if winner in failed:
-        return f"The winner's test rows were not scored: {failed[winner]}"
+        return f"The winner was not tested: {failed[winner]}"
     values = "  ".join(f"{split(name)[1]} {number(value)}" for name, value in _test_metrics(winner).items())
-    lost = [f"{len(failed)} other jobs were not scored, e.g. {job.folder.name}: {why}" for job, why in failed.items()]
-    return "\n".join([f"winner on the test rows: {values}", *lost[:1]])
+    lost = [f"{len(failed)} other jobs were not tested, e.g. {job.folder.name}: {why}" for job, why in failed.items()]
+    return "\n".join([f"winner on the test samples: {values}", *lost[:1]])
 
 
 def _test_metrics(job: Job) -> dict[str, float | None]:
-    """They are computed now if they were not before: of jobs trained together none are."""
+    """Return the job's test metrics, computed now unless it has any; jobs trained together have none."""
     metrics = {name: value for name, value in job.metrics.items() if split(name)[0] == "test"}
     if metrics:
         return metrics
     from kindling.training.evaluate import evaluate
 
     level = log.level
-    log.setLevel(logging.WARNING)  # of that run nothing but its test metrics is wanted here
+    log.setLevel(logging.WARNING)  # only the run's test metrics are wanted here
     try:
         job.metrics.update(evaluate(job.folder))
     finally:

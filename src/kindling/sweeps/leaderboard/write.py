@@ -1,4 +1,4 @@
-"""The board as CSV, Markdown and text for the console."""
+"""Format the board as CSV, Markdown and text for the console."""
 
 import csv
 import io
@@ -11,15 +11,15 @@ from kindling.sweeps.leaderboard.board import Board, Row
 from kindling.sweeps.leaderboard.jobs import Job
 from kindling.training.result import number
 
-ON_CONSOLE = 20  # rows
+MAX_ROWS = 20  # on the console
 SAMPLES = {"train": "training", "val": "validation", "test": "test"}
 
 
 def as_csv(board: Board) -> str:
-    """Everything: ranked rows, then baselines, then jobs without a score, a line each."""
+    """Format everything: ranked variants, then baselines, then jobs without a score, a line each."""
     others = board.others
     head = ["rank", "status", "name", *board.options, board.metric, f"{board.metric} std", "n", "jobs"]
-    lines = [[*head, *others, "params", "seconds", "folder", "command", "reason"]]
+    lines: list[list[object]] = [[*head, *others, "params", "seconds", "folder", "command", "reason"]]
     for rank, row in enumerate([*board.rows, *board.baselines], 1):
         job = row.best_job(board.mode) if row.finished else None
         lines.append(
@@ -39,14 +39,14 @@ def as_csv(board: Board) -> str:
 
 
 def as_markdown(board: Board) -> str:
-    """The page to read."""
+    """Format the page leaderboard.md."""
     others = board.others
     parts = [f"# {board.folder.resolve().name}", *sentences(board, "`")]
     parts.append(
         markdown_table([header(board, others), *(cells(board, r, row, others=others) for r, row in ranked(board))])
     )
     if len(board.rows) > 1:
-        parts.append("![what each option does](effects.png)")
+        parts.append("![the effect of each option](effects.png)")
     if board.unranked:
         lines = [[job.folder.name, job.status, job.reason] for job in board.unranked]
         parts += ["Without a rank:", markdown_table([["job", "status", "reason"], *lines])]
@@ -54,9 +54,9 @@ def as_markdown(board: Board) -> str:
 
 
 def as_text(board: Board) -> str:
-    """For the console: at most 20 rows, and as many of the other metrics as fit in a line."""
+    """Format the table for the console: at most MAX_ROWS variants, and as many other metrics as fit in a line."""
     others, shown = board.others, ranked(board)
-    cut = max(0, len(board.rows) - ON_CONSOLE)
+    cut = max(0, len(board.rows) - MAX_ROWS)
     shown = [*shown[: len(board.rows) - cut], *shown[len(board.rows) :]]
     width = shutil.get_terminal_size((120, 24)).columns
     while True:
@@ -65,28 +65,28 @@ def as_text(board: Board) -> str:
             break
         others = others[:-1]
     if cut:
-        lines.insert(1 + ON_CONSOLE, f"... {cut} more in leaderboard.csv")
+        lines.insert(1 + MAX_ROWS, f"... {cut} more in leaderboard.csv")
     failures = _failures(board)
-    lines += failures[:ON_CONSOLE]
-    if len(failures) > ON_CONSOLE:
-        lines.append(f"... {len(failures) - ON_CONSOLE} more without a rank in leaderboard.csv")
+    lines += failures[:MAX_ROWS]
+    if len(failures) > MAX_ROWS:
+        lines.append(f"... {len(failures) - MAX_ROWS} more without a rank in leaderboard.csv")
     return "\n".join([*lines, *sentences(board)])
 
 
 def sentences(board: Board, quote: str = "") -> list[str]:
-    """The winner and what there is to say of it, a line each; `quote` stands around what is typed."""
+    """Describe the winner, a line each; `quote` is put around commands and paths."""
     if not board.rows:
         return [f"No job finished with a finite {board.metric}.", *board.notes]
-    stage = SAMPLES.get(split(board.metric)[0], "")
-    of = [f"{board.metric} and the metrics next to it: {stage} samples, best epoch of each job"] * bool(stage)
+    stage = SAMPLES.get(split(board.metric)[0] or "", "")
+    scope = [f"{board.metric} and the metrics next to it: {stage} samples, best epoch of each job"] * bool(stage)
     job = board.rows[0].best_job(board.mode)
     command, path = job.result.get("command", ""), display_path(job.checkpoint).as_posix()
-    found = [*of, f"winner: {board.label(board.rows[0].options)}", f"command: {quote}{command}{quote}"]
+    found = [*scope, f"winner: {board.label(board.rows[0].options)}", f"command: {quote}{command}{quote}"]
     return [*found, f"checkpoint: {quote}{path}{quote}", *board.notes]
 
 
 def ranked(board: Board) -> list[tuple[str, Row]]:
-    """Rows with what stands in their first column."""
+    """Return the rows with the text of their first column."""
     return [
         *((str(rank), row) for rank, row in enumerate(board.rows, 1)),
         *(("baseline", row) for row in board.baselines),
@@ -99,13 +99,13 @@ def header(board: Board, others: list[str]) -> list[str]:
 
 
 def cells(board: Board, rank: str, row: Row, others: list[str]) -> list[str]:
-    """A row as text; a baseline's name stands in the columns of knobs, before the values that tell its data."""
+    """Format the cells of a row; a baseline has values only for the options that identify its data."""
     options = list(row.options.values()) or ["all"]
     if row.name:
         rank = f"baseline: {row.name}"
     mean = number(row.mean)
     if row.std is not None:
-        mean += f" ± {row.std:.4f}" if mean == f"{row.mean:.4f}" else f" ± {row.std:.3g}"  # digits like the mean's
+        mean += f" ± {row.std:.4f}" if mean == f"{row.mean:.4f}" else f" ± {row.std:.3g}"  # as many digits as the mean
     values = [value_of(row.others, name) for name in others]
     params = "" if row.params is None else f"{row.params:,}"
     seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
@@ -113,12 +113,12 @@ def cells(board: Board, rank: str, row: Row, others: list[str]) -> list[str]:
 
 
 def value_of(metrics: dict[str, float | None], name: str) -> str:
-    """Return a metric as text, "" where there is none of that name."""
+    """Format a metric, "" if there is none of that name."""
     return number(metrics[name]) if name in metrics else ""
 
 
 def _failures(board: Board) -> list[str]:
-    """A line for every variant that has jobs without a rank, with the first one's reason."""
+    """Describe each variant that has jobs without a rank in a line, with the first job's reason."""
     groups: dict[tuple, list[Job]] = {}
     for job in board.unranked:
         options = {key: job.options.get(key, "") for key in board.options}

@@ -1,1 +1,1 @@
-"""Search: Optuna chooses the jobs of a sweep."""
+"""Hyperparameter search: Optuna chooses the jobs of a sweep."""

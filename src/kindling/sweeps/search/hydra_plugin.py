@@ -1,4 +1,4 @@
-"""A sweeper that asks Optuna for the jobs. Importing this takes neither torch nor optuna."""
+"""A sweeper that asks Optuna for jobs. Imports neither torch nor optuna."""
 
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -8,15 +8,15 @@ from kindling import UserError
 
 
 class OptunaSweeper(Sweeper):
-    """Searches the best values of the swept knobs; see kindling.sweeps.search.
+    """Searches for the best values of the swept options; see kindling.sweeps.search.
 
     Args:
-        n_trials: trials of the search in all, those of an earlier start included.
-        batch: trials asked for at once, so that they are trained together.
-        seed: of what is tried, apart from the jobs' own; None: another one each time.
-        repeat, folds: seeds, and parts of a cross-validation, over whose mean score a trial counts.
+        n_trials: total number of trials, including those of an earlier start.
+        batch: number of trials that are asked for at once, and trained together.
+        seed: seed of the sampler, independent of the jobs' seeds; None: a different one each time.
+        repeat, folds: number of seeds and of cross-validation folds; a trial's score is the mean over them.
         sampler: "tpe" or "random".
-        params: knob -> where to search it, as it would be typed; what is typed goes before it.
+        params: option -> its search space in Hydra's override syntax; overrides on the command line take precedence.
     """
 
     def __init__(
@@ -29,11 +29,11 @@ class OptunaSweeper(Sweeper):
         sampler: str = "tpe",
         params: dict[str, str] | None = None,
     ):
-        self.how = {"n_trials": n_trials, "batch": batch, "seed": seed, "sampler": sampler}
-        self.shorthand, self.params = (repeat, folds), params
+        self.n_trials, self.batch, self.seed, self.sampler = n_trials, batch, seed, sampler
+        self.repeat, self.folds, self.params = repeat, folds, params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from hydra.core.plugins import Plugins  # itself imports all plugins
+        from hydra.core.plugins import Plugins  # imports all plugins
 
         from kindling.sweeps.search.jobs import Jobs
 
@@ -45,11 +45,11 @@ class OptunaSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         try:
             from kindling.sweeps.grid import with_params
-            from kindling.sweeps.search.space import Typed
+            from kindling.sweeps.search.space import SearchSpace
             from kindling.sweeps.search.study import search
         except ModuleNotFoundError as error:
             if error.name != "optuna":
                 raise
             raise UserError('hydra/sweeper=optuna needs Optuna: pip install -e ".[optuna]"') from error
-        words = with_params(arguments, self.params)
-        search(Typed(words, self.loader, *self.shorthand), self.jobs, **self.how)
+        space = SearchSpace(with_params(arguments, self.params), self.loader, self.repeat, self.folds)
+        search(space, self.jobs, self.n_trials, self.batch, self.seed, sampler=self.sampler)

@@ -1,83 +1,95 @@
-"""What is to be searched, in Hydra's notation."""
+"""The search space, given in Hydra's override syntax."""
 
 import itertools
 from decimal import Decimal
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from kindling import UserError
 from kindling.cli.overrides import command
-from kindling.sweeps.grid import shorthand
-from kindling.sweeps.plan import OF_THE_SWEEP, is_of_the_sweep
+from kindling.sweeps.grid import with_repetitions
+from kindling.sweeps.plan import NOT_JOB_OPTIONS, is_sweep_option
 
 
-class Typed:
-    """What was typed: the space to search, and the words that all trials have in common.
+class SearchSpace:
+    """The distributions of the searched options, and the overrides that all trials have in common.
+
+    Attributes:
+        space: option -> distribution.
+        fixed: the overrides that are the same for all trials and matter for them.
 
     Raises:
-        UserError: nothing is to be searched, or something that cannot be.
+        UserError: no option is searched, or one cannot be.
     """
 
     def __init__(self, arguments: list[str], loader: ConfigLoader, repeat: int = 1, folds: int | None = None):
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
         self.space = {o.get_key_element(): distribution(o) for o in parsed if o.is_sweep_override()}
         if not self.space:
-            raise UserError("There is nothing to search: give a knob several values, e.g. lr='interval(0.001, 0.1)'.")
-        self.common = [o.input_line for o in parsed if not o.is_sweep_override()]
-        words = shorthand(arguments, repeat, folds)
-        lists = [word.split("=") for word in words if word not in arguments]  # seed=0,1,2
+            raise UserError("There is nothing to search: give an option a range, e.g. lr='interval(0.001, 0.1)'.")
+        self.common = [arg for arg, o in zip(arguments, parsed, strict=True) if not o.is_sweep_override()]
+        repeated = with_repetitions(arguments, repeat, folds)
+        lists = [override.split("=") for override in repeated if override not in arguments]  # seed=0,1,2
         self.variants = list(itertools.product(*([f"{k}={v}" for v in values.split(",")] for k, values in lists)))
-        self.shared = [word for word in self.common if word in words]  # without the first seed of a repetition
+        self.shared = [
+            override for override in self.common if override in repeated
+        ]  # without a repetition's first seed
         every = {*self.shared, *itertools.chain(*self.variants)}
-        self.same_for_all = sorted(word for word in every if not is_of_the_sweep(word))
+        self.fixed = sorted(override for override in every if not is_sweep_option(override))
 
-    def jobs(self, params: dict) -> list[list[str]]:
-        """Of a trial: one, or as many as there are seeds and folds."""
-        return [[*self.shared, *self._words(params), *variant] for variant in self.variants]
+    def jobs(self, params: dict[str, object]) -> list[list[str]]:
+        """Return the overrides of a trial's jobs, one for each combination of seed and fold."""
+        return [[*self.shared, *self._overrides(params), *variant] for variant in self.variants]
 
-    def command(self, params: dict) -> str:
-        """What trains the trial's values once more, by itself."""
-        return command([word for word in [*self.common, *self._words(params)] if not is_of_the_sweep(word)])
+    def command(self, params: dict[str, object]) -> str:
+        """Return the command that trains a trial's values as a single run."""
+        return command([o for o in [*self.common, *self._overrides(params)] if not is_sweep_option(o)])
 
-    def _words(self, params: dict) -> list[str]:
+    def _overrides(self, params: dict[str, object]) -> list[str]:
         return [f"{key}={params[key]}" for key in self.space]
 
 
 def distribution(o: Override) -> BaseDistribution:
-    """Hydra's notation as Optuna's: interval(a, b), range(a, b, step), a list, and tag(log, ...) of the first two.
+    """Convert a sweep in Hydra's syntax: interval(a, b), range(a, b, step), tag(log, either of these), or a list.
 
     Raises:
-        UserError: it has another meaning, or none.
+        UserError: it has no meaning for a search.
     """
-    value, tags = o.value(), set(o.value().tags)
-    if o.key_or_group in ("monitor", "mode", *OF_THE_SWEEP):
+    value = o.value()
+    if o.key_or_group in ("monitor", "mode", *NOT_JOB_OPTIONS):
         raise UserError(f"{o.input_line} cannot be searched: {o.key_or_group} must be the same for all trials.")
-    if tags - {"log"} or (tags and o.is_choice_sweep()) or (not o.is_interval_sweep() and value.shuffle):
+    shuffled = isinstance(value, ChoiceSweep | RangeSweep) and value.shuffle
+    tags = value.tags if isinstance(value, ChoiceSweep | RangeSweep | IntervalSweep) else set()
+    if tags - {"log"} or (tags and isinstance(value, ChoiceSweep)) or shuffled:
         raise UserError(
-            f"{o.input_line} has no meaning for a search: take interval(a, b), range(a, b, step), int(interval(a, b)), "
-            "tag(log, one of these), or a list."
+            f"{o.input_line} has no meaning for a search: use interval(a, b), range(a, b, step), int(interval(a, b)), "
+            "tag(log, ...) of one of these, or a list."
         )
     try:
-        if o.is_choice_sweep():
-            return CategoricalDistribution(list(o.sweep_string_iterator()))
-        if o.is_interval_sweep():
-            whole = isinstance(value.start, int) and isinstance(value.end, int)  # by int(...) only
-            return (IntDistribution if whole else FloatDistribution)(value.start, value.end, log=bool(tags))
-        return _steps(value, bool(tags))
+        if isinstance(value, RangeSweep):
+            return _stepped(value, bool(tags))
+        if isinstance(value, IntervalSweep):
+            low, high = value.start, value.end
+            if low is None or high is None:
+                raise ValueError("it has no limits")
+            if isinstance(low, int) and isinstance(high, int):  # only inside int(...)
+                return IntDistribution(low, high, log=bool(tags))
+            return FloatDistribution(low, high, log=bool(tags))
+        return CategoricalDistribution(list(o.sweep_string_iterator()))
     except (ValueError, HydraException) as error:
         raise UserError(f"{o.input_line} cannot be searched: {str(error).rstrip('.')}.") from error
 
 
-def _steps(value: RangeSweep, is_log: bool) -> BaseDistribution:
+def _stepped(value: RangeSweep, is_log: bool) -> BaseDistribution:
     number = len(list(value.range()))
     if number == 0:
         raise ValueError("it has no values")
     start, step = Decimal(str(value.start)), Decimal(str(value.step))
-    low, high = sorted((start, start + (number - 1) * step))  # range's stop is not one of its values
+    low, high = sorted((start, start + (number - 1) * step))  # a range does not include its stop
     if isinstance(value.range(), range):
         return IntDistribution(int(low), int(high), log=is_log, step=int(abs(step)))
     return FloatDistribution(float(low), float(high), log=is_log, step=float(abs(step)))

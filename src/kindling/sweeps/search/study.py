@@ -1,6 +1,6 @@
-"""Asks Optuna for trials, and tells it how they ended.
+"""Ask Optuna for trials, train them and tell Optuna their scores.
 
-The study is optuna.db in the sweep's folder; started again, the search goes on until it has its number of trials.
+The study is stored as optuna.db in the sweep's folder; a search that is started again continues it.
 """
 
 import itertools
@@ -15,92 +15,102 @@ from optuna.trial import TrialState
 
 from kindling import UserError
 from kindling.sweeps.search.jobs import Jobs
-from kindling.sweeps.search.space import Typed
+from kindling.sweeps.search.space import SearchSpace
 from kindling.training.lock import claim
 
 log = logging.getLogger("kindling")
 
-# Tree-structured Parzen estimator: Bergstra et al. 2011. Random: Bergstra and Bengio 2012, who have it beat a grid.
+# TPE, the tree-structured Parzen estimator: Bergstra et al. 2011. Random search: Bergstra and Bengio 2012.
 SAMPLERS = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
-RUN = "run"  # a trial's user attribute: its jobs, as in jobs.json; only a trial that was trained has it
+RUN = "run"  # user attribute with a trial's jobs, as in jobs.json; only trials that were trained have it
 
 
-def search(typed: Typed, jobs: Jobs, n_trials: int, batch: int, seed: int | None, sampler: str = "tpe") -> None:
+def search(space: SearchSpace, jobs: Jobs, n_trials: int, batch: int, seed: int | None, sampler: str = "tpe") -> None:
     """Ask for trials, train them and tell their scores, until there are n_trials.
 
     Raises:
-        UserError: a number or the sampler cannot be, or another process or another search is in the folder.
+        UserError: a number or the sampler is invalid, or the folder is in use or has a different search.
     """
     if sampler not in SAMPLERS:
-        raise UserError(f"hydra.sweeper.sampler={sampler} is unknown: take {' or '.join(SAMPLERS)}.")
+        raise UserError(f"hydra.sweeper.sampler={sampler} is unknown: use {' or '.join(SAMPLERS)}.")
     for name, number in (("n_trials", n_trials), ("batch", batch)):
         if not isinstance(number, int) or number < 1:
-            raise UserError(f"hydra.sweeper.{name}={number} cannot be: it must be a whole number from 1.")
-    goes_on = True
-    with claim(jobs.folder / ".search", new=False):  # held between the batches too
-        study = _study(typed, jobs, seed, sampler=sampler)
+            raise UserError(f"hydra.sweeper.{name}={number} is invalid: it must be an integer of at least 1.")
+    is_running = True
+    with claim(jobs.folder / ".search", new=False):  # held between batches, too
+        study = _study(space, jobs, seed, sampler=sampler)
         jobs.begin()
         try:
-            while goes_on and (left := n_trials - len(_trained(study))) > 0:
-                goes_on = _batch(study, typed, jobs, number=min(batch, left))
+            while is_running and (left := n_trials - len(_trained(study))) > 0:
+                is_running = _run_batch(study, space, jobs, number=min(batch, left))
                 jobs.list_all([entry for trial in _trained(study) for entry in trial.user_attrs[RUN]])
         except KeyboardInterrupt:
-            log.info(f"interrupted; to go on: python train.py resume={jobs.folder}")
+            log.info(f"interrupted; to continue: python train.py resume={jobs.folder}")
             sys.exit(130)
     done = _trained(study)
     if any(trial.state is TrialState.COMPLETE for trial in done):
         best, monitor = study.best_trial, jobs.master.monitor
-        log.info(f"best {monitor} {best.value:.4g} of {len(done)} trials: {typed.command(best.params)}")
+        log.info(f"best {monitor} {best.value:.4g} of {len(done)} trials: {space.command(best.params)}")
     else:
         log.info(f"none of {len(done)} trials has a score")
 
 
-def _study(typed: Typed, jobs: Jobs, seed: int | None, sampler: str) -> optuna.Study:
-    """The folder's study; what a killed process has left unfinished is the first to be asked for."""
+def _study(space: SearchSpace, jobs: Jobs, seed: int | None, sampler: str) -> optuna.Study:
+    """Create or load the folder's study; trials that a killed process has left unfinished are enqueued first."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if jobs.master.mode == "auto":
-        raise UserError(f"monitor={jobs.master.monitor}: say whether higher or lower is better, mode=max or mode=min.")
+        raise UserError(
+            f"It is unknown whether a higher monitor={jobs.master.monitor} is better: add mode=max or mode=min."
+        )
     mode, place = jobs.master.mode, (jobs.folder / "optuna.db").absolute().as_posix()
-    direction = "maximize" if mode == "max" else "minimize"
     study = optuna.create_study(
-        study_name="search", storage=f"sqlite:///{place}", direction=direction, load_if_exists=True
+        study_name="search",
+        storage=f"sqlite:///{place}",
+        direction="maximize" if mode == "max" else "minimize",
+        load_if_exists=True,
     )
-    same = [*typed.same_for_all, f"mode={mode}", f"monitor={jobs.master.monitor}", *map(_kind, typed.space.items())]
+    same = [*space.fixed, f"mode={mode}", f"monitor={jobs.master.monitor}", *map(_kind, space.space.items())]
     if other := set(study.user_attrs.get("same", same)) ^ set(same):
-        raise UserError(f"{jobs.folder} has another search ({', '.join(sorted(other))}): take another sweep.name.")
+        raise UserError(f"{jobs.folder} has a different search ({', '.join(sorted(other))}): use another sweep.name.")
     study.set_user_attr("same", same)
-    # A sampler forgets: with its first seed a search that goes on would try the same values again.
+    # A sampler's state is not stored: with its first seed a continued search would try the same values again.
     study.sampler = SAMPLERS[sampler](seed=None if seed is None else seed + len(study.trials))
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        if trial.distributions == typed.space:
+        if trial.distributions == space.space:
             study.enqueue_trial(trial.params)
         study.tell(trial.number, state=TrialState.FAIL)
     return study
 
 
 def _kind(item: tuple[str, BaseDistribution]) -> str:
-    """What Optuna wants to be the same in all trials of a study: a knob's limits may be moved, these may not."""
+    """Return what must be the same in all trials of a study: choices, or type and scale; limits may change."""
     option, d = item
-    values = d.choices if isinstance(d, CategoricalDistribution) else f"{type(d).__name__}{', log' * d.log}"
-    return f"{option}={values}"
+    if isinstance(d, CategoricalDistribution):
+        return f"{option}={d.choices}"
+    return f"{option}={type(d).__name__}{', log' * bool(getattr(d, 'log', False))}"
 
 
 def _trained(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return [trial for trial in study.trials if RUN in trial.user_attrs]
 
 
-def _batch(study: optuna.Study, typed: Typed, jobs: Jobs, number: int) -> bool:
-    """Whether to go on: not if on_error=stop and a job has failed. Trials that are not run then stay open."""
-    trials = [study.ask(typed.space) for _ in range(number)]
-    words = [typed.jobs(trial.params) for trial in trials]
-    ended = iter(jobs([job for own in words for job in own]))
+def _run_batch(study: optuna.Study, space: SearchSpace, jobs: Jobs, number: int) -> bool:
+    """Run a batch of trials, and return whether to continue.
+
+    It returns False if on_error=stop and a job has failed; trials that were not run then remain open.
+    """
+    trials = [study.ask(space.space) for _ in range(number)]
+    overrides = [space.jobs(trial.params) for trial in trials]
+    ended = iter(jobs([job for own in overrides for job in own]))
     stops, failed = jobs.master.on_error == "stop", False
-    for trial, own in zip(trials, words, strict=True):
+    for trial, own in zip(trials, overrides, strict=True):
         entries, results = zip(*itertools.islice(ended, len(own)), strict=True)
         scores = [result.get("score") for result in results if result.get("status") == "finished"]
-        whole = len(scores) == len(results) and None not in scores and math.isfinite(mean := statistics.fmean(scores))
-        failed |= not whole
+        complete = len(scores) == len(results) and None not in scores
+        mean = statistics.fmean(scores) if complete else math.nan
+        complete = math.isfinite(mean)
+        failed |= not complete
         if not (stops and {} in results):
             trial.set_user_attr(RUN, list(entries))
-            study.tell(trial, mean if whole else None, state=TrialState.COMPLETE if whole else TrialState.FAIL)
+            study.tell(trial, mean if complete else None, state=TrialState.COMPLETE if complete else TrialState.FAIL)
     return not (stops and failed)
