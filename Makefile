@@ -1,5 +1,5 @@
-# Everything runs in .venv, which is made when it is missing. `make` alone lists the targets.
-# Works with GNU Make 3.81, the one that macOS brings.
+# Everything runs in .venv, which is created if it is missing. `make` without a target lists the targets.
+# Works with GNU Make 3.81, the version of macOS.
 
 ifeq ($(OS),Windows_NT)
 PYTHON ?= python
@@ -11,40 +11,47 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 endif
 
-# python -c prints this and exits with 1, or exits with 0
+# Exits with 1 and a message unless the Python version is supported.
 CHECK := import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else \
-	"$(PYTHON) is Python %d.%d; 3.11, 3.12 or 3.13 is needed. Name one: make PYTHON=python3.12 train" % v[:2])
+	"$(PYTHON) is Python %d.%d; 3.11, 3.12 or 3.13 is needed. Select one: make PYTHON=python3.12 train" % v[:2])
 
-.PHONY: help env train test test-all lint format upgrade rename strip bench clean
+# How packages are installed, e.g. INSTALL="uv pip install -c constraints.txt".
+INSTALL ?= $(RUN) -m pip install -q -c constraints.txt
 
-help:  ## this list
+.PHONY: help env train test test-all test-fast test-slow lint format upgrade rename strip notebooks bench clean
+
+help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
-env: .venv/.test  ## make .venv and install everything, also what the tests need; PYTHON=python3.12 names the Python
+env: .venv/.test  ## create .venv with everything that tests need; PYTHON=python3.12 selects the Python
 
-# Stamps: while one is newer than both files, nothing has to be installed. Training needs less than the tests, and
-# starts faster without scikit-learn, whose scipy torchmetrics imports where it is installed.
+# Stamps: while one is newer than both files, nothing is installed. Training starts faster without the packages of the
+# tests: torchmetrics imports scipy, which scikit-learn installs, if it is there.
 .venv/.train: pyproject.toml constraints.txt | $(RUN)
-	$(RUN) -m pip install -q -c constraints.txt -e .
+	$(INSTALL) -e .
 	@touch $@
 
 .venv/.test: pyproject.toml constraints.txt | $(RUN)
-	$(RUN) -m pip install -q -c constraints.txt -e ".[test]"
+	$(INSTALL) -e ".[test]"
 	@touch .venv/.train $@
 
 $(RUN):
 	@command -v $(PYTHON) >/dev/null || \
-		{ echo "There is no $(PYTHON) here; Python 3.11, 3.12 or 3.13 is needed. Name one: make PYTHON=python3.12 train" >&2; exit 1; }
+		{ echo "There is no $(PYTHON) here; Python 3.11, 3.12 or 3.13 is needed. Select one: make PYTHON=python3.12 train" >&2; exit 1; }
 	@$(PYTHON) -c '$(CHECK)'
 	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 train: .venv/.train  ## train; ARGS="model=wide epochs=20" adds options
 	$(RUN) train.py $(ARGS)
 
-test: lint  ## lint and the fast tests
+test: lint test-fast  ## lint and the fast tests
+
+test-all: test test-slow  ## lint and all tests
+
+test-fast: env  ## the tests that take three minutes together
 	$(RUN) -m pytest -n auto --maxprocesses=8 -m "not slow"
 
-test-all: test  ## lint and all tests: what CI runs
+test-slow: env  ## the others
 	$(RUN) -m pytest -n auto --maxprocesses=8 -m slow
 
 lint: env  ## ruff's rules and format, mypy, and which folder may import which; changes nothing
@@ -53,13 +60,13 @@ lint: env  ## ruff's rules and format, mypy, and which folder may import which; 
 	$(RUN) -m mypy
 	$(BIN)/lint-imports --no-cache
 
-format: env  ## ruff: mend and format
+format: env  ## fix and format with ruff
 	$(RUN) -m ruff check --fix --exit-zero
 	$(RUN) -m ruff format
 
-# In an environment of its own, so that nothing old holds a version back.
-# A wheel's local version (+cpu) and a GPU's libraries belong to one machine, so they are left out.
-upgrade:  ## write the newest versions that pyproject.toml allows to constraints.txt, then test
+# In a new environment, so that no installed version holds another one back. Local versions (+cpu) and the libraries of
+# a GPU belong to one machine and are left out.
+upgrade:  ## pin the newest versions that pyproject.toml allows in constraints.txt, then test
 	@$(PYTHON) -c '$(CHECK)'
 	rm -rf build/upgrade
 	$(PYTHON) -m venv build/upgrade
@@ -72,18 +79,21 @@ upgrade:  ## write the newest versions that pyproject.toml allows to constraints
 	rm -rf build/upgrade
 	$(MAKE) test
 
-rename: env  ## give the project your name: make rename NAME=myproject
-	@test -n "$(NAME)" || { echo "Say the new name: make rename NAME=myproject" >&2; exit 2; }
+rename: env  ## rename the package: make rename NAME=myproject
+	@test -n "$(NAME)" || { echo "The new name is missing: make rename NAME=myproject" >&2; exit 2; }
 	$(RUN) -m kindling rename $(NAME)
 	$(RUN) -m ruff check -q --fix --exit-zero
 	$(RUN) -m ruff format -q
 
-strip: env  ## delete an optional part: make strip EXTRA=lectures, or all (without EXTRA: list them)
+strip: env  ## delete an optional part: make strip EXTRA=lectures, or all; without EXTRA list them
 	$(RUN) -m kindling strip $(EXTRA)
 
-bench: env  ## training time beside a raw PyTorch loop
+notebooks: env  ## run the notebooks and store their outputs in them
+	$(RUN) notebooks/execute.py
+
+bench: env  ## training time next to a raw PyTorch loop
 	$(RUN) tests/benchmarks/overhead.py
 
-clean:  ## delete caches and build outputs; .venv and runs stay
+clean:  ## delete caches and build outputs, but neither .venv nor runs
 	rm -rf build dist .pytest_cache .ruff_cache src/*.egg-info
 	find src tests conf notebooks -name __pycache__ -prune -exec rm -rf {} +

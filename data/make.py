@@ -1,4 +1,4 @@
-"""Makes the generated data sets anew: `python data/make.py` (ring, xor, spiral, bump).
+"""Generate the shipped data sets: `python data/make.py` (ring, xor, spiral, bump).
 
 `python data/make.py DIGITS` also makes mnist_sample.npz from the four unpacked IDX files of MNIST in the folder DIGITS.
 """
@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 HERE = Path(__file__).parent
-ROWS, TEST_ROWS = 1_000, 10_000  # test rows are cheap, and make the score's standard error 0.2 %
+ROWS, TEST_ROWS = 1_000, 10_000  # many test samples, so that the standard error of the score is 0.2 %
 
 
 def ring(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Class 1 is a disc of radius 0.9, class 0 the ring around it from 1.1 to 2; both hold half of the rows.
+    """Return a disc of radius 0.9 (class 1) inside a ring from 1.1 to 2 (class 0), half of the samples each.
 
     Even over the radius, not over the area, and with a gap: so a logistic regression on the radius reaches the best
     rate, though labels are turned round.
@@ -27,7 +27,7 @@ def ring(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def xor(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """x and y from 0.1 to 1 or from -1 to -0.1, evenly; class 1 where their signs are equal.
+    """Return x and y uniform in 0.1 to 1 or -1 to -0.1; class 1 if their signs are equal.
 
     With a gap along the axes, as the ring has one: so a logistic regression on the product reaches the best rate.
     """
@@ -36,7 +36,7 @@ def xor(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def spiral(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two arms of 1.5 turns, opposite each other, half as wide as the gap between them."""
+    """Return two arms of 1.5 turns, opposite each other, half as wide as the gap between them."""
     label = rng.integers(0, 2, n)
     turn = np.sqrt(rng.uniform(0.05, 1, n)) * 3 * np.pi
     radius = turn / (3 * np.pi) + rng.uniform(-0.06, 0.06, n)
@@ -44,7 +44,7 @@ def spiral(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack([radius * np.cos(angle), radius * np.sin(angle)]), label
 
 
-# The share of labels that are turned round, so the best any model can reach (the Bayes rate) is 1 - share.
+# Shares of labels that are flipped; no model can exceed an accuracy of 1 - share (the Bayes rate).
 SETS = {"ring": (ring, 0.044), "xor": (xor, 0.036), "spiral": (spiral, 0.0)}
 
 
@@ -58,14 +58,14 @@ def write(name: str, suffix: str, rows: int, seed: int) -> None:
 
 
 def bump() -> None:
-    """x from 0 to 3 in steps of 0.01, class 1 between 0.4 and 0.5."""
+    """Return x from 0 to 3 in steps of 0.01; class 1 between 0.4 and 0.5."""
     x = np.arange(301) / 100
     table = pd.DataFrame({"x": x, "class": ((x > 0.4) & (x < 0.5)).astype(int)})
     table.to_csv(HERE / "bump.csv", index=False, lineterminator="\n")
 
 
 def digits(folder: Path) -> None:
-    """200 training digits of each class from MNIST's training file, 50 test digits of each from its test file."""
+    """Write 200 digits of each class from MNIST's training file and 50 of each from its test file."""
     rng, arrays = np.random.default_rng(0), {}
     for part, name, each in (("train", "train", 200), ("test", "t10k", 50)):
         labels = np.fromfile(folder / f"{name}-labels-idx1-ubyte", np.uint8)[8:]

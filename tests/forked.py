@@ -1,6 +1,6 @@
-"""Runs programs in processes that are forked from one which has imported the libraries: seconds less for each.
+"""Run programs in processes forked from one that has imported the libraries, which saves seconds per program.
 
-The package itself is imported by each program, as it would be by a user's.
+The package itself is imported by each program, like in a normal run.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ LIBRARIES = "hydra, matplotlib.figure, pandas, pytorch_lightning, tensorboard, t
 
 
 class Forked:
-    """One process to fork from; `run` is like subprocess.run of a Python script with captured output."""
+    """A process to fork from; `run` is like subprocess.run of a Python script with captured output."""
 
     def __init__(self):
         command = [sys.executable, "-c", f"import {LIBRARIES}, forked; forked.serve()"]
@@ -25,15 +25,15 @@ class Forked:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
 
-    def run(self, script: Path, words: list[str], cwd: Path, env: dict[str, str] | None) -> subprocess.CompletedProcess:
+    def run(self, script: Path, args: list[str], cwd: Path, env: dict[str, str] | None) -> subprocess.CompletedProcess:
         with tempfile.TemporaryDirectory() as folder:
             files = [str(Path(folder) / name) for name in ("stdout", "stderr")]
-            order = {"argv": [str(script), *words], "cwd": str(cwd), "env": env or dict(os.environ), "files": files}
-            self.process.stdin.write(json.dumps(order) + "\n")
+            request = {"argv": [str(script), *args], "cwd": str(cwd), "env": env or dict(os.environ), "files": files}
+            self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
             code = int(self.process.stdout.readline())
             texts = [Path(file).read_text(encoding="utf-8") for file in files]
-        return subprocess.CompletedProcess(order["argv"], code, *texts)
+        return subprocess.CompletedProcess(request["argv"], code, *texts)
 
     def close(self) -> None:
         self.process.stdin.close()
@@ -42,7 +42,7 @@ class Forked:
 
 
 def serve() -> None:
-    """Fork for every order that comes in, and answer with the exit code."""
+    """Fork for every request, and reply with the exit code."""
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
@@ -52,7 +52,7 @@ def serve() -> None:
 
 
 def _become(argv: list[str], cwd: str, env: dict[str, str], files: list[str]) -> None:
-    """Run the script as the main program, and end."""
+    """Run the script as the main program, and exit."""
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
@@ -72,7 +72,7 @@ def _become(argv: list[str], cwd: str, env: dict[str, str], files: list[str]) ->
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        with contextlib.suppress(OSError):  # as the program's own end
+        with contextlib.suppress(OSError):  # like at the end of a program
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)

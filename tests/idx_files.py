@@ -1,4 +1,4 @@
-"""MNIST's files of bytes, and their names."""
+"""IDX files like those of MNIST, and their names."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""Ordinary LightningModules, as users bring them: nothing of Kindling's in them."""
+"""Ordinary LightningModules of users, without Kindling's base classes."""
 
 import pytorch_lightning as pl
 import torch
@@ -8,7 +8,7 @@ from torchmetrics.classification import BinaryF1Score
 
 
 class Logs(pl.LightningModule):
-    """Logs its losses under the names it is given; an empty name is not logged."""
+    """A module that logs its losses under given names; an empty name is not logged."""
 
     def __init__(self, input_shape, train="train_loss", val="val_loss", test="test_loss", hidden=4, rate=0.1):
         super().__init__()
@@ -38,7 +38,7 @@ class Logs(pl.LightningModule):
 
 
 class Sometimes(Logs):
-    """Logs a value in every other epoch, and one in each, at an epoch's end."""
+    """A module that logs one value in every epoch and another in every second one, at the end of the epoch."""
 
     def on_train_epoch_end(self):
         self.log("val/mine", float(self.current_epoch))
@@ -47,7 +47,7 @@ class Sometimes(Logs):
 
 
 class Torchmetrics(Logs):
-    """Has a metric whose name says nothing, and one whose class says that lower is better."""
+    """A module with metrics whose names do not determine the direction, but whose classes do."""
 
     def __init__(self, input_shape):
         super().__init__(input_shape)
@@ -63,7 +63,7 @@ class Torchmetrics(Logs):
 
 
 class TwoOptimizers(pl.LightningModule):
-    """Optimizes by hand and logs nothing, as a GAN in a tutorial does."""
+    """A module with manual optimization that logs nothing, like a GAN in a tutorial."""
 
     def __init__(self, input_shape):
         super().__init__()
@@ -84,11 +84,11 @@ class TwoOptimizers(pl.LightningModule):
 
 
 class Recipe:
-    """An object of the user's own."""
+    """A user's object that is not plain data."""
 
 
 class KeepsObject(Logs):
-    """Keeps an object among its hyperparameters, so that its checkpoints hold more than plain data."""
+    """A module with an object in its hyperparameters, so that its checkpoints contain more than plain data."""
 
     def __init__(self, input_shape):
         super().__init__(input_shape)
@@ -96,7 +96,7 @@ class KeepsObject(Logs):
 
 
 class Evil:
-    """Runs a program when it is unpickled: writes a file of this name."""
+    """An object that runs code when it is unpickled: it creates a file."""
 
     def __init__(self, path):
         self.path = str(path)

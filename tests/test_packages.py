@@ -1,4 +1,4 @@
-"""What the code imports is declared in pyproject.toml."""
+"""All imported packages are declared in pyproject.toml."""
 
 import ast
 import sys
@@ -10,11 +10,11 @@ from conftest import PACKAGE, PROJECT
 
 def test_every_imported_package_is_declared():
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = [
+    requirements = [
         *project["dependencies"],
-        *(need for extra in project["optional-dependencies"].values() for need in extra),
+        *(requirement for extra in project["optional-dependencies"].values() for requirement in extra),
     ]
-    declared = {need.replace(">", "=").replace("!", "=").partition("=")[0].lower() for need in needed}
+    declared = {name.replace(">", "=").replace("!", "=").partition("=")[0].lower() for name in requirements}
     found = set()
     for file in (*(PROJECT / "src").rglob("*.py"), PROJECT / "train.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

@@ -68,5 +68,5 @@ def test_a_file_that_does_not_fit_the_model_is_refused(tmp_path, content, messag
 
 
 def test_a_missing_file_is_refused():
-    with pytest.raises(UserError, match=r"init=nowhere.json is no file"):
+    with pytest.raises(UserError, match=r"init=nowhere.json: no such file"):
         initialise(nn.Linear(1, 1), "nowhere.json")

@@ -20,7 +20,7 @@ def test_every_pair_of_data_and_model_fits_eight_samples_or_is_refused(data, mod
     if "mnist" in data and "folder" in cfg.data and not (PROJECT / cfg.data.folder).exists():
         pytest.skip(f"{cfg.data.folder} has no files: `python train.py data={data}` downloads them")
     if model == "cnn" and "mnist" not in data:
-        with pytest.raises(ValueError, match="model=cnn wants images"):
+        with pytest.raises(ValueError, match="model=cnn needs images"):
             build(cfg.model, **loaded.model_kwargs())
         return
     if model == "towers" and data != "two_inputs":

@@ -1,4 +1,4 @@
-"""Names of columns are text, whatever Hydra and YAML make of what was typed."""
+"""Column names given on the command line or in YAML match the header, even if they are parsed as other types."""
 
 import pytest
 from conftest import compose_config
@@ -23,17 +23,17 @@ def columns_of(table, **arguments):
     return Table(table, **arguments).load().columns
 
 
-@pytest.mark.parametrize("typed", HEADER)
-def test_any_name_can_be_typed_as_target_and_in_drop_as_the_header_spells_it(table, typed):
-    target = f"data.target={'[null]' if typed == 'null' else typed}"
+@pytest.mark.parametrize("name", HEADER)
+def test_any_name_in_the_header_can_be_given_as_target_and_in_drop(table, name):
+    target = f"data.target={'[null]' if name == 'null' else name}"
     data = build(compose_config("data=csv", f"data.path={table}", target, "data.task=regression").data)
-    assert data.load().columns == [name for name in HEADER if name != typed]
-    other = "town" if typed == "last" else "last"
-    words = ["data=csv", f"data.path={table}", f"data.target={other}", f"data.drop=[{typed}]"]
-    assert typed not in build(compose_config(*words).data).load().columns
+    assert data.load().columns == [other for other in HEADER if other != name]
+    other = "town" if name == "last" else "last"
+    overrides = ["data=csv", f"data.path={table}", f"data.target={other}", f"data.drop=[{name}]"]
+    assert name not in build(compose_config(*overrides).data).load().columns
 
 
-def test_a_yaml_file_s_yes_and_no_are_names_too(tmp_path):
+def test_yes_and_no_in_a_yaml_file_are_names_too(tmp_path):
     (tmp_path / "t.csv").write_text("yes,off,y\n1,2,0\n2,1,1\n3,5,0\n")
     given = OmegaConf.to_container(OmegaConf.create("{target: yes, drop: [off]}"))
     assert columns_of(str(tmp_path / "t.csv"), **given) == ["y"]
@@ -42,43 +42,51 @@ def test_a_yaml_file_s_yes_and_no_are_names_too(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"target": []}, r"data\.target=\[\] names no column: name one, or leave it out"),
-        ({"target": {}}, r"data\.target=\{\} is no column: give a name, or a list of names"),
-        ({"target": [["last"]]}, "is no column: give a name, or a list of names"),
+        ({"target": []}, r"data\.target=\[\] names no column: name one, or remove it"),
+        ({"target": {}}, r"data\.target=\{\} is not a column: give a name or a list of names"),
+        ({"target": [["last"]]}, "is not a column: give a name or a list of names"),
         ({"target": 2021}, "has no column '2021'; its columns: town, 2019, .* Did you mean '2020'"),
         ({"target": "Last"}, "has no column 'Last'.* Did you mean 'last'"),
         ({"target": False}, "has no column 'false'"),
         ({"target": ["last", "last"]}, "data.target names the column 'last' twice"),
-        ({"target": [2019, 2020], "task": "binary"}, r"data\.task=binary wants one target, data\.target has 2"),
+        ({"target": [2019, 2020], "task": "binary"}, r"data\.task=binary needs one target, but data\.target has 2"),
         ({"target": 2020, "drop": [2020]}, "data.drop names '2020', which is the target"),
         ({"target": "last", "drop": [2019, "2019"]}, "data.drop names the column '2019' twice"),
         ({"target": 2020, "zero_is_missing": [2020]}, "data.zero_is_missing names '2020', which is the target"),
         ({"target": "last", "drop": "nam"}, "has no column 'nam'"),
-        ({}, r"has a column 'null', and data\.target=null means the last one"),
-        ({"target": "last", "drop": HEADER[:-1]}, "has no column besides last: nothing to predict from"),
+        ({}, r"has a column 'null', but data\.target=null means the last column"),
+        ({"target": "last", "drop": HEADER[:-1]}, "has no column besides last: there are no inputs"),
         ({"target": "last", "class_names": ["a", "a"]}, "data.class_names has 'a' twice"),
-        ({"target": "last", "class_names": [True, False]}, "data.class_names has true, a value of YAML and not a name"),
+        (
+            {"target": "last", "class_names": [True, False]},
+            "data.class_names has true, which is a YAML value and not a name",
+        ),
     ],
 )
-def test_columns_that_cannot_be_meant_are_refused(table, arguments, message):
+def test_invalid_columns_are_refused(table, arguments, message):
     with pytest.raises(UserError, match=message):
         Table(table, **arguments).load()
 
 
-def test_a_number_that_may_be_two_names_is_refused(tmp_path):
+def test_a_number_that_matches_two_names_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("7,007,y\n1,2,0\n2,1,1\n")
-    with pytest.raises(UserError, match=r"data\.drop=7 may be '7' or '007': quote the name"):
+    with pytest.raises(UserError, match=r"data\.drop=7 could be '7' or '007': quote the name"):
         columns_of(str(tmp_path / "t.csv"), target="y", drop=[7])
     assert columns_of(str(tmp_path / "t.csv"), target="y", drop=["007"]) == ["7"]
 
 
-def test_one_name_need_not_be_a_list_and_null_is_none(table):
+def test_a_single_name_needs_no_list_and_null_means_none(table):
     assert "town" not in columns_of(table, target="last", drop="town", zero_is_missing=None)
     assert "town" in columns_of(table, target="last", drop=None)
 
 
-def test_every_argument_of_a_table_is_typed_without_a_plus(table):
-    words = ["data.test_path=t", "data.class_names=[a,b]", "data.zero_is_missing=[town]", "data.missing=[?,-999,n/a]"]
+def test_every_argument_of_a_table_can_be_overridden_without_a_plus(table):
+    overrides = [
+        "data.test_path=t",
+        "data.class_names=[a,b]",
+        "data.zero_is_missing=[town]",
+        "data.missing=[?,-999,n/a]",
+    ]
     for name in ("csv", "diabetes", "ring"):
-        cfg = compose_config(f"data={name}", f"data.path={table}", *words)
+        cfg = compose_config(f"data={name}", f"data.path={table}", *overrides)
         assert (cfg.data.test_path, cfg.data.class_names, cfg.data.missing) == ("t", ["a", "b"], ["?", -999, "n/a"])

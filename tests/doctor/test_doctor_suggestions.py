@@ -1,4 +1,4 @@
-"""The doctor's suggestions: another command than the one just run, without the option that was the cause."""
+"""The doctor's suggestions differ from the command that was run, and omit the option that was the cause."""
 
 import logging
 import shlex
@@ -16,11 +16,11 @@ FLAT = History([0.69] * 20, [0.69] * 20, [Look(0, [0.1, 0.1, 0.1], 0.5, 0.69, No
 FALLING = History([1 - i / 40 for i in range(20)], [1 - i / 40 for i in range(20)], FLAT.looks)
 UNDERFIT = {
     "score": ("accuracy", 0.6),
-    "simple": {"the most frequent class": 0.6, "a straight line": 0.8},
+    "simple": {"the most frequent class": 0.6, "a linear model": 0.8},
     "val_samples": 77,
     "train_samples": 600,
 }
-# command -> what the suggestion must not keep
+# command -> overrides that the suggestion must not keep
 LEARNS_NOTHING = {
     "weight_decay=0.1 l1=0.01 clip=1 optimizer=adam lr=0.01 epochs=100": ["weight_decay=0.1", "l1=0.01"],
     "epochs=100 lr=0.010 optimizer=adam": [],
@@ -48,29 +48,29 @@ LEARNS_NOTHING = {
 }
 
 
-def case(line, **seen):
-    seen = {"history": FLAT, "best_epoch": 20, "start_lr": 0.01, "widest": 100.0} | seen
-    return Case(command=Command(f"python train.py {line}"), **seen)
+def case(line, **measured):
+    measured = {"history": FLAT, "best_epoch": 20, "start_lr": 0.01, "widest": 100.0} | measured
+    return Case(command=Command(f"python train.py {line}"), **measured)
 
 
-def suggested(told):
-    command = told.split(" Try: ")[1]
+def suggested(sentence):
+    command = sentence.split(" Try: ")[1]
     assert command.startswith("python train.py ")
     return command
 
 
 @pytest.mark.parametrize(("line", "culprits"), LEARNS_NOTHING.items())
-def test_what_is_suggested_is_another_run_without_the_culprit(line, culprits):
-    ill = case(line, **UNDERFIT)
-    told = rules.advice(ill)
-    assert told
-    for command in map(suggested, told):
-        assert Command(command)._built() != ill.command._built()
+def test_the_suggestion_is_a_different_run_without_the_culprit(line, culprits):
+    unhealthy = case(line, **UNDERFIT)
+    advice = rules.advice(unhealthy)
+    assert advice
+    for command in map(suggested, advice):
+        assert Command(command)._built() != unhealthy.command._built()
         assert not set(culprits) & set(shlex.split(command))
 
 
 @pytest.mark.parametrize(
-    ("line", "named"),
+    ("line", "expected"),
     [
         ("weight_decay=0.1 l1=0.01 clip=1", "weight_decay=0.1 and l1=0.01."),
         ("dropout=0.9", "dropout=0.9."),
@@ -78,7 +78,7 @@ def test_what_is_suggested_is_another_run_without_the_culprit(line, culprits):
         ("optimizer.weight_decay=1 optimizer=sgd schedule=cosine", "weight_decay=1."),
         ("callbacks.init.init=zeros", "init=zeros"),
         ("model.activation=sign", "activation=sign"),
-        ("optimizer.lr=0", "The step size lr is 0"),
+        ("optimizer.lr=0", "The learning rate is 0"),
         ("max_steps=3", "max_steps=3."),
         ("activation=sign", "activation=sign"),
         ("init=zeros", "init=zeros"),
@@ -86,22 +86,22 @@ def test_what_is_suggested_is_another_run_without_the_culprit(line, culprits):
         ("batch_size=full", "batch_size=full."),
     ],
 )
-def test_the_option_that_holds_a_run_back_is_named(line, named):
-    assert named in rules.advice(case(line, **UNDERFIT))[0]
+def test_the_option_that_keeps_a_run_from_learning_is_named(line, expected):
+    assert expected in rules.advice(case(line, **UNDERFIT))[0]
 
 
 @pytest.mark.parametrize(("line", "other"), [("lr=0.010", "lr=0.01"), ("activation=ReLU", ""), ("width=32 seed=0", "")])
-def test_two_spellings_of_the_same_run_are_the_same(line, other):
+def test_two_spellings_of_the_same_run_are_equal(line, other):
     assert Command(f"python train.py {line}").with_options(*other.split(), "epochs=100") is None
 
 
-@pytest.mark.parametrize("words", [["width=64"], ["dropout=0.5"], ["degree=3"], ["activation=relu"]])
-def test_an_option_that_nothing_reads_is_not_suggested(words):
-    assert Command("python train.py model=linear").with_options(*words) is None
+@pytest.mark.parametrize("overrides", [["width=64"], ["dropout=0.5"], ["degree=3"], ["activation=relu"]])
+def test_an_option_that_nothing_reads_is_not_suggested(overrides):
+    assert Command("python train.py model=linear").with_options(*overrides) is None
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "overrides"),
     [
         ("lr=1 data=blobs", ["lr=2e-3"]),
         ("optimizer.lr=1", ["lr=2e-3"]),
@@ -110,13 +110,13 @@ def test_an_option_that_nothing_reads_is_not_suggested(words):
         ("", ["monitor=val/accuracy"]),
     ],
 )
-def test_a_suggestion_has_the_config_that_hydra_composes(line, words):
-    new = Command(f"python train.py {line}").with_options(*words)
+def test_a_suggestion_has_the_config_that_hydra_composes(line, overrides):
+    new = Command(f"python train.py {line}").with_options(*overrides)
     composed = Command(new.line)
     assert (new.config, new.read, new.options) == (composed.config, composed.read, composed.options)
 
 
-def test_what_cannot_be_composed_is_not_suggested():
+def test_an_invalid_config_is_not_suggested():
     assert Command("python train.py experiment=lectures/mnist_fast").with_options("schedule=none") is None
 
 
@@ -125,13 +125,13 @@ def test_nested_overrides_of_the_same_option_are_replaced():
     assert replaced(line, "lr=0.1", "l1=0") == "python train.py data.split_seed=2 lr=0.1 l1=0"
 
 
-def test_a_learning_rate_is_that_of_the_config_and_not_of_a_warm_up():
-    falls = case("schedule=onecycle optimizer=sgd lr=0.001", history=FALLING, start_lr=0.00004)
-    assert suggested(rules.advice(falls)[0]).endswith(" lr=0.01")
+def test_the_learning_rate_is_that_of_the_config_and_not_of_a_warm_up():
+    falling = case("schedule=onecycle optimizer=sgd lr=0.001", history=FALLING, start_lr=0.00004)
+    assert suggested(rules.advice(falling)[0]).endswith(" lr=0.01")
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "is_named"),
     [
         ("lr=0 epochs=3", True),
         ("experiment=lectures/line_lr lr=0", True),
@@ -142,48 +142,48 @@ def test_a_learning_rate_is_that_of_the_config_and_not_of_a_warm_up():
         ("experiment=lectures/playback_copy", False),
     ],
 )
-def test_a_step_size_of_0_is_told_unless_it_is_on_purpose(line, says):
-    assert [told[:13] for told in rules.advice(case(line, start_lr=0.0))] == ["The step size"] * says
+def test_a_learning_rate_of_0_is_named_unless_it_is_intended(line, is_named):
+    assert [sentence[:17] for sentence in rules.advice(case(line, start_lr=0.0))] == ["The learning rate"] * is_named
 
 
-@pytest.mark.parametrize(("rows", "val", "folds"), [(2, 0, None), (2, 1, 3), (9, 1, 5)])
-def test_folds_are_as_many_as_the_smallest_class_has_samples(rows, val, folds):
-    seen = {"class_counts": {"a": rows, "b": 50}, "val_class_counts": {"a": val, "b": 5}, "inputs": 3}
-    found = few_samples(case("", **seen))
+@pytest.mark.parametrize(("train", "val", "folds"), [(2, 0, None), (2, 1, 3), (9, 1, 5)])
+def test_the_number_of_folds_is_limited_by_the_smallest_class(train, val, folds):
+    measured = {"class_counts": {"a": train, "b": 50}, "val_class_counts": {"a": val, "b": 5}, "inputs": 3}
+    found = few_samples(case("", **measured))
     assert (found and found[1]) == (folds and [("-m", f"folds={folds}")])
 
 
 def test_folds_are_suggested_with_m_in_front_and_not_within_folds():
-    seen = {"class_counts": {"a": 9, "b": 50}, "val_class_counts": {"a": 2, "b": 5}, "inputs": 3}
-    (told,) = rules.advice(case("lr=0.1", history=History(), **seen))
-    assert suggested(told) == "python train.py -m lr=0.1 folds=5"
-    assert rules.advice(case("data.folds=5", history=History(), **seen)) == []
+    measured = {"class_counts": {"a": 9, "b": 50}, "val_class_counts": {"a": 2, "b": 5}, "inputs": 3}
+    (sentence,) = rules.advice(case("lr=0.1", history=History(), **measured))
+    assert suggested(sentence) == "python train.py -m lr=0.1 folds=5"
+    assert rules.advice(case("data.folds=5", history=History(), **measured)) == []
 
 
-def test_f1_is_suggested_where_validation_has_every_class_and_it_is_not_monitored_already():
-    seen = {"class_counts": {"a": 5, "b": 500}, "val_class_counts": {"a": 1, "b": 50}, "history": History()}
-    assert suggested(rules.advice(case("", **seen))[0]) == "python train.py monitor=val/f1"
-    assert rules.advice(case("monitor=val/f1", **seen)) == []
-    assert rules.advice(case("", **seen | {"val_class_counts": {"a": 0, "b": 50}})) == []
+def test_f1_is_suggested_if_validation_has_every_class_and_it_is_not_monitored_yet():
+    measured = {"class_counts": {"a": 5, "b": 500}, "val_class_counts": {"a": 1, "b": 50}, "history": History()}
+    assert suggested(rules.advice(case("", **measured))[0]) == "python train.py monitor=val/f1"
+    assert rules.advice(case("monitor=val/f1", **measured)) == []
+    assert rules.advice(case("", **measured | {"val_class_counts": {"a": 0, "b": 50}})) == []
 
 
-def test_a_huge_r2_is_written_short():
-    seen = {"score": ("r2", -7.25e18), "simple": {"the mean": 0.0, "a straight line": 0.9}, "val_samples": 9}
-    assert "r2 is -7.25e+18 on" in rules.advice(case("data=diabetes", **seen))[0]
+def test_a_huge_r2_is_formatted_briefly():
+    measured = {"score": ("r2", -7.25e18), "simple": {"the mean": 0.0, "a linear model": 0.9}, "val_samples": 9}
+    assert "r2 is -7.25e+18 on" in rules.advice(case("data=diabetes", **measured))[0]
 
 
-def test_a_diverged_rate_is_not_divided_step_by_step():
-    ill = case("data=ring optimizer=sgd lr=1e9", diverged="a loss that is not finite")
-    assert suggested(rules.advice(ill)[0]) == "python train.py data=ring optimizer=sgd lr=0.1"
+def test_a_learning_rate_far_too_high_is_replaced_by_the_default():
+    unhealthy = case("data=ring optimizer=sgd lr=1e9", diverged="the training loss was not finite")
+    assert suggested(rules.advice(unhealthy)[0]) == "python train.py data=ring optimizer=sgd lr=0.1"
 
 
 @pytest.mark.parametrize("history", [History(), History([float("nan")], [float("nan")], FLAT.looks)])
-@pytest.mark.parametrize("diverged", [None, "a loss that is not finite"])
+@pytest.mark.parametrize("diverged", [None, "the training loss was not finite"])
 def test_a_run_without_losses_gets_advice_or_none(history, diverged):
     assert isinstance(rules.advice(case("", history=history, diverged=diverged, best_epoch=0)), list)
 
 
-def test_a_doctor_that_fails_costs_a_line_and_not_the_run(run, monkeypatch, caplog):
+def test_an_error_in_the_doctor_is_logged_and_does_not_end_the_run(run, monkeypatch, caplog):
     def fail(*_, **__):
         raise ZeroDivisionError("of no use")
 
@@ -195,7 +195,7 @@ def test_a_doctor_that_fails_costs_a_line_and_not_the_run(run, monkeypatch, capl
     assert [r.message for r in caplog.records] == ["no advice: the doctor failed with ZeroDivisionError: of no use"]
 
 
-def test_a_doctor_that_fails_to_speak_costs_a_line(run, monkeypatch, caplog):
+def test_an_error_in_the_advice_is_logged(run, monkeypatch, caplog):
     monkeypatch.setattr(callback, "advice", lambda _: {}["missing"])
     with caplog.at_level(logging.WARNING, "kindling"):
         assert run("data=ring", "epochs=1")["status"] == "finished"

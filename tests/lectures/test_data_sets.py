@@ -124,7 +124,7 @@ def test_without_validation_rows_best_is_last_and_no_test_score_is_made_up(run, 
 def test_early_stopping_stops_and_is_refused_without_validation_rows(run):
     result = run("data=diabetes", "patience=3", "lr=0.05", "epochs=60", folder="a")
     assert result["epochs"] == result["best_epoch"] + 3
-    with pytest.raises(ValueError, match="patience=3 watches val/loss, and this data has no validation rows"):
+    with pytest.raises(ValueError, match="patience=3 needs val/loss, but this data has no validation samples"):
         run("experiment=lectures/diabetes", "patience=3", folder="b")
 
 

@@ -100,7 +100,7 @@ def test_num_examples_takes_the_first_rows_of_the_training_file_and_leaves_the_t
     assert (some.x[:, 0].tolist(), some.y.tolist()) == (images[:7].tolist(), labels[:7].tolist())
     assert len(some.test[1]) == 20
     for wrong in (0, 21):
-        with pytest.raises(UserError, match=f"data.num_examples={wrong} cannot be: .* has 20 training rows"):
+        with pytest.raises(UserError, match=f"data.num_examples={wrong} is invalid: .* has 20 training samples"):
             Idx(str(tmp_path), dict.fromkeys(NAMES), ["a", "b", "c"], num_examples=wrong).load()
 
 

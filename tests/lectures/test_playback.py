@@ -135,7 +135,7 @@ def test_what_is_no_archive_is_refused(tmp_path, kept):
 
 
 def test_a_file_that_is_not_there_is_said_to_be_missing():
-    with pytest.raises(UserError, match=r"^data\.path=nowhere\.npz is no file"):
+    with pytest.raises(UserError, match=r"^data\.path=nowhere\.npz: no such file"):
         Playback(path="nowhere.npz").load()
 
 

@@ -1,4 +1,4 @@
-"""Where ordinary Lightning meets several optimizer steps in a call: the numbers are those of plain Lightning."""
+"""Training with Lightning's own features gives the same numbers as plain Lightning."""
 
 import logging
 from functools import partial
@@ -16,7 +16,7 @@ from kindling.models.mlp import Deep
 from kindling.training.metrics_csv import Records
 
 EPOCHS = 4
-STEPS = 29  # an epoch's
+STEPS = 29  # per epoch
 
 
 def trainer_for(tmp_path, *extra, **options):
@@ -28,11 +28,11 @@ def trainer_for(tmp_path, *extra, **options):
 
 
 class Net(Deep):
-    """A user's subclass, which the tests give hooks of its own."""
+    """A user's subclass, to which the tests add hooks."""
 
 
 class Plain(pl.LightningModule):
-    """The same net in plain Lightning: nothing of ours takes part in its training."""
+    """The same network in plain Lightning, without Kindling's base class."""
 
     def __init__(self, net, configure):
         super().__init__()
@@ -48,11 +48,11 @@ class Plain(pl.LightningModule):
         return self.configure(self)
 
 
-def both(tmp_path, kind, configure, *extra, batch_size=32, **options):
-    """Weights after training `kind` on our data, and of the same start weights in plain Lightning."""
+def both(tmp_path, cls, configure, *extra, batch_size=32, **options):
+    """Train `cls`, and a plain LightningModule with the same initial weights, on blobs."""
     data = Blobs(batch_size=batch_size)
     torch.manual_seed(0)
-    model = kind(**data.model_kwargs(), optimizer=partial(torch.optim.SGD, lr=0.1))
+    model = cls(**data.model_kwargs(), optimizer=partial(torch.optim.SGD, lr=0.1))
     plain = Plain(Deep(**data.model_kwargs()).net, configure)
     plain.net.load_state_dict(model.net.state_dict())
     trainer_for(tmp_path, *(make() for make in extra), **options).fit(model, datamodule=data)
@@ -78,7 +78,7 @@ SCHEDULERS = {
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
-def test_a_scheduler_of_configure_optimizers_steps_as_in_lightning(tmp_path, name):
+def test_a_scheduler_from_configure_optimizers_steps_as_in_lightning(tmp_path, name):
     def configure(module):
         optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
         return {"optimizer": optimizer, "lr_scheduler": SCHEDULERS[name](optimizer)}
@@ -87,7 +87,7 @@ def test_a_scheduler_of_configure_optimizers_steps_as_in_lightning(tmp_path, nam
         configure_optimizers = configure
 
     model, net = both(tmp_path, Scheduled, configure)
-    assert model.single_step_reason == "Scheduled has its own configure_optimizers"
+    assert model.single_step_reason == "Scheduled overrides configure_optimizers"
     assert model.trainer.optimizers[0].param_groups[0]["lr"] != 0.1
     assert_same(model, net)
 
@@ -99,11 +99,11 @@ def test_lbfgs_gets_its_closure(tmp_path):
 
     lbfgs = partial(torch.optim.LBFGS, lr=0.1)
     model, net = both(tmp_path, Quasi, lambda module: lbfgs(module.parameters()), batch_size="full")
-    assert model.single_step_reason == "LBFGS is not known to allow more"
+    assert model.single_step_reason == "LBFGS is not known to support more"
     assert_same(model, net)
 
 
-def test_an_own_training_step_trains_and_what_it_does_not_log_is_absent(tmp_path):
+def test_an_overridden_training_step_trains_and_values_it_does_not_log_are_absent(tmp_path):
     class Own(Net):
         def training_step(self, batch, batch_idx):
             return bce(self(batch[0]), batch[1])
@@ -123,13 +123,13 @@ def test_an_own_training_step_trains_and_what_it_does_not_log_is_absent(tmp_path
     ],
     ids=["swa", "accumulation", "ema"],
 )
-def test_lightnings_callbacks_act_as_in_lightning(tmp_path, make):
+def test_lightnings_callbacks_work_as_in_plain_lightning(tmp_path, make):
     model, net = both(tmp_path, Net, lambda module: torch.optim.SGD(module.parameters(), lr=0.1), make)
     assert "acts on single batches" in model.single_step_reason
     assert_same(model, net)
 
 
-def test_accumulated_gradients_are_lightnings(tmp_path):
+def test_gradient_accumulation_works_as_in_plain_lightning(tmp_path):
     sgd = partial(torch.optim.SGD, lr=0.1)
     model, net = both(tmp_path, Net, lambda module: sgd(module.parameters()), accumulate_grad_batches=3)
     assert model.single_step_reason == "trainer.accumulate_grad_batches acts on single batches"
@@ -137,7 +137,7 @@ def test_accumulated_gradients_are_lightnings(tmp_path):
 
 
 def test_every_callback_of_lightning_is_classified():
-    """A new one fails here until somebody has looked whether it acts on single batches."""
+    """A new callback fails here until it is known whether it acts on single batches."""
     known = multi_step.EPOCH_CALLBACKS | multi_step.BATCH_CALLBACKS
     assert {getattr(callbacks, name) for name in callbacks.__all__} == known
     assert not multi_step.EPOCH_CALLBACKS & multi_step.BATCH_CALLBACKS
@@ -153,38 +153,42 @@ class Allowed(pl.Callback):
 
 
 class Inherits(Allowed):
-    """A subclass may act on single batches, whatever its base says."""
+    """A subclass of an allowed callback, which may itself act on single batches."""
 
 
 @pytest.mark.parametrize(
-    ("kind", "extra", "refusal"),
+    ("cls", "extra", "reason"),
     [
         (Net, (), None),
         (Net, (Allowed,), None),
         (Net, (callbacks.ModelSummary,), None),
         (Net, (Inherits,), "Inherits may act on single batches"),
         (Net, (callbacks.Timer,), "Timer acts on single batches"),
-        (type("Adaptive", (Net,), {"on_train_batch_end": lambda *_: None}), (), "its own on_train_batch_end"),
-        (type("Clips", (Net,), {"on_before_optimizer_step": lambda *_: None}), (), "its own on_before_optimizer_step"),
+        (type("Adaptive", (Net,), {"on_train_batch_end": lambda *_: None}), (), "overrides on_train_batch_end"),
+        (
+            type("Clips", (Net,), {"on_before_optimizer_step": lambda *_: None}),
+            (),
+            "overrides on_before_optimizer_step",
+        ),
         (
             type("Zeroes", (Net,), {"optimizer_zero_grad": lambda s, *_: s.zero_grad()}),
             (),
-            "its own optimizer_zero_grad",
+            "overrides optimizer_zero_grad",
         ),
         (type("Notes", (Net,), {"on_train_start": lambda *_: None, "helper": 1}), (), None),
     ],
 )
-def test_several_steps_are_taken_only_where_everything_is_known_to_allow_it(tmp_path, caplog, kind, extra, refusal):
+def test_several_steps_per_call_are_only_taken_if_everything_supports_it(tmp_path, caplog, cls, extra, reason):
     caplog.set_level(logging.INFO)
     data = Blobs()
-    model = kind(**data.model_kwargs(), optimizer=partial(torch.optim.SGD, lr=0.1))
+    model = cls(**data.model_kwargs(), optimizer=partial(torch.optim.SGD, lr=0.1))
     trainer_for(tmp_path, *(make() for make in extra)).fit(model, datamodule=data)
-    assert (refusal or "") in (model.single_step_reason or "")
-    assert model.automatic_optimization == (refusal is not None)
-    assert (f"one mini-batch a training step: {model.single_step_reason}" in caplog.text) == (refusal is not None)
+    assert (reason or "") in (model.single_step_reason or "")
+    assert model.automatic_optimization == (reason is not None)
+    assert (f"one mini-batch per training step: {model.single_step_reason}" in caplog.text) == (reason is not None)
 
 
-def test_an_own_dataloader_of_a_data_set_is_read_batch_by_batch(tmp_path):
+def test_an_overridden_dataloader_is_used_batch_by_batch(tmp_path):
     class Loaded(Blobs):
         def train_dataloader(self):
             return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*self.samples["train"]), batch_size=100)
@@ -193,11 +197,11 @@ def test_an_own_dataloader_of_a_data_set_is_read_batch_by_batch(tmp_path):
     model = Deep(**data.model_kwargs(), optimizer=partial(torch.optim.SGD, lr=0.1))
     trainer = trainer_for(tmp_path)
     trainer.fit(model, datamodule=data)
-    assert model.single_step_reason == "Loaded has its own train_dataloader"
+    assert model.single_step_reason == "Loaded overrides train_dataloader"
     assert trainer.global_step == EPOCHS * 9  # of 900 samples
 
 
-def test_the_recorded_rate_is_the_one_that_the_epoch_was_trained_with(tmp_path):
+def test_the_recorded_learning_rate_is_that_of_the_epoch(tmp_path):
     class Halves(Net):
         def configure_optimizers(self):
             optimizer = torch.optim.SGD(self.parameters(), lr=0.1)

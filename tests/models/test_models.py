@@ -1,4 +1,4 @@
-"""Models: sizes, activations, refusals, and that every pair of data and model learns."""
+"""Models: sizes, activations, invalid arguments, and training on every task."""
 
 from functools import partial
 
@@ -24,7 +24,7 @@ def test_the_courses_fixed_net_has_751_parameters():
     assert parameters(Deep([2], 1, task="binary", hidden_sizes=[25, 25])) == 751
 
 
-def test_depth_and_width_make_as_many_layers():
+def test_depth_and_width_give_the_expected_number_of_parameters():
     assert parameters(Deep([8], 1, task="binary", depth=3, width=5)) == (8 * 5 + 5) + 2 * (5 * 5 + 5) + (5 + 1)
     assert parameters(Linear([1, 28, 28], 10, task="multiclass")) == 7850
 
@@ -34,7 +34,7 @@ def test_wide_and_deep_logits_are_added():
     torch.testing.assert_close(model(x), model.wide(x) + model.deep(x))
 
 
-def test_wide_is_one_layer_of_256_and_takes_a_width():
+def test_wide_has_one_layer_of_256_units_or_of_the_given_width():
     from conftest import compose_config
 
     from kindling.cli.build import build
@@ -52,11 +52,11 @@ def test_a_cnn_without_pooling_keeps_the_size():
 def test_a_cnn_refuses_tables_and_too_many_poolings():
     with pytest.raises(UserError, match="use model=deep, wide, wide_deep or logistic"):
         CNN([8], 1, task="binary")
-    with pytest.raises(UserError, match=r"shorten model.channels or say model.pool=none"):
+    with pytest.raises(UserError, match=r"shorten model.channels, or set model.pool=none"):
         CNN([1, 8, 8], 10, task="multiclass", channels=[4, 4, 4, 4])
 
 
-def test_every_element_wise_activation_of_torch_is_known():
+def test_every_element_wise_activation_of_torch_is_available():
     element_wise = set()
     for name in nn.modules.activation.__all__:
         try:
@@ -65,7 +65,7 @@ def test_every_element_wise_activation_of_torch_is_known():
             # Changing one input changes no other output.
             out, moved = module(x), module(x + torch.tensor([1.0, 0, 0, 0, 0, 0]))
         except (TypeError, RuntimeError, IndexError, ValueError, UserWarning):
-            continue  # needs arguments or more dimensions: no element-wise function of one tensor
+            continue  # needs arguments or more dimensions, so it is not an element-wise function of one tensor
         if out.shape == x.shape and torch.equal(out[1:], moved[1:]):
             element_wise.add(name)
     element_wise |= {"RReLU", "Threshold"}  # random in training; has no default arguments
@@ -79,30 +79,30 @@ def test_every_activation_trains_a_step(name):
     assert model.net[-1].weight.grad is not None
 
 
-def test_step_and_sign_are_what_they_say():
+def test_step_and_sign_have_the_expected_values():
     x = torch.tensor([-2.0, 0.0, 3.0])
     assert activation_module("step")(x).tolist() == [0.0, 0.0, 1.0]
     assert activation_module("sign")(x).tolist() == [-1.0, 0.0, 1.0]
 
 
-def test_every_prelu_learns_its_own_slope():
+def test_every_prelu_has_its_own_slope():
     slopes = [m for m in Deep([3], 1, task="binary", activation="prelu", depth=3).modules() if isinstance(m, nn.PReLU)]
     assert len({id(slope.weight) for slope in slopes}) == 3
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_softmax_and_the_like_are_refused_with_the_reason(name):
+def test_activations_that_are_not_element_wise_are_refused_with_the_reason(name):
     with pytest.raises(UserError, match=r"mixes the units|halves the width"):
         canonical(name)
 
 
-def test_usual_other_names_and_near_ones():
+def test_aliases_are_known_and_misspelt_names_get_a_suggestion():
     assert (canonical("Swish"), canonical("ReLU"), canonical("leakyrelu")) == ("silu", "relu", "leaky_relu")
     with pytest.raises(UserError, match=r"Did you mean relu\?"):
         canonical("rellu")
 
 
-def test_batch_norm_stands_before_every_hidden_activation():
+def test_batch_norm_comes_before_every_hidden_activation():
     for model in (Deep([8], 1, task="binary", batch_norm=True), CNN([1, 8, 8], 10, task="multiclass", batch_norm=True)):
         kinds = [type(layer) for layer in model.net]
         norms = [i for i, kind in enumerate(kinds) if kind in (nn.BatchNorm1d, nn.BatchNorm2d)]
@@ -111,7 +111,7 @@ def test_batch_norm_stands_before_every_hidden_activation():
 
 @pytest.fixture
 def fifty_one(tmp_path):
-    """Overrides for 51 training samples."""
+    """Return the overrides for a data set of 51 training samples."""
     rows = "\n".join(f"{i / 9},{i % 2}" for i in range(51))
     (tmp_path / "51.csv").write_text(f"x,y\n{rows}\n")
     own = ["data=csv", f"data.path={tmp_path / '51.csv'}", "data.val_share=0", "data.test_share=0"]
@@ -126,12 +126,12 @@ def test_batch_norm_refuses_a_batch_of_one_sample_before_training(run, fifty_one
 
 
 @pytest.mark.parametrize(("size", "passes"), [(51, 1), (50, 2), ("full", 1)])
-def test_batch_norm_trains_where_no_batch_has_one_sample(run, fifty_one, size, passes):
+def test_batch_norm_trains_if_no_batch_has_one_sample(run, fifty_one, size, passes):
     assert run(*fifty_one, f"batch_size={size}", f"data.passes={passes}")["status"] == "finished"
 
 
 @pytest.mark.slow
-def test_batch_norm_looks_at_the_share_of_every_process(fifty_one, shell):
+def test_batch_norm_checks_the_batch_of_each_process(fifty_one, shell):
     refused = shell("train.py", *fifty_one, "batch_size=48", "trainer=ddp_cpu")
     assert refused.returncode == 2
     assert "leaves a batch of 3 shared among 2 processes" in refused.stderr
@@ -143,7 +143,7 @@ def test_a_model_is_abstract_until_it_has_forward():
 
 
 def tiny(task, shape):
-    """16 rows that can be told apart, for a task."""
+    """Return 16 samples for a task."""
     torch.manual_seed(0)
     x = torch.randn(16, *shape)
     return x, {
@@ -156,16 +156,16 @@ def tiny(task, shape):
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize(
-    ("kind", "shape"),
+    ("cls", "shape"),
     [(Linear, [24]), (Deep, [24]), (partial(Deep, depth=1, width=256), [24]), (WideDeep, [24]), (Linear, [1, 8, 8]),
      (Deep, [1, 8, 8]), (WideDeep, [1, 8, 8]), (CNN, [1, 8, 8])],
     ids=["linear", "deep", "wide", "wide_deep", "linear-images", "deep-images", "wide_deep-images", "cnn-images"],
 )  # fmt: skip
-def test_every_pair_learns_a_tiny_set_to_near_zero_loss(kind, shape, task):
+def test_every_model_fits_a_tiny_data_set_of_every_task(cls, shape, task):
     x, y = tiny(task, shape)
     torch.manual_seed(1)
     num_outputs = 4 if task == "multiclass" else y.shape[1]
-    model = kind(shape, num_outputs, task=task, optimizer=partial(torch.optim.Adam, lr=0.02))
+    model = cls(shape, num_outputs, task=task, optimizer=partial(torch.optim.Adam, lr=0.02))
     optimizer = model.configure_optimizers()
     for _ in range(400):
         optimizer.zero_grad()

@@ -1,4 +1,4 @@
-"""The training step against a plain PyTorch loop, several batches and one batch at a time."""
+"""The training step with several mini-batches and with one, compared with a plain PyTorch loop."""
 
 import json
 from functools import partial
@@ -27,24 +27,24 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("optimizer", choices("optimizer"))
 def test_mini_batches_equal_a_plain_loop(run, tmp_path, optimizer):
-    words = ["data=ring", f"optimizer={optimizer}", "epochs=3", "weight_decay=0.01", "batch_size=64"]
-    run(*words)
+    overrides = ["data=ring", f"optimizer={optimizer}", "epochs=3", "weight_decay=0.01", "batch_size=64"]
+    run(*overrides)
 
-    model = plain_loop(*words, optimizer=partial(OPTIMIZERS[optimizer], weight_decay=0.01, foreach=False))
+    model = plain_loop(*overrides, optimizer=partial(OPTIMIZERS[optimizer], weight_decay=0.01, foreach=False))
     assert_weights(tmp_path / "run", model)
 
 
 @pytest.mark.parametrize("steps_per_execution", ["1", "3", "2"])
 def test_every_steps_per_execution_gives_the_same_numbers(run, tmp_path, steps_per_execution):
-    words = ["data=blobs", "epochs=3", "dropout=0.2"]
-    whole = run(*words, folder="whole")
-    parts = run(*words, f"steps_per_execution={steps_per_execution}", folder="parts")
+    overrides = ["data=blobs", "epochs=3", "dropout=0.2"]
+    whole = run(*overrides, folder="whole")
+    parts = run(*overrides, f"steps_per_execution={steps_per_execution}", folder="parts")
     assert parts["metrics"] == pytest.approx(whole["metrics"], abs=FLOAT)
     steps = [[row["step"] for row in rows_of(tmp_path / name)] for name in ("whole", "parts")]
     assert steps[0] == steps[1] == ["29", "58", "87"]
 
 
-def test_a_loss_of_a_value_for_each_sample_is_an_error_and_not_summed(run):
+def test_a_loss_without_reduction_is_an_error(run):
     with pytest.raises(RuntimeError, match="scalar outputs"):
         run("data=ring", "epochs=1", "loss={_target_: torch.nn.BCEWithLogitsLoss, reduction: none}")
 
@@ -70,10 +70,10 @@ def test_fast_dev_run_takes_one_batch(run):
     assert result["status"] == "finished"
 
 
-def test_gradient_clipping_is_the_same_as_by_hand(run, tmp_path):
-    words = ["data=blobs", "epochs=1", "optimizer=sgd"]
-    run(*words, "+trainer.gradient_clip_val=0.1")
-    data, model = built(*words)
+def test_gradient_clipping_equals_a_manual_loop(run, tmp_path):
+    overrides = ["data=blobs", "epochs=1", "optimizer=sgd"]
+    run(*overrides, "+trainer.gradient_clip_val=0.1")
+    data, model = built(*overrides)
     opt = model.configure_optimizers()
     for x, y in data.train_dataloader():
         opt.zero_grad()
@@ -99,12 +99,12 @@ class CountsBackwards(Callback):
         self.backwards += 1
 
 
-@pytest.mark.parametrize(("kind", "attribute"), [(CountsBatches, "batches"), (CountsBackwards, "backwards")])
-def test_a_users_callback_sees_every_mini_batch(tmp_path, kind, attribute):
+@pytest.mark.parametrize(("cls", "attribute"), [(CountsBatches, "batches"), (CountsBackwards, "backwards")])
+def test_a_users_callback_sees_every_mini_batch(tmp_path, cls, attribute):
     import pytorch_lightning as pl
 
     data, model = built("data=blobs")
-    callback = kind()
+    callback = cls()
     trainer = pl.Trainer(
         max_epochs=2, accelerator="cpu", callbacks=[callback], logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=tmp_path,
@@ -113,7 +113,7 @@ def test_a_users_callback_sees_every_mini_batch(tmp_path, kind, attribute):
     assert getattr(callback, attribute) == trainer.global_step == 58
 
 
-def test_full_batch_is_one_step_an_epoch_and_one_row_is_one_a_row(run, tmp_path):
+def test_a_full_batch_is_one_step_per_epoch_and_batch_size_1_one_per_sample(run, tmp_path):
     run("data=blobs", "epochs=2", "batch_size=full", folder="full")
     run("data=blobs", "epochs=1", "batch_size=1", "data.num_examples=50", folder="one")
     assert rows_of(tmp_path / "full")[-1]["step"] == "2"
@@ -122,23 +122,23 @@ def test_full_batch_is_one_step_an_epoch_and_one_row_is_one_a_row(run, tmp_path)
 
 @pytest.mark.parametrize("steps_per_execution", ["auto", "1", "3"])
 def test_an_epoch_of_five_passes_takes_the_steps_of_five_epochs(run, tmp_path, steps_per_execution):
-    words = ["data=blobs", "model=logistic", "optimizer=sgd", "lr=0.5", "batch_size=full"]
-    run(*words, "epochs=10", folder="ten")
-    result = run(*words, "data.passes=5", "epochs=2", f"steps_per_execution={steps_per_execution}", folder="two")
+    overrides = ["data=blobs", "model=logistic", "optimizer=sgd", "lr=0.5", "batch_size=full"]
+    run(*overrides, "epochs=10", folder="ten")
+    result = run(*overrides, "data.passes=5", "epochs=2", f"steps_per_execution={steps_per_execution}", folder="two")
     assert result["epochs"] == 2
     for name, tensor in weights_of(tmp_path / "ten").items():
         torch.testing.assert_close(weights_of(tmp_path / "two")[name], tensor, atol=FLOAT, rtol=0)
 
 
-def test_passes_have_orders_of_their_own_and_a_mini_batch_reaches_into_the_next():
+def test_each_pass_has_its_own_order_and_a_mini_batch_may_span_two_passes():
     loader = TensorLoader(torch.arange(10.0)[:, None], torch.arange(10), batch_size=4, seed=0, passes=3)
-    rows = torch.cat([y for _, y in loader])
-    assert len(loader) == 8  # 30 rows in batches of 4
-    assert all(part.sort().values.tolist() == list(range(10)) for part in rows.split(10))
-    assert not torch.equal(rows[:10], rows[10:20])
+    samples = torch.cat([y for _, y in loader])
+    assert len(loader) == 8  # 30 samples in batches of 4
+    assert all(part.sort().values.tolist() == list(range(10)) for part in samples.split(10))
+    assert not torch.equal(samples[:10], samples[10:20])
 
 
-def test_equal_seeds_give_equal_results_and_other_seeds_keep_the_split(run, tmp_path):
+def test_equal_seeds_give_equal_results_and_the_split_does_not_depend_on_the_seed(run, tmp_path):
     first, again, other = (run("epochs=3", f"seed={seed}", folder=str(i)) for i, seed in enumerate((0, 0, 1)))
     assert first["metrics"] == again["metrics"] != other["metrics"]
     split = [built(f"seed={seed}")[0].samples["test"][1] for seed in (0, 1)]
@@ -147,7 +147,7 @@ def test_equal_seeds_give_equal_results_and_other_seeds_keep_the_split(run, tmp_
 
 
 def test_several_steps_per_execution_in_mixed_precision_take_the_same_steps(run, tmp_path):
-    """Autocast may keep a weight's bfloat16 copy: it must not outlive the step."""
+    """Autocast caches bfloat16 copies of weights, which must not be reused in the next step."""
     for steps_per_execution in ("auto", "1"):
         run(
             "data=blobs",

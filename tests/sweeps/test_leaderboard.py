@@ -289,7 +289,7 @@ def test_each_data_set_has_baselines_averaged_over_its_splits_and_they_are_cache
     ("data", "note"),
     [
         ({"_target_": "pytorch_lightning.LightningDataModule"}, "No baselines: LightningDataModule is not a subclass"),
-        ({"_target_": "kindling.data.tabular.Table", "path": "gone.csv", "target": "y"}, "gone.csv is no file"),
+        ({"_target_": "kindling.data.tabular.Table", "path": "gone.csv", "target": "y"}, "gone.csv: no such file"),
     ],
 )
 def test_a_note_explains_why_the_data_cannot_be_built(job, sweep, capsys, data, note):

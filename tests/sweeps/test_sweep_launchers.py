@@ -45,7 +45,7 @@ def test_a_sweep_runs_with_one_thread_per_process_and_can_be_repeated(launcher, 
     assert found == {name: "finished" if "logistic" in name else "failed" for name in jobs}
     assert len(jobs) == 4
     assert {(tmp_path / str(seed)).read_text() for seed in (0, 1)} == {"1"}
-    assert "model=cnn wants images" in first.stdout
+    assert "model=cnn needs images" in first.stdout
     assert (folder / "leaderboard.csv").exists()
     second = shell(*args, env=env)
     assert "4 jobs, 2 already finished, 2 to retry" in second.stdout

@@ -43,7 +43,7 @@ def test_failed_jobs_are_reported_and_not_ranked_and_only_they_run_again(tmp_pat
         expected = "failed" if "cnn" in name else "diverged" if "lr=1000000000.0" in name else "finished"
         assert status == expected, name
         assert (f"{status.upper()}  {name}: " in first.stdout) == (status != "finished")
-    assert "model=cnn wants images" in first.stdout
+    assert "model=cnn needs images" in first.stdout
     ranked = [row for row in board(folder) if row["rank"].isdigit()]
     assert [(row["lr"], row["model"]) for row in ranked] == [("0.1", "deep")] * 2
     before = records(folder)

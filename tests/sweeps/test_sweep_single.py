@@ -45,7 +45,7 @@ def reasons(*args):
         ),
         (["patience=3", "data.val_share=0"], "patience needs validation samples"),
         (["batch_norm=true", "batch_size=613"], "batch norm needs two samples"),
-        (["model=cnn"], "UserError: model=cnn wants images"),
+        (["model=cnn"], "UserError: model=cnn needs images"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -11,7 +11,7 @@ from kindling.tasks.losses import LOSSES
 from kindling.tasks.metrics import auroc
 from kindling.tasks.tasks import TASKS
 
-N = 203  # no multiple of any batch size
+N = 203  # not a multiple of any batch size
 
 
 def close(value, expected):
@@ -35,17 +35,17 @@ def test_binary_metrics_equal_scikit_learn(shift):
     close(TASKS["binary"].loss()(logits, y), expected)
 
 
-def test_auroc_of_many_models_counts_the_ties_of_each():
+def test_auroc_of_a_group_of_models_counts_the_ties_of_each():
     torch.manual_seed(0)
     scores, y = torch.randn(3, 2, N), (torch.rand(3, 2, N) > 0.4).float()
-    scores[1] = scores[1].round()  # of other models there are no two alike
+    scores[1] = scores[1].round()  # the scores of other models have no ties
     scores[2, 0] = 0.0
     found = auroc(scores, y)
     assert found.shape == (3, 2)
-    for place in np.ndindex(3, 2):
-        expected = sk.roc_auc_score(y[place].numpy(), scores[place].numpy())
-        assert found[place].item() == pytest.approx(expected, abs=1e-12)
-        assert auroc(scores[place], y[place]) == found[place]
+    for index in np.ndindex(3, 2):
+        expected = sk.roc_auc_score(y[index].numpy(), scores[index].numpy())
+        assert found[index].item() == pytest.approx(expected, abs=1e-12)
+        assert auroc(scores[index], y[index]) == found[index]
 
 
 def test_multiclass_metrics_equal_scikit_learn():
@@ -74,13 +74,13 @@ def test_multilabel_metrics_equal_scikit_learn():
     assert counts is None
 
 
-def test_multilabel_areas_of_several_nets_are_those_of_each():
+def test_multilabel_areas_of_a_group_of_models_are_those_of_each():
     torch.manual_seed(0)
     logits, y = torch.randn(3, N, 4).round(decimals=1), (torch.rand(N, 4) > torch.tensor([0.2, 0.5, 0.9, 0.95])).float()
-    together = TASKS["multilabel"].metrics(logits, y)
-    for member, own in enumerate(logits.numpy()):
+    grouped = TASKS["multilabel"].metrics(logits, y)
+    for member, scores in enumerate(logits.numpy()):
         for name, average in (("auroc", "macro"), ("auroc_micro", "micro")):
-            close(together[name][member], sk.roc_auc_score(y.numpy(), own, average=average))
+            close(grouped[name][member], sk.roc_auc_score(y.numpy(), scores, average=average))
     one_class = TASKS["multilabel"].metrics(logits, torch.zeros(N, 4))
     assert one_class["auroc_micro"].isnan().all()  # undefined, not 0
 
@@ -103,7 +103,7 @@ def test_a_class_that_is_never_predicted_has_precision_zero():
     assert counts.tolist() == [[2, 0], [1, 0]]
 
 
-def test_the_constant_predictor_has_the_entropy_of_the_shares_or_the_variance():
+def test_the_loss_of_the_constant_predictor_is_the_entropy_or_the_variance():
     def constant_loss(name, y):
         task = TASKS[name]
         return task.loss()(task.constant_logits(y).expand(len(y), -1), y).item()
@@ -134,10 +134,10 @@ def test_class_losses_equal_their_formula_and_scikit_learn():
     logits, y = torch.randn(N, 4), torch.randint(0, 4, (N,))
     losses, f, true = LOSSES["multiclass"], logits.double().numpy(), y.numpy()
     probability = np.exp(f) / np.exp(f).sum(1, keepdims=True)
-    right = f[np.arange(N), true]
+    correct = f[np.arange(N), true]
     best_other = np.where(np.eye(4)[true] == 1, -np.inf, f).max(1)
     close(losses["hinge"](logits, y), sk.hinge_loss(true, f))
-    close(losses["perceptron"](logits, y), np.maximum(0, best_other - right).mean())
+    close(losses["perceptron"](logits, y), np.maximum(0, best_other - correct).mean())
     close(losses["mse"](logits, y), ((probability - np.eye(4)[true]) ** 2).mean())
     smooth = 0.9 * np.eye(4)[true] + 0.1 / 4
     close(losses["cross_entropy"](logits, y, 0.1), -(smooth * np.log(probability)).sum(1).mean())
@@ -156,5 +156,5 @@ def test_a_perceptron_of_zeros_learns(task):
 def test_a_loss_that_does_not_fit_its_task_is_refused():
     with pytest.raises(UserError, match="loss=hinge does not fit task=regression: choose mse"):
         Linear([2], 1, task="regression", loss="hinge")
-    with pytest.raises(UserError, match=r"label_smoothing=0.1 is for loss=bce and cross_entropy"):
+    with pytest.raises(UserError, match=r"label_smoothing=0.1 only works with loss=bce and cross_entropy"):
         Linear([2], 1, task="binary", loss="hinge", label_smoothing=0.1)

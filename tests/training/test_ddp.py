@@ -56,10 +56,10 @@ def test_two_processes_give_the_results_of_one(tmp_path, overrides):
     assert "skipped" not in output
     pictures = [{file.name for file in (tmp_path / name).glob("*.png")} for name in ("one", "two")]
     assert pictures[0] == pictures[1]
-    alone, shared = (pr_curves(tmp_path / name) for name in ("one", "two"))
-    assert alone.keys() == shared.keys()
-    for tag in alone:
-        np.testing.assert_allclose(shared[tag], alone[tag], atol=1e-3)  # over all test samples
+    single, shared = (pr_curves(tmp_path / name) for name in ("one", "two"))
+    assert single.keys() == shared.keys()
+    for tag in single:
+        np.testing.assert_allclose(shared[tag], single[tag], atol=1e-3)  # over all test samples
 
 
 @pytest.mark.slow

@@ -68,7 +68,7 @@ def examine(trainer: pl.Trainer, model: Model, data: Data, history: measurements
         train_samples=len(samples["train"][1]),
         val_samples=len(samples["val"][1]),
         simple=measurements.simple_scores(data),
-        bounded=any(type(module) in measurements.ENDS for module in model.modules()),
+        bounded=any(type(module) in measurements.LIMITS for module in model.modules()),
         hidden=hidden,
         steepest=None if hidden else measurements.steepest(data),
         target_std=samples["train"][1].std(0).max().item() if data.examples.task == "regression" else 1.0,

@@ -75,9 +75,9 @@ def save_config(cfg: DictConfig, overrides: list[str]) -> None:
 
 def _folder(name: str, sweep: bool) -> Path:
     """Return the folder of a run or sweep after checking that it is one."""
-    kind, wanted = ("sweep", ["jobs.json"]) if sweep else ("run", [".hydra", "jobs.json"])
-    if not any((Path(name) / file).exists() for file in wanted):
-        raise UserError(f"resume={name} is not a {kind} folder (it has no {wanted[0]}): give one, or use resume=last.")
+    kind, required = ("sweep", ["jobs.json"]) if sweep else ("run", [".hydra", "jobs.json"])
+    if not any((Path(name) / file).exists() for file in required):
+        raise UserError(f"resume={name} is not a {kind} folder (it has no {required[0]}): give one, or resume=last.")
     return Path(name)
 
 

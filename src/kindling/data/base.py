@@ -1,7 +1,8 @@
-"""The contract of a data set: one method, `load`. Split, scaling and loaders are the same for all."""
+"""The base class of data sets: `load` returns the samples; splitting, scaling and loaders are provided."""
 
 import logging
 from abc import ABC, abstractmethod
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -12,34 +13,30 @@ from kindling import UserError
 from kindling.data.examples import Examples, check_examples
 from kindling.data.loader import Pixels, TensorLoader
 from kindling.data.split import check_shares, split_by_fold, split_by_shares
-from kindling.data.transforms import (
-    apply_transform,
-    column_transform,
-    is_constant,
-    rounded_target,
-    target_statistics,
-)
+from kindling.data.trainer_parts import overfits_batches
+from kindling.data.transforms import apply_transform, column_transform, is_constant, rounded_target, target_statistics
 
 log = logging.getLogger("kindling")
 
 
 class Data(pl.LightningDataModule, ABC):
-    """Loads once, splits with its own seed, scales with train statistics, and hands out loaders over whole tensors.
+    """Loads samples once, splits and scales them, and provides loaders over tensors in memory.
 
     Args:
-        batch_size: rows of a training batch, or "full" for gradient descent on all of them.
-        features: "none", "radius", "product" or "polynomial" (of `degree`), in place of a table's columns.
+        batch_size: number of training samples per step, or "full" for all of them.
+        features: "none", "radius", "product" or "polynomial", which replace the columns of a table.
+        degree: of the polynomial features.
         scale: "standard" (mean 0, standard deviation 1), "minmax" (0 to 1) or "none"; missing values become the mean.
-        scale_target: of a regression: "standard" (metrics stay in the target's own unit) or "none".
-        val_share, test_share: shares of the rows; test_share is ignored where the set has test rows of its own.
-        folds: cross-validation: rows that are not for testing in so many parts, alike in size and shares of classes.
-        fold: the part, counted from 0, that is for validation, in place of val_share.
-        split_seed: seed of the split, apart from `seed` so that a sweep over seeds compares on the same rows.
-        seed: with the epoch's number it gives the order of the training rows.
-        steps_per_execution: mini-batches per call of training_step: "auto" (about a second's work) or a number; 1 is
+        scale_target: for a regression, "standard" (metrics stay in the target's own unit) or "none".
+        val_share: fraction of the samples used for validation.
+        test_share: fraction of the samples used for testing; ignored if the data set has its own test samples.
+        folds: number of parts for a stratified cross-validation of the samples that are not for testing.
+        fold: the part, counted from 0, that is used for validation instead of val_share.
+        split_seed: seed of the split; separate from `seed`, so that runs with different seeds use the same split.
+        seed: determines the order of the training samples, together with the epoch.
+        steps_per_execution: mini-batches per call of training_step: "auto" (about a second of work) or a number; 1 is
             Lightning's automatic optimization.
-        passes: over the training rows in an epoch. Steps of gradient descent are short: with passes=100 the records and
-            the validation of an epoch come once in 100 of them.
+        passes: number of passes over the training samples per epoch, e.g. 100 if a pass is a single short step.
     """
 
     def __init__(
@@ -61,48 +58,46 @@ class Data(pl.LightningDataModule, ABC):
         super().__init__()
         check_shares(val_share, test_share, folds, fold=fold)
         if not isinstance(passes, int) or passes < 1:
-            raise UserError(f"data.passes={passes} cannot be: it must be a whole number from 1.")
+            raise UserError(f"data.passes={passes} is invalid: it must be a positive integer.")
         self.batch_size, self.steps_per_execution, self.passes = batch_size, steps_per_execution, passes
         self.features, self.degree, self.scale, self.scale_target = features, degree, scale, scale_target
         self.val_share, self.test_share, self.folds, self.fold = val_share, test_share, folds, fold
         self.split_seed, self.seed = split_seed, seed
         self.samples: dict[str, tuple[Tensor, Tensor]] = {}  # stage -> x, y; empty until setup
-        self.transform: dict = {}  # of raw inputs and targets; empty until setup
+        self.transform: dict[str, Any] = {}  # of raw inputs and targets; empty until setup
         self.supports_multi_step = False  # set by a model whose training step takes several mini-batches
 
-    examples: Examples  # from setup on
+    examples: Examples  # set by `setup`
 
     @abstractmethod
     def load(self) -> Examples:
-        """Read or make the rows; called once."""
+        """Read or generate the samples; called once."""
 
     def setup(self, stage: str | None = None) -> None:
         if self.samples:
             return
         self.examples = examples = self.load()
         check_examples(examples, type(self).__name__)
-        rows = self._split(examples)
-        left = len(rows["train"][1])
-        if left < 2:
-            raise UserError(
-                f"{len(examples.y)} rows leave {left or 'none'} to train on, and it takes two: give more, or lower "
-                "data.val_share or data.test_share."
-            )
-        x = rows["train"][0]
+        samples = self._split(examples)
+        num_train = len(samples["train"][1])
+        if num_train < 2:
+            found = f"Of {len(examples.y)} samples, {num_train} are left to train on, but two are needed"
+            raise UserError(f"{found}: provide more, or lower data.val_share or data.test_share.")
+        x = samples["train"][0]
         self.transform = column_transform(x, self.scale, self.features, degree=self.degree, names=examples.columns)
         if x.is_floating_point():  # images stay bytes in memory and are scaled by the loader
-            rows = {stage: (apply_transform(x, self.transform), y) for stage, (x, y) in rows.items()}
-        self.samples = self._scale_targets(rows) if examples.task == "regression" else rows
+            samples = {stage: (apply_transform(x, self.transform), y) for stage, (x, y) in samples.items()}
+        self.samples = self._scale_targets(samples) if examples.task == "regression" else samples
 
-    def _scale_targets(self, rows: dict[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
-        y = rows["train"][1]
+    def _scale_targets(self, samples: dict[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
+        y = samples["train"][1]
         if is_constant(y.double(), y.dtype).any():
-            log.info("constant in the training rows: the target" + " (one of several)" * (y.shape[1] > 1))
+            log.info("constant in the training samples: the target" + " (one of several)" * (y.shape[1] > 1))
         mean, std = torch.zeros(()), torch.ones(())
         if self.scale_target != "none":
             mean, std = target_statistics(y)
             self.transform |= {"target_shift": mean.tolist(), "target_std": std.tolist()}
-        scaled = {stage: (x, rounded_target((y.double() - mean) / std)) for stage, (x, y) in rows.items()}
+        scaled = {stage: (x, rounded_target((y.double() - mean) / std)) for stage, (x, y) in samples.items()}
         x, y = scaled["train"]
         return {**scaled, "train": (x, y.float())}
 
@@ -113,10 +108,10 @@ class Data(pl.LightningDataModule, ABC):
     @property
     def samples_per_step(self) -> int:
         """The batch size as a number."""
-        return self.number_of("train") if self.batch_size == "full" else self.batch_size
+        return self.number_of("train") if isinstance(self.batch_size, str) else self.batch_size
 
-    def model_kwargs(self) -> dict:
-        """Return what a model needs to know of the data; its constructor gets those that it names."""
+    def model_kwargs(self) -> dict[str, Any]:
+        """Return the arguments for a model that depend on the data; its constructor gets those that it has."""
         self.setup()
         examples = self.examples
         return {
@@ -127,46 +122,47 @@ class Data(pl.LightningDataModule, ABC):
             "target_std": self.transform.get("target_std"),
         }
 
-    def state_dict(self) -> dict:
-        """Goes into every checkpoint: with it a model predicts from raw columns."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return the columns and their transform, with which a checkpoint can predict from raw columns."""
         return {"columns": list(self.examples.columns), **self.transform}
 
     def train_dataloader(self) -> TensorLoader:
         batch = self.samples_per_step
-        num_steps = self._num_steps(self.trainer.lightning_module, batch) if self.supports_multi_step else None
-        # Lightning over-fits the same first batches every epoch.
-        seed = None if self.trainer and self.trainer.overfit_batches else self.seed
+        trainer = self.trainer if self.supports_multi_step else None
+        num_steps = self._num_steps(trainer.lightning_module, batch) if trainer else None
+        # With overfit_batches the same first batches are used in every epoch.
+        seed = None if self.trainer and overfits_batches(self.trainer) else self.seed
         return self.loader("train", batch, seed, num_steps=num_steps)
 
-    def val_dataloader(self) -> TensorLoader | list:
+    def val_dataloader(self) -> TensorLoader | list[Any]:
         return self._evaluation("val")
 
-    def test_dataloader(self) -> TensorLoader | list:
+    def test_dataloader(self) -> TensorLoader | list[Any]:
         return self._evaluation("test")
 
-    def transfer_batch_to_device(self, batch, device, dataloader_idx):
-        return batch  # the loader's tensors are there already
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch  # the loader's tensors are on the device already
 
     def _split(self, examples: Examples) -> dict[str, tuple[Tensor, Tensor]]:
         order = torch.randperm(len(examples.x), generator=torch.Generator().manual_seed(self.split_seed))
         num_test = 0 if examples.test else round(self.test_share * len(order))
         if self.folds is None:
-            found = split_by_shares(order, num_test, round(self.val_share * len(order)))
+            indices = split_by_shares(order, num_test, round(self.val_share * len(order)))
         else:
             classes = examples.y.flatten() if examples.task in ("binary", "multiclass") else None
-            found = split_by_fold(order, num_test, self.folds, fold=self.fold, classes=classes)
-        rows = {stage: (examples.x[i], examples.y[i]) for stage, i in found.items()}
-        return {**rows, "test": examples.test} if examples.test else rows
+            indices = split_by_fold(order, num_test, self.folds, fold=self.fold, classes=classes)
+        samples = {stage: (examples.x[i], examples.y[i]) for stage, i in indices.items()}
+        return {**samples, "test": examples.test} if examples.test else samples
 
-    def _evaluation(self, stage: str) -> TensorLoader | list:
+    def _evaluation(self, stage: str) -> TensorLoader | list[Any]:
         x, y = self.samples[stage]
-        # About 4 MB of inputs: of images more would leave the cache with the first layer's output.
+        # About 4 MB of inputs, so that those of images and the output of the first layer stay in the cache.
         return self.loader(stage, max(1, min(4096, 1_000_000 // x[0].numel()))) if len(y) else []
 
     def loader(
         self, stage: str, batch_size: int, seed: int | None = None, num_steps: int | None = None
     ) -> TensorLoader:
-        """Over the rows of a stage, on the trainer's device; see TensorLoader."""
+        """Return a loader over the samples of a stage, on the trainer's device; see TensorLoader."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         x, y = (t.to(device) for t in self.samples[stage])
         shift = self.examples.shift if seed is not None else 0
@@ -174,33 +170,26 @@ class Data(pl.LightningDataModule, ABC):
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         passes = self.passes if stage == "train" and seed is not None else 1
         return TensorLoader(
-            x,
-            y,
-            batch_size,
-            seed=seed,
-            num_steps=num_steps,
-            pixels=pixels,
-            rank=rank,
-            world_size=world_size,
-            passes=passes,
-        )
+            x, y, batch_size, seed=seed, num_steps=num_steps, pixels=pixels,
+            rank=rank, world_size=world_size, passes=passes,
+        )  # fmt: skip
 
     def _num_steps(self, model: pl.LightningModule, batch_size: int) -> int:
-        """Mini-batches of about a second on a core: 2,000 steps, 4e6 input values, or 5e9 multiply-adds of weights."""
-        if self.steps_per_execution != "auto":
+        """Return the mini-batches of about a second: at most 2,000, 4e6 input values, and 5e9 multiply-adds."""
+        if not isinstance(self.steps_per_execution, str):
             return self.steps_per_execution
         values = self.samples["train"][0][0].numel() * batch_size
         weights = sum(p.numel() for p in model.parameters()) * batch_size
         return max(1, min(2_000, 4_000_000 // values, 5_000_000_000 // max(1, weights)))
 
 
-def model_kwargs(data: pl.LightningDataModule) -> dict:
-    """Return what the data tells a model's constructor; nothing where it is none of ours."""
+def model_kwargs(data: pl.LightningDataModule) -> dict[str, Any]:
+    """Return `Data.model_kwargs`; empty for another LightningDataModule."""
     return data.model_kwargs() if isinstance(data, Data) else {}
 
 
 def has_test_samples(data: pl.LightningDataModule) -> bool:
-    """Return whether there is anything to test on; of another DataModule, whether it has a loader for that."""
+    """Return whether there are test samples; for another LightningDataModule, whether it has a test_dataloader."""
     if isinstance(data, Data):
         return data.number_of("test") > 0
     return is_overridden("test_dataloader", data, pl.LightningDataModule)

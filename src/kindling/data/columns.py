@@ -1,25 +1,32 @@
-"""Match what was given for a column with the header, whose names are text whatever YAML makes of them."""
+"""Resolve columns given as options to names in the header, including names that YAML parses as other types."""
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from typing import Any
 
 import yaml
 
 from kindling import UserError
 
-WORDS = {None: "null", True: "true", False: "false"}
+LITERALS: dict[bool | None, str] = {None: "null", True: "true", False: "false"}
 
 
-def resolve(given, option: str, header: list[str], path: str) -> list[str]:
-    """Return the names in the header that `given` means, a column or a list of columns.
+def resolve(given: Any, option: str, header: list[str], path: str) -> list[str]:
+    """Return the names in the header for a given column or list of columns.
 
-    Hydra and YAML turn `2020`, `007`, `1.50`, `true` and `null` into numbers, booleans and None: these mean the column
-    whose name would be turned into the same value.
+    Hydra and YAML parse `2020`, `007`, `1.50`, `true` and `null` as numbers, booleans and None; these match the column
+    whose name would be parsed as the same value.
+
+    Args:
+        given: the value of the option.
+        option: its name, for error messages.
+        header: the names of the columns.
+        path: the path of the CSV, for error messages.
 
     Raises:
-        UserError: the header has no such name, several of them, or a column is given twice.
+        UserError: the header has no such name or several, or a column is given twice.
     """
     items = list(given) if isinstance(given, list | tuple) else [given]
     names = [_resolve_one(item, option, header, path=path) for item in items]
@@ -29,31 +36,34 @@ def resolve(given, option: str, header: list[str], path: str) -> list[str]:
     return names
 
 
-def words_for(given: Iterable, option: str) -> list[str]:
-    """Return names that are free to choose as text.
+def as_strings(given: Iterable[Any], option: str) -> list[str]:
+    """Return freely chosen names as strings.
 
     Raises:
-        UserError: YAML has made a boolean or None of one, whose spelling is lost.
+        UserError: YAML has parsed one as a boolean or None, so that its spelling is lost.
     """
     for item in given:
         if item is None or isinstance(item, bool):
-            raise UserError(f'{option} has {WORDS[item]}, a value of YAML and not a name: quote it, e.g. "yes".')
+            raise UserError(
+                f'{option} has {LITERALS[item]}, which is a YAML value and not a name: quote it, e.g. "yes".'
+            )
     return [str(item) for item in given]
 
 
 def as_option(option: str, text: str) -> str:
-    """Return `option=[text]` as the shell and Hydra take it."""
+    """Return `option=[text]`, quoted for the shell and Hydra if necessary."""
     if re.fullmatch(r"[A-Za-z_][\w./+-]*", text, re.ASCII) and yaml.safe_load(text) == text:
         return f"{option}=[{text}]"
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return shlex.quote(f'{option}=["{escaped}"]')
 
 
-def reads_as(name: str, value) -> bool:
-    """Whether Python or YAML turns the text `name` into `value`, of the same type."""
-    for read in (int, float) if "#" in name else (int, float, yaml.safe_load):  # YAML takes # for a comment
+def parses_as(name: str, value: Any) -> bool:
+    """Return whether Python or YAML parses the string `name` as `value`, with the same type."""
+    parsers: tuple[Callable[[str], Any], ...] = (int, float)
+    for parse in parsers if "#" in name else (*parsers, yaml.safe_load):  # in YAML # starts a comment
         try:
-            found = read(name)
+            found = parse(name)
         except (ValueError, yaml.YAMLError):
             continue
         if type(found) is type(value) and (found == value or (found != found and value != value)):
@@ -61,24 +71,26 @@ def reads_as(name: str, value) -> bool:
     return False
 
 
-def shown(names: Iterable) -> str:
+def listed(names: Iterable[Any]) -> str:
     """Return the first names as a list for a message."""
     names = [str(name) for name in names]
     return ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
 
 
-def _resolve_one(item, option: str, header: list[str], path: str) -> str:
+def _resolve_one(item: Any, option: str, header: list[str], path: str) -> str:
     if isinstance(item, str):
         found = [name for name in header if name == item.strip()]
     elif item is None or isinstance(item, bool | int | float):
-        found = [name for name in header if reads_as(name, item)]
+        found = [name for name in header if parses_as(name, item)]
     else:
-        raise UserError(f"{option}={item} is no column: give a name, or a list of names.")
-    text = WORDS[item] if item is None or isinstance(item, bool) else str(item).strip()
+        raise UserError(f"{option}={item} is not a column: give a name or a list of names.")
+    text = LITERALS[item] if item is None or isinstance(item, bool) else str(item).strip()
     if len(found) > 1:
-        raise UserError(f"{option}={text} may be {' or '.join(map(repr, found))}: quote the name, '{option}=\"...\"'.")
+        raise UserError(
+            f"{option}={text} could be {' or '.join(map(repr, found))}: quote the name, '{option}=\"...\"'."
+        )
     if not found:
         near = get_close_matches(text, header, 1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise UserError(f"{path} has no column {text!r}; its columns: {shown(header)}.{hint}")
+        raise UserError(f"{path} has no column {text!r}; its columns: {listed(header)}.{hint}")
     return found[0]

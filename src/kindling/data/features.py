@@ -1,4 +1,4 @@
-"""Inputs computed from a table's columns, before scaling. They replace the columns."""
+"""Features computed from the columns of a table before scaling, which replace the columns."""
 
 from collections import Counter
 from itertools import combinations, combinations_with_replacement
@@ -8,40 +8,41 @@ from torch import Tensor
 
 from kindling import UserError
 
-MOST = 10_000  # columns; a weight and a value of every row for each
+MAX_FEATURES = 10_000
 
 
 def add_features(x: Tensor, features: str, degree: int) -> Tensor:
-    """Features of raw rows; a missing cell makes all that is computed from it missing.
+    """Compute features of raw samples; those that depend on a missing value are missing too.
 
     Args:
         x: (N, columns).
-        features: "none"; "radius", the Euclidean length of the row; "product", of each pair of columns; "polynomial",
-            all products of up to `degree` columns, with repetition, in scikit-learn's order without the constant.
+        features: "none"; "radius", the Euclidean norm of a sample; "product", of each pair of columns; "polynomial",
+            all products of up to `degree` columns with repetition, in scikit-learn's order without the constant.
+        degree: of the polynomial features.
 
     Returns:
         (N, columns), (N, 1), (N, columns * (columns - 1) / 2), or (N, binomial(columns + degree, degree) - 1).
 
     Raises:
-        UserError: the rows are images, or there would be none or more than MOST features.
+        UserError: the samples are images, or there would be no or more than MAX_FEATURES features.
     """
     if features == "none":
         return x
     if x.dim() != 2:
-        raise UserError(f"features={features} is for tables, this data has images: leave it out.")
+        raise UserError(f"features={features} only works with tables, but this data has images: remove it.")
     if features == "radius":
         return x.norm(dim=1, keepdim=True)
     terms = _terms(x.shape[1], features, degree)
-    if not 0 < len(terms) <= MOST:
-        count = f"over {MOST}" if terms else "no"
+    if not 0 < len(terms) <= MAX_FEATURES:
+        count = f"more than {MAX_FEATURES}" if terms else "no"
         raise UserError(
-            f"features={features} would make {count} columns of {x.shape[1]}: lower degree, or leave it out."
+            f"features={features} would give {count} features from {x.shape[1]} columns: lower degree, or remove it."
         )
     return torch.stack([x[:, list(term)].prod(1) for term in terms], 1)
 
 
 def feature_names(columns: list[str], features: str, degree: int) -> list[str]:
-    """Of what `add_features` returns, in its order: "radius", "x y", "x^3"."""
+    """Return the names of the features of `add_features`, in order, e.g. "radius", "x y", "x^3"."""
     if features == "none":
         return list(columns)
     if features == "radius":
@@ -51,10 +52,10 @@ def feature_names(columns: list[str], features: str, degree: int) -> list[str]:
 
 
 def _terms(columns: int, features: str, degree: int) -> list[tuple[int, ...]]:
-    """Which columns are multiplied; somewhat more than MOST where there would be more."""
+    """Return the indices of the columns that are multiplied; stops soon after MAX_FEATURES terms."""
     if features == "product":
         return list(combinations(range(columns), 2))
-    terms = []
+    terms: list[tuple[int, ...]] = []
     for order in range(1, degree + 1):
-        terms += list(combinations_with_replacement(range(columns), order)) if len(terms) <= MOST else []
+        terms += list(combinations_with_replacement(range(columns), order)) if len(terms) <= MAX_FEATURES else []
     return terms

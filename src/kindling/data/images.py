@@ -1,7 +1,8 @@
-"""Images, kept in memory as bytes (N, channels, height, width)."""
+"""Image data sets, kept in memory as bytes (N, channels, height, width)."""
 
 import math
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,16 +16,18 @@ from kindling.files import PROJECT, candidates, find
 
 
 class ImageArchive(Data):
-    """A NumPy archive with `x_train`, `x_test` (N, height, width) bytes and `y_train`, `y_test` (N,) class indices.
+    """Images in a NumPy archive with bytes `x_train`, `x_test` (N, height, width) and classes `y_train`, `y_test` (N,).
 
     Args:
-        shift: pixels by which training images are moved at random, anew in every epoch.
+        path: the .npz file.
+        shift: maximum random shift of training images in pixels, drawn anew in every epoch.
+        data: arguments of Data.
 
     Raises:
-        UserError: the file is no such archive.
+        UserError: the file is not such an archive.
     """
 
-    def __init__(self, path: str, shift: int = 0, **data):
+    def __init__(self, path: str, shift: int = 0, **data: Any):
         super().__init__(**data)
         self.path, self.shift = path, shift
 
@@ -36,19 +39,20 @@ class ImageArchive(Data):
 
 
 class Idx(Data):
-    """The four IDX files of MNIST and its like (http://yann.lecun.com/exdb/mnist); the test set is the official one.
+    """Images in the four IDX files of MNIST-like data sets (http://yann.lecun.com/exdb/mnist), with their test set.
 
     Args:
-        folder: where the files are, plain or as .gz, or are put; relative to the working folder, else to the project.
-        sources: where to fetch them from if they are not there, tried in order (kindling.data.download.fetch).
-        md5: checksums of the unpacked files, by name: train-images-idx3-ubyte, train-labels-idx1-ubyte and the same
-            with t10k; null for a file that is not checked.
-        class_names: of the labels 0, 1, ...
-        shift: pixels by which training images are moved at random, anew in every epoch.
-        num_examples: use the first so many rows of the training file, which has them in no order; None for all.
+        folder: folder of the files, plain or as .gz, relative to the working folder or else to the project.
+        md5: checksums of the unpacked files, by name: train-images-idx3-ubyte, train-labels-idx1-ubyte, and the same
+            with t10k; None for a file that is not checked.
+        class_names: names of the labels 0, 1, ...
+        sources: where to download missing files from, tried in order (kindling.data.download.fetch).
+        shift: maximum random shift of training images in pixels, drawn anew in every epoch.
+        num_examples: number of samples to use from the start of the training file; None: all.
+        data: arguments of Data.
 
     Raises:
-        UserError: files are neither there nor to be fetched, or are not what they should be; or they have fewer rows.
+        UserError: files are missing and cannot be downloaded, or are invalid, or have fewer samples.
     """
 
     def __init__(
@@ -56,17 +60,17 @@ class Idx(Data):
         folder: str,
         md5: dict[str, str | None],
         class_names: list[str],
-        sources: list[str] | tuple = (),
+        sources: list[str] | tuple[str, ...] = (),
         shift: int = 0,
         num_examples: int | None = None,
-        **data,
+        **data: Any,
     ):
         super().__init__(**data)
         self.folder, self.md5, self.class_names = folder, md5, class_names
         self.sources, self.shift, self.num_examples = sources, shift, num_examples
 
     def load(self) -> Examples:
-        folder = next((place for place in candidates(self.folder) if place.is_dir()), PROJECT / self.folder)
+        folder = next((path for path in candidates(self.folder) if path.is_dir()), PROJECT / self.folder)
         fetch(folder, self.md5, list(self.sources))
         x, y, x_test, y_test = (
             _idx(folder, f"{part}-{kind}-ubyte", self.md5.get(f"{part}-{kind}-ubyte"))
@@ -75,33 +79,35 @@ class Idx(Data):
         )
         n = len(y) if self.num_examples is None else self.num_examples
         if not 0 < n <= len(y):
-            raise UserError(f"data.num_examples={n} cannot be: {folder} has {len(y)} training rows; null takes all.")
+            raise UserError(f"data.num_examples={n} is invalid: {folder} has {len(y)} training samples (null: all).")
         x, y, test = x[:n, None], y[:n].long(), (x_test[:, None], y_test.long())
         return Examples(x, y, "multiclass", class_names=list(self.class_names), test=test, shift=self.shift)
 
 
 def _arrays(path: str, name: str, dimensions: int, kinds: str) -> list[np.ndarray]:
-    """The arrays `name`_train and `name`_test of an archive, with so many dimensions and of one of these kinds."""
-    wanted = "wanted is an .npz with bytes x_train, x_test (N, height, width) and class indices y_train, y_test (N,)"
+    """Return the arrays `name`_train and `name`_test of an archive after checking their dimensions and dtype kinds."""
+    expected = "expected an .npz with bytes x_train, x_test (N, height, width) and class indices y_train, y_test (N,)"
     try:
         with np.load(find(path), allow_pickle=False) as archive:
             found = {key: archive[key] for key in (f"{name}_train", f"{name}_test") if key in archive}
-    except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:  # pickled, a plain array, cut off
-        raise UserError(f"data.path={path} cannot be read ({error}): {wanted}.") from error
+    except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:  # pickled, a plain array, or truncated
+        raise UserError(f"data.path={path} cannot be read ({error}): {expected}.") from error
     if len(found) < 2:
-        raise UserError(f"data.path={path} lacks {name}_train or {name}_test: {wanted}.")
+        raise UserError(f"data.path={path} lacks {name}_train or {name}_test: {expected}.")
     for key, array in found.items():
         if array.ndim != dimensions or array.dtype.kind not in kinds or (name == "x" and array.dtype != np.uint8):
-            raise UserError(f"data.path={path} has {key} as {array.dtype} of shape {array.shape}: {wanted}.")
+            raise UserError(f"data.path={path} has {key} as {array.dtype} of shape {array.shape}: {expected}.")
     return list(found.values())
 
 
 def _idx(folder: Path, name: str, md5: str | None) -> torch.Tensor:
-    """Bytes in the shape that an IDX file states: two zeros, 8 for bytes, the number of dimensions, the dimensions."""
+    """Read an IDX file of bytes: two zeros, 8 for bytes, the number of dimensions, the dimensions, the data."""
     content = read_checked(folder, name, md5)
     dimensions = content[3] if len(content) > 3 and content[:3] == b"\0\0\x08" else 0
     start = 4 + 4 * dimensions
     shape = [int.from_bytes(content[i : i + 4]) for i in range(4, start, 4)]
     if not dimensions or len(content) - start != math.prod(shape):
-        raise UserError(f"{folder / name} is no IDX file of bytes, or is cut off: delete it to fetch it again.")
+        raise UserError(
+            f"{folder / name} is not an IDX file of bytes, or is truncated: delete it to download it again."
+        )
     return torch.from_numpy(np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy())

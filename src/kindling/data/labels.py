@@ -1,76 +1,87 @@
-"""The classes of a CSV's target in the file's spelling, and the task that a target suggests."""
+"""The classes of a CSV's target column, and detection of the task from the target."""
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from kindling import UserError
-from kindling.data.columns import as_option, shown
+from kindling.data.columns import as_option, listed
 from kindling.data.csv_cells import BOOLEANS, MARKERS, cut, to_number
 from kindling.data.csv_file import CsvFile
 
 log = logging.getLogger("kindling")
 
-# Whole numbers are classes up to so many of them, with so many rows each.
-MOST_CLASSES, ROWS_A_CLASS = 20, 10
-# Classes whose names are compared with each other, which takes the square of their number.
-MOST_NAMES = 100
+# A target of integers has classes if it has at most MAX_CLASSES values, with at least ROWS_PER_CLASS rows each.
+MAX_CLASSES, ROWS_PER_CLASS = 20, 10
+# The largest number of class names that are compared with each other, in quadratic time.
+MAX_COMPARED = 100
 
 
 class Labels:
-    """The sorted classes of the training file, whose test file may spell them otherwise.
+    """The sorted classes of the training file, which a test file may spell differently.
 
-    All cells are numbers (1 and 1.0 are one class), or all are booleans (true and TRUE are one), or they are texts.
+    If all cells are numbers, 1 and 1.0 are the same class; if all are booleans, true and TRUE are; else they are texts.
 
     Args:
-        names: of the classes, each as the file spells it first.
+        source: the training file.
+        frame: its table.
+        target: name of the target column.
+        task: "binary" or "multiclass".
+
+    Attributes:
+        names: names of the classes, each in its first spelling in the file.
 
     Raises:
-        UserError: a cell is empty, or there are too few or too many classes for the task.
+        UserError: a cell is empty, or the number of classes does not fit the task.
     """
 
     def __init__(self, source: CsvFile, frame: pd.DataFrame, target: str, task: str):
         codes, texts = source.texts(frame, target)
         refuse_gap(source, target, codes < 0)
         texts = [texts[code] for code in np.unique(codes)]
+        self.key: Callable[[str], Any]
         if all(to_number(text, source.decimal) is not None for text in texts):
             self.key = lambda text: to_number(text, source.decimal)
         else:
             self.key = str.lower if all(text.lower() in BOOLEANS for text in texts) else str
-        spelling: dict = {}
+        spelling: dict[Any, str] = {}
         for text in texts:
             spelling.setdefault(self.key(text), text)
         self.keys = sorted(spelling)
         self.names = [spelling[key] for key in self.keys]
         folded = [name.casefold() for name in self.names]
-        alike = [name for name in self.names if folded.count(name.casefold()) > 1] if len(folded) <= MOST_NAMES else []
+        alike = (
+            [name for name in self.names if folded.count(name.casefold()) > 1] if len(folded) <= MAX_COMPARED else []
+        )
         if alike:
-            log.warning(f"{source.path} has {' and '.join(alike)} in {target}: they count as different classes")
-        wanted = "2 classes" if task == "binary" else "2 classes or more"
+            log.warning(f"{source.path} has {' and '.join(alike)} in {target}: they are different classes")
+        required = "2 classes" if task == "binary" else "2 classes or more"
         if len(self.keys) < 2 or (task == "binary" and len(self.keys) > 2):
-            found = f"{len(self.keys)}: {shown(self.names)}"
-            raise UserError(f"task={task} needs {wanted} in {target}, {source.path} has {found}.")
+            found = f"{len(self.keys)}: {listed(self.names)}"
+            raise UserError(f"task={task} needs {required} in {target}, but {source.path} has {found}.")
 
     def codes(self, source: CsvFile, frame: pd.DataFrame, target: str) -> np.ndarray:
         """Return the class index of each row (N,).
 
         Raises:
-            UserError: a cell is empty, or of none of the classes.
+            UserError: a cell is empty or has an unknown class.
         """
         codes, texts = source.texts(frame, target)
         refuse_gap(source, target, codes < 0)
-        place = {key: i for i, key in enumerate(self.keys)}
-        found = np.array([place.get(self.key(text), -1) for text in texts])[codes]
+        index = {key: i for i, key in enumerate(self.keys)}
+        found = np.array([index.get(self.key(text), -1) for text in texts])[codes]
         if (found < 0).any():
             row = int((found < 0).argmax())
             where = f"{cut(texts[codes[row]])!r} in the target {target!r}, line {source.line_of(row)}"
-            raise UserError(f"{source.path} has {where}: the training rows have no such class.")
+            raise UserError(f"{source.path} has {where}: the training data has no such class.")
         return found
 
 
 def refuse_gap(source: CsvFile, target: str, gaps: np.ndarray) -> None:
-    """Refuse a target without a value.
+    """Check that the target has no missing values.
 
     Raises:
         UserError: one of `gaps` (N,) is true.
@@ -83,64 +94,79 @@ def refuse_gap(source: CsvFile, target: str, gaps: np.ndarray) -> None:
 
 
 def may_be_classes(source: CsvFile, target: str) -> bool:
-    """Whether the first rows leave it open that a target has classes: there are not too many different numbers."""
+    """Return whether a target may have classes, because its first rows do not have too many distinct numbers."""
     _, texts = source.texts(source.sample, target)
-    return sum(to_number(text, source.decimal) is not None for text in texts) <= MOST_CLASSES
+    return sum(to_number(text, source.decimal) is not None for text in texts) <= MAX_CLASSES
 
 
 def guess(source: CsvFile, frame: pd.DataFrame, targets: list[str]) -> str:
-    """Return the task that the target's values suggest; log it, with the reason.
+    """Return the task that fits the values of the target, and log it with the reason.
 
     Raises:
-        UserError: they suggest none.
+        UserError: no task fits.
     """
     if len(targets) > 1:
-        yes_or_no = all(np.isin(source.numbers(frame, name, frozenset()), [0, 1]).all() for name in targets)
-        task, why = ("multilabel", "0 or 1") if yes_or_no else ("regression", "several columns of numbers")
+        is_binary = all(np.isin(source.numbers(frame, name, frozenset()), [0, 1]).all() for name in targets)
+        task, why = ("multilabel", "0 or 1") if is_binary else ("regression", "several columns of numbers")
     else:
         task, why = _guess_one(source, frame, targets[0])
-    log.info(f"data.task={task}, as {', '.join(targets)} is {why}; say data.task=... to differ")
+    log.info(f"data.task={task}, because {', '.join(targets)} is {why}; set data.task=... to change this")
     return task
 
 
 def _guess_one(source: CsvFile, frame: pd.DataFrame, target: str) -> tuple[str, str]:
-    if frame[target].dtype.kind in "iuf":  # not read as text, because there are many different numbers
-        return "regression", f"a number of {frame[target].nunique()} values"
+    if frame[target].dtype.kind in "iuf":  # not read as text, because it has many distinct numbers
+        return "regression", f"a number with {frame[target].nunique()} values"
     codes, texts = source.texts(frame, target)
     kinds, rows = np.unique(codes[codes >= 0], return_counts=True)
-    numbers = [to_number(texts[kind], source.decimal) for kind in kinds]
-    odd = [i for i, number in enumerate(numbers) if number is None]
+    parsed = [to_number(texts[kind], source.decimal) for kind in kinds]
+    numbers = [number for number in parsed if number is not None]
+    odd = [i for i, number in enumerate(parsed) if number is None]
     if odd:
-        _refuse_odd(source, target, codes, texts=texts, kinds=kinds, rows=rows, odd=odd)
-        if len(kinds) > MOST_CLASSES and len(kinds) > rows.sum() / 2:
+        _refuse_rare_texts(source, target, codes, texts=texts, kinds=kinds, rows=rows, odd=odd)
+        if len(kinds) > MAX_CLASSES and len(kinds) > rows.sum() / 2:
             raise UserError(
-                f"{source.path} has {len(kinds)} different texts in the target {target!r}, in {rows.sum()} rows: names "
+                f"{source.path} has {len(kinds)} distinct texts in the target {target!r}, in {rows.sum()} rows: names "
                 f"rather than classes, or dates or numbers with a unit, such as {cut(texts[kinds[0]])!r}. Choose "
-                "another data.target, write plain numbers, or say data.task=multiclass."
+                "another data.target, write plain numbers, or set data.task=multiclass."
             )
-        kinds = {text.lower() if text.lower() in BOOLEANS else text for text in (texts[kind] for kind in kinds)}
-        return "binary" if len(kinds) == 2 else "multiclass", f"text of {len(kinds)} kind{'s' * (len(kinds) != 1)}"
+        classes = {text.lower() if text.lower() in BOOLEANS else text for text in (texts[kind] for kind in kinds)}
+        values = f"text with {len(classes)} value{'s' * (len(classes) != 1)}"
+        return "binary" if len(classes) == 2 else "multiclass", values
     distinct = len(set(numbers))
     if distinct <= 2:
-        return "binary", f"a number of {distinct} values"
-    whole = all(number % 1 == 0 for number in numbers)
-    if whole and distinct <= MOST_CLASSES and rows.sum() >= ROWS_A_CLASS * distinct:
-        return "multiclass", f"{distinct} whole numbers"
-    return "regression", f"a number of {distinct} values"
+        return "binary", f"a number with {distinct} value{'s' * (distinct != 1)}"
+    is_integer = all(number % 1 == 0 for number in numbers)
+    if is_integer and distinct <= MAX_CLASSES and rows.sum() >= ROWS_PER_CLASS * distinct:
+        return "multiclass", f"an integer with {distinct} values"
+    return "regression", f"a number with {distinct} values"
 
 
-def _refuse_odd(source, target, codes, texts, kinds, rows, odd) -> None:
-    """Refuse a few texts among numbers, unless they are as frequent as the numbers and these are few: 1, 2, 3, 3a."""
+def _refuse_rare_texts(
+    source: CsvFile, target: str, codes: np.ndarray, texts: list[str], kinds: np.ndarray, rows: np.ndarray,
+    odd: list[int],
+) -> None:  # fmt: skip
+    """Raise UserError for a few texts among numbers, unless they are as frequent as few numbers: 1, 2, 3, 3a.
+
+    Args:
+        source: the file.
+        target: name of the target column.
+        codes: index of each cell (N,) in texts.
+        texts: the distinct texts.
+        kinds: indices of the texts that occur.
+        rows: number of rows of each of these.
+        odd: those of `kinds` that are not numbers.
+    """
     count, total = rows[odd].sum(), rows.sum()
     if 2 * count >= total:
         return
     numbers = np.delete(rows, odd)
-    frequent = rows[odd].min() >= max(2, numbers.min() / 2) and len(numbers) <= MOST_CLASSES
+    frequent = rows[odd].min() >= max(2, numbers.min() / 2) and len(numbers) <= MAX_CLASSES
     if frequent and not any(texts[kinds[i]] in {*MARKERS, "?", "-"} for i in odd):
         return
     row = int(np.isin(codes, kinds[odd]).argmax())
     raise UserError(
         f"{source.path} has {cut(texts[codes[row]])!r} in the target {target!r}, line {source.line_of(row)}, where "
-        f"{total - count} of {total} cells are numbers: mend it or delete the line; data.task=multiclass takes every "
-        f"text as a class; {as_option('data.drop', target)} with another data.target leaves the column out."
+        f"{total - count} of {total} cells are numbers: correct it, delete the line, or make every text a class with "
+        f"data.task=multiclass; to exclude the column, use {as_option('data.drop', target)} and another data.target."
     )

@@ -1,7 +1,8 @@
-"""The loader: whole tensors, sliced. No worker processes, no per-row Python."""
+"""A data loader that slices tensors in memory, without worker processes or Python code per sample."""
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -10,13 +11,18 @@ from torch import Tensor
 
 
 class Pixels:
-    """Bytes to scaled floats; where `moves` are given, every image is moved by its own, pixels from outside being 0."""
+    """Converts bytes to scaled floats, and optionally shifts images, with zeros for pixels from outside.
 
-    def __init__(self, transform: dict, shift: int = 0):
+    Args:
+        transform: has the mean and the factor of the scaling.
+        shift: maximum shift in pixels.
+    """
+
+    def __init__(self, transform: dict[str, Any], shift: int = 0):
         self.mean, self.factor, self.shift = transform["shift"][0], transform["factor"][0], shift
 
     def moves(self, num_examples: int, generator: torch.Generator) -> Tensor | None:
-        """Rows and columns (N, 2) from 0 to 2 * shift; the middle is where the image was."""
+        """Draw row and column offsets (N, 2) from 0 to 2 * shift, where `shift` leaves the image in place."""
         size = (num_examples, 2)
         return torch.randint(2 * self.shift + 1, size, generator=generator) if self.shift else None
 
@@ -32,17 +38,21 @@ class Pixels:
 
 
 class TensorLoader:
-    """Yields mini-batches `(x, y)`, or, with `num_steps=n`, up to n of them at a time for a step that takes several.
+    """Yields mini-batches `(x, y)`, or with `num_steps=n` groups of up to n mini-batches.
 
-    The order of epoch e depends on (seed, e) alone; without a seed rows come in order. Lightning calls `set_epoch`
-    because the loader names itself as its sampler, and keeps `state_dict` in its checkpoints, so that a run resumes at
-    its batch.
+    The order of the samples only depends on the seed and the epoch. Lightning calls `set_epoch` because the loader is
+    its own sampler, and stores `state_dict` in checkpoints, so that a run resumes at the same batch.
 
     Args:
-        batch_size: rows of a mini-batch, of all processes together.
-        passes: over the rows in an epoch, each in an order of its own; a mini-batch may reach into the next pass.
-        rank, world_size: this process and how many there are; each gets its share of every mini-batch.
-        pixels: for images, kept as bytes: what a batch goes through when its turn comes, while it is in the cache.
+        x: inputs.
+        y: targets.
+        batch_size: number of samples of a mini-batch, over all processes.
+        seed: seed of the order; None: the samples stay in order.
+        num_steps: number of mini-batches per group; None: yield single mini-batches.
+        pixels: conversion of images, which are kept as bytes; applied lazily, while a batch is in the cache.
+        rank: rank of this process, each of which gets a part of every mini-batch.
+        world_size: number of processes.
+        passes: number of passes over the samples per epoch, each in its own order; a mini-batch may span two passes.
     """
 
     def __init__(
@@ -57,14 +67,8 @@ class TensorLoader:
         world_size: int = 1,
         passes: int = 1,
     ):
-        self.x, self.y, self.batch_size, self.seed, self.num_steps, self.pixels = (
-            x,
-            y,
-            batch_size,
-            seed,
-            num_steps,
-            pixels,
-        )
+        self.x, self.y, self.batch_size, self.seed = x, y, batch_size, seed
+        self.num_steps, self.pixels = num_steps, pixels
         self.rank, self.world_size, self.passes = rank, world_size, passes
         self.epoch, self.start, self.position = 0, 0, 0
         if seed is not None:
@@ -75,56 +79,59 @@ class TensorLoader:
 
     @property
     def num_samples(self) -> int:
-        """Of an epoch, all passes together."""
+        """The number of samples in an epoch, over all passes."""
         return len(self.x) * self.passes
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, int]:
         return {"position": self.position}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, int]) -> None:
         self.start = state["position"]
 
-    def __iter__(self) -> Iterator:
-        # A generator: on resume Lightning calls iter() before set_epoch, so nothing may happen before the first next().
-        rows = self.batch_size * (self.num_steps or 1)
+    def __iter__(self) -> Iterator[Any]:
+        # A generator, because on resume Lightning calls iter() before set_epoch.
+        size = self.batch_size * (self.num_steps or 1)
         order, moves = (None, None) if self.seed is None else self.draw()
         start, self.start = self.start, 0
         for item in range(start, len(self)):
             self.position = (item + 1) % len(self)
-            part = slice(item * rows, (item + 1) * rows)
+            part = slice(item * size, (item + 1) * size)
             x, y = (t[part] if order is None else t.index_select(0, order[part]) for t in (self.x, self.y))
-            batches = zip(self._split(x), self._split(y), strict=True)
+            batches: Iterator[tuple[Tensor, Tensor]] = zip(self._split(x), self._split(y), strict=True)
             if self.pixels:
-                batches = self._prepared(batches, None if moves is None else iter(self._split(moves[part])))
-            yield (batches if self.pixels else list(batches)) if self.num_steps else next(iter(batches))
+                batches = _convert(batches, self.pixels, None if moves is None else iter(self._split(moves[part])))
+            yield (batches if self.pixels else list(batches)) if self.num_steps else next(batches)
 
-    def _split(self, rows: Tensor) -> Sequence[Tensor]:
-        batches = rows.split(self.batch_size)
+    def _split(self, samples: Tensor) -> Sequence[Tensor]:
+        batches = samples.split(self.batch_size)
         if self.world_size == 1:
             return batches
         return [batch.tensor_split(self.world_size)[self.rank] for batch in batches]
 
-    def weight(self, batch_idx: int, rows: int) -> float:
-        """What makes the mean over processes of their mean losses the mean over the rows, where shares are uneven."""
-        return rows * self.world_size / min(self.batch_size, self.num_samples - batch_idx * self.batch_size)
-
-    def _prepared(self, batches: Iterator, moves: Iterator | None) -> Iterator:
-        for x, y in batches:
-            yield self.pixels(x, moves and next(moves)), y
+    def weight(self, batch_idx: int, num_samples: int) -> float:
+        """Return the weight of this process's mean loss, so that the mean over processes is that over the samples."""
+        return num_samples * self.world_size / min(self.batch_size, self.num_samples - batch_idx * self.batch_size)
 
     def draw(self) -> tuple[Tensor, Tensor | None]:
-        """The epoch's order of the rows, and moves of images: drawn on the CPU, so the same on every device."""
-        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        """Draw the epoch's order of the samples and the shifts of images, on the CPU and thus equal for all devices."""
+        generator = torch.Generator().manual_seed((self.seed or 0) * 100_003 + self.epoch)
         passes = [torch.randperm(len(self.x), generator=generator) for _ in range(self.passes)]
         moves = self.pixels.moves(self.num_samples, generator) if self.pixels else None
         return torch.cat(passes).to(self.x.device), None if moves is None else moves.to(self.x.device)
 
 
+def _convert(
+    batches: Iterator[tuple[Tensor, Tensor]], pixels: Pixels, moves: Iterator[Tensor] | None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    for x, y in batches:
+        yield pixels(x, next(moves) if moves else None), y
+
+
 def steps_per_epoch(trainer: pl.Trainer) -> int:
-    """Optimizer steps of an epoch: Lightning counts a list of several mini-batches as one batch."""
+    """Return the number of optimizer steps per epoch; Lightning counts a group of mini-batches as one batch."""
     loader = trainer.train_dataloader
     if isinstance(loader, TensorLoader) and loader.num_steps:
         return math.ceil(loader.num_samples / loader.batch_size)

@@ -1,4 +1,7 @@
-"""Data sets drawn from a formula at start, with a seed of their own."""
+"""Synthetic data sets, which are drawn at the start with their own seed."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -8,26 +11,27 @@ from kindling.data.examples import Examples
 
 
 class Blobs(Data):
-    """K Gaussian clouds, one class each, drawn evenly.
+    """Samples of K Gaussian clouds with equal probability, one class each.
 
     Args:
-        centres: K points; or K, for that many centres drawn from a normal distribution of standard deviation 5.
-        variance: of every coordinate within a cloud.
-        dimensions: of the drawn centres; given centres bring their own.
-        num_examples: rows to train and validate on.
-        num_test: test rows, drawn apart; many, so that the score's standard error is small.
-        data_seed: seed of centres and rows.
+        centres: K points, or the number K of centres to draw from a normal distribution of standard deviation 5.
+        variance: variance of each coordinate within a cloud.
+        dimensions: number of dimensions of drawn centres.
+        num_examples: number of training and validation samples.
+        num_test: number of separate test samples, large for a small standard error of the score.
+        data_seed: seed of the centres and samples.
+        data: arguments of Data.
     """
 
     def __init__(
         self,
-        centres: int | list[list[float]] = ((-2.0, 2.0), (2.0, -2.0)),
+        centres: int | Sequence[Sequence[float]] = ((-2.0, 2.0), (2.0, -2.0)),
         variance: float = 5.0,
         dimensions: int = 2,
         num_examples: int = 1_000,
         num_test: int = 10_000,
         data_seed: int = 0,
-        **data,
+        **data: Any,
     ):
         super().__init__(**data)
         self.centres, self.variance, self.dimensions = centres, variance, dimensions

@@ -1,6 +1,7 @@
-"""Tables: one CSV, numeric columns, one or several targets."""
+"""Tables from CSV files, with numeric columns and one or several targets."""
 
 import logging
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import torch
 
 from kindling import UserError
 from kindling.data.base import Data
-from kindling.data.columns import reads_as, resolve, shown, words_for
+from kindling.data.columns import as_strings, listed, parses_as, resolve
 from kindling.data.csv_file import CsvFile, open_csv
 from kindling.data.examples import Examples
 from kindling.data.labels import Labels, guess, may_be_classes, refuse_gap
@@ -21,19 +22,20 @@ class Table(Data):
     """A CSV with a header.
 
     Args:
-        path: the file; a relative path counts from the working folder, else from the project.
-        target: the column to predict, several of them for multilabel and regression with several outputs, or None for
-            the last column.
-        task: "binary", "multiclass", "multilabel", "regression", or "auto": guessed from the target, and said.
-        test_path: a second CSV with the same columns, used as test rows only.
-        class_names: names for the sorted values of the target; default: the values, as the file spells them.
-        drop: columns that are no inputs.
-        zero_is_missing: columns in which 0 means that nothing was measured.
-        missing: texts and numbers that mean the same in any column, as an empty cell does. In inputs NA, NaN, null,
-            None and n/a do so without being named; in a target of classes they are classes.
+        path: the file; a relative path is resolved against the working folder, or else the project.
+        target: the column to predict, several columns for multilabel or a regression with several outputs, or None
+            for the last column.
+        task: "binary", "multiclass", "multilabel", "regression", or "auto" to infer it from the target and log it.
+        test_path: a second CSV with the same columns, which only has test samples.
+        class_names: names for the sorted values of the target; None: the values as spelled in the file.
+        drop: columns that are not inputs.
+        zero_is_missing: columns in which 0 marks a missing value.
+        missing: texts and numbers that mark a missing value in any column, like an empty cell. In inputs NA, NaN, null,
+            None and n/a always do; in a target with classes they are classes.
+        data: arguments of Data.
 
     Raises:
-        UserError: by `load`, with file, column and line.
+        UserError: from `load`, with file, column and line.
     """
 
     def __init__(
@@ -43,34 +45,34 @@ class Table(Data):
         task: str = "auto",
         test_path: str | None = None,
         class_names: list[str] | None = None,
-        drop: list[str] | tuple = (),
-        zero_is_missing: list[str] | tuple = (),
-        missing: list | tuple = (),
-        **data,
+        drop: list[str] | tuple[str, ...] = (),
+        zero_is_missing: list[str] | tuple[str, ...] = (),
+        missing: list[Any] | tuple[Any, ...] = (),
+        **data: Any,
     ):
         super().__init__(**data)
         if task not in ("auto", *TASKS):
             raise UserError(f"data.task={task} is unknown: choose auto, {', '.join(TASKS)}.")
         self.path, self.target, self.task, self.test_path = path, target, task, test_path
         self.class_names, self.drop, self.zero_is_missing = class_names, drop, zero_is_missing
-        self.missing = _listed(missing)
+        self.missing = _as_list(missing)
 
     def load(self) -> Examples:
         source = open_csv(self.path, self.missing)
         header = source.header.names
-        dropped = resolve(_listed(self.drop), "data.drop", header, path=self.path)
+        dropped = resolve(_as_list(self.drop), "data.drop", header, path=self.path)
         targets = self._targets(header, dropped)
-        zeros = resolve(_listed(self.zero_is_missing), "data.zero_is_missing", header, path=self.path)
+        zeros = resolve(_as_list(self.zero_is_missing), "data.zero_is_missing", header, path=self.path)
         for option, names in (("data.drop", dropped), ("data.zero_is_missing", zeros)):
             if both := [name for name in names if name in targets]:
-                raise UserError(f"{option} names {both[0]!r}, which is the target: take it out of one of the two.")
+                raise UserError(f"{option} names {both[0]!r}, which is the target: remove it from one of them.")
         columns = [name for name in header if name not in targets and name not in dropped]
         if not columns:
-            raise UserError(f"{self.path} has no column besides {', '.join(targets)}: nothing to predict from.")
+            raise UserError(f"{self.path} has no column besides {', '.join(targets)}: there are no inputs.")
         one, classes = len(targets) == 1, self.task in ("binary", "multiclass")
         if classes and not one:
             raise UserError(
-                f"data.task={self.task} wants one target, data.target has {len(targets)}: name one of them."
+                f"data.task={self.task} needs one target, but data.target has {len(targets)}: name one of them."
             )
         auto = self.task == "auto" and one and may_be_classes(source, targets[0])
         spelled = targets if classes or auto else []
@@ -85,7 +87,7 @@ class Table(Data):
         for name in [*targets, *columns]:
             resolve(name, "data.test_path", other.header.names, path=self.test_path)
         if other.header.separator == source.header.separator:
-            other.decimal = source.decimal  # which the test rows alone need not show
+            other.decimal = source.decimal  # which may not be visible in the test file
         rows = other.read([*columns, *targets], spelled)
         test = _x(other, rows, columns, zeros=zeros), _y(other, rows, targets, labels=labels, task=task)
         return Examples(x, y, task, class_names=names, columns=columns, test=test)
@@ -94,12 +96,12 @@ class Table(Data):
         if self.target is not None:
             targets = resolve(self.target, "data.target", header, path=self.path)
             if not targets:
-                raise UserError("data.target=[] names no column: name one, or leave it out for the last one.")
+                raise UserError("data.target=[] names no column: name one, or remove it to use the last one.")
             return targets
-        if null := [name for name in header if reads_as(name, None)]:
+        if null := [name for name in header if parses_as(name, None)]:
             raise UserError(
-                f"{self.path} has a column {null[0]!r}, and data.target=null means the last one: name the target, for "
-                f"this column as 'data.target=\"{null[0]}\"'."
+                f"{self.path} has a column {null[0]!r}, but data.target=null means the last column: name the target; "
+                f"for this column write 'data.target=\"{null[0]}\"'."
             )
         kept = [name for name in header if name not in dropped]
         if not kept:
@@ -110,32 +112,32 @@ class Table(Data):
     def _names(self, found: list[str], targets: list[str]) -> list[str]:
         if not self.class_names:
             return found
-        names = words_for(_listed(self.class_names), "data.class_names")
+        names = as_strings(_as_list(self.class_names), "data.class_names")
         if twice := [name for i, name in enumerate(names) if name in names[:i]]:
-            raise UserError(f"data.class_names has {twice[0]!r} twice: give every class a name of its own.")
+            raise UserError(f"data.class_names has {twice[0]!r} twice: give each class a unique name.")
         if len(names) != len(found):
             raise UserError(
-                f"data.class_names has {len(names)} names, {', '.join(targets)} has {len(found)} values: "
-                f"{shown(found)}."
+                f"data.class_names has {len(names)} names, but {', '.join(targets)} has {len(found)} values: "
+                f"{listed(found)}."
             )
         return names
 
 
-def _listed(given) -> list:
-    """An option that takes a list, of which null is none and a single value one."""
+def _as_list(given: Any) -> list[Any]:
+    """Return the value of an option as a list; None is empty, and a single value has length 1."""
     if given is None:
         return []
     return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def _x(source: CsvFile, frame: pd.DataFrame, columns: list[str], zeros: list[str]) -> torch.Tensor:
-    x = np.empty((len(frame), len(columns)))  # rows together: pandas keeps columns together
+    x = np.empty((len(frame), len(columns)))  # row-major, unlike the columns of pandas
     for i, name in enumerate(columns):
         x[:, i] = source.numbers(frame, name)
     gaps = np.isnan(x).sum(0)
     if gaps.any():
-        where = shown(name for name, gap in zip(columns, gaps, strict=True) if gap)
-        log.info(f"{source.path} has {gaps.sum()} cells without a value in {where}: each becomes its column's mean")
+        where = listed(name for name, gap in zip(columns, gaps, strict=True) if gap)
+        log.info(f"{source.path} has {gaps.sum()} missing values in {where}: each becomes the mean of its column")
     for i, name in enumerate(columns):
         if name in zeros:
             x[x[:, i] == 0, i] = np.nan
@@ -151,9 +153,9 @@ def _y(source: CsvFile, frame: pd.DataFrame, targets: list[str], labels: Labels 
         refuse_gap(source, target, frame[target].isna().to_numpy())
         y[:, i] = source.numbers(frame, target, frozenset())
         refuse_gap(source, target, np.isnan(y[:, i]))
-    odd = np.argwhere((y != 0) & (y != 1))
-    if task == "multilabel" and len(odd):
-        row, column = odd[0]
+    invalid = np.argwhere((y != 0) & (y != 1))
+    if task == "multilabel" and len(invalid):
+        row, column = invalid[0]
         place = f"the label {targets[column]!r}, line {source.line_of(row)}"
-        raise UserError(f"{source.path} has {y[row, column]:g} in {place}: task=multilabel wants 0 or 1.")
+        raise UserError(f"{source.path} has {y[row, column]:g} in {place}: task=multilabel needs 0 or 1.")
     return torch.from_numpy(y).float() if task == "multilabel" else torch.from_numpy(y)

@@ -17,6 +17,11 @@ def callbacks_of(trainer: pl.Trainer) -> list[pl.Callback]:
     return cast(Any, trainer).callbacks
 
 
+def overfits_batches(trainer: pl.Trainer) -> bool:
+    """Return whether the trainer trains on the same few batches in every epoch."""
+    return bool(cast(Any, trainer).overfit_batches)
+
+
 def find_callback(trainer: pl.Trainer, cls: type[C]) -> C | None:
     """Return the first callback of a class, or None."""
     return next((callback for callback in callbacks_of(trainer) if isinstance(callback, cls)), None)

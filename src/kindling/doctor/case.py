@@ -1,43 +1,54 @@
-"""A run that has ended, as the rules see it."""
+"""The measurements of a finished run, to which the rules are applied."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from kindling.doctor.command import Command
 from kindling.doctor.measurements import History, Look
 
-# Bounds. Without a source named it is a choice, between the runs of tests/test_doctor.py that are well and ill.
-VANISHING = 1e-3  # first layer's gradient over the last's; Glorot and Bengio 2010, figure 7, where it falls 10-fold
+# Bounds. Those without a source were chosen to separate the healthy and unhealthy runs of tests/doctor/.
+VANISHING = 1e-3  # gradient of the first layer over the last; Glorot and Bengio 2010, figure 7 (a 10-fold decrease)
 EXPLODING = 100.0  # norm of the gradient; Pascanu et al. 2013 clip at 1 to 10
-DEAD = 0.4  # share of rectified units; Karpathy, notes of Stanford's CS231n, "as much as 40%"
-SATURATED = 0.7  # share of outputs at an end of their range, of activations that are bounded; Glorot and Bengio 2010
-SCALES = 30.0  # of standard deviations: the loss is then 30 * 30 times as steep one way; LeCun et al. 1998, 4.3
-BOUNCING = 0.05  # mean rise of the training loss an epoch, over what it has fallen in all
-STILL_FALLING = 0.15  # share of the fall in the last fifth of epochs: a straight line has 0.2
+DEAD = 0.4  # fraction of rectified units; Karpathy, notes of Stanford's CS231n, "as much as 40%"
+SATURATED = 0.7  # fraction of outputs of bounded activations at the limits of their range; Glorot and Bengio 2010
+SCALES = 30.0  # ratio of standard deviations, for which curvatures differ by 30 * 30; LeCun et al. 1998, 4.3
+BOUNCING = 0.05  # mean rise of the training loss per epoch over its total decrease
+STILL_FALLING = 0.15  # fraction of the decrease in the last fifth of the epochs; 0.2 if the loss falls linearly
 OVERFIT = 1.3  # last validation loss over the best
-LOST = 0.05  # of the loss before training, by which validation has become worse at least
-RARE = 0.1  # share of the smallest class in the training rows; Google's Rules of ML: 1 to 20 % is moderate imbalance
-ROWS_PER_INPUT = 10  # of the smallest class; Peduzzi et al. 1996, "events per variable"
+LOST = 0.05  # minimum increase of the validation loss, relative to the loss before training
+RARE = 0.1  # fraction of the smallest class; 1 to 20 % is a moderate imbalance according to Google's ML guide
+SAMPLES_PER_INPUT = 10  # in the smallest class; Peduzzi et al. 1996, "events per variable"
 FEW_STEPS = 1000  # in a whole run
 NARROW = 8  # units of a hidden layer
 
-ADAPTIVE = ("adam", "adamw", "nadam", "radam", "rmsprop", "adagrad", "adadelta")  # their steps are of about lr
-Found = tuple[str, list[tuple[str, ...]]]  # a sentence, and overrides to try in its command, the best first
+ADAPTIVE = ("adam", "adamw", "nadam", "radam", "rmsprop", "adagrad", "adadelta")  # step sizes are about lr
+Finding = tuple[str, list[tuple[str, ...]]]  # a sentence, and alternative overrides for its command, best first
 
 
 @dataclass
 class Case:
-    """What was measured, and the command.
+    """The measurements of a run and its command.
 
-    Attributes:
-        start_lr: the optimizer's before the first step.
-        scales: largest over smallest standard deviation of an input column, and the name of the largest.
-        widest: the largest standard deviation of an input column.
-        class_counts, val_class_counts: samples of each class, for training and for validation.
-        inputs: columns of a table.
-        score: "accuracy" or "r2" of the best epoch's validation samples; simple: the same of simple models.
-        bounded: whether its activations are; hidden: whether it has hidden layers.
+    Args:
+        history: losses and looks of all epochs.
+        start_lr: learning rate of the optimizer before the first step.
+        best_epoch: number of the best epoch, from 1.
+        diverged: why the run diverged, or None.
+        scales: ratio of the largest and the smallest standard deviation of the input columns, and the name of the
+            column with the largest.
+        widest: largest standard deviation of an input column.
+        class_counts: number of training samples of each class.
+        val_class_counts: number of validation samples of each class.
+        inputs: number of columns of a table.
+        score: "accuracy" or "r2", and its value on the validation samples in the best epoch.
+        train_samples: number of training samples.
+        val_samples: number of validation samples.
+        simple: scores of simple models on the same samples.
+        bounded: whether the model has bounded activations.
+        hidden: whether the model has hidden layers.
         steepest: largest curvature of the loss of a model without hidden layers.
-        target_std: standard deviation of a regression's target, as the model is given it.
+        target_std: standard deviation of the target of a regression, as given to the model.
+        command: the command of the run; set before the rules are applied.
     """
 
     history: History = field(default_factory=History)
@@ -60,8 +71,15 @@ class Case:
     command: Command | None = None
 
     @property
-    def options(self) -> dict:
-        return self.command.options
+    def run_command(self) -> Command:
+        """The command, which the rules need."""
+        if self.command is None:
+            raise ValueError("The command of the case is not set.")
+        return self.command
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return self.run_command.options
 
     @property
     def lr(self) -> float:
@@ -73,13 +91,13 @@ class Case:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of all epochs."""
+        """The number of optimizer steps in all epochs."""
         size = self.options.get("batch_size", 1)
-        passes = self.command.config["data"].get("passes", 1)
+        passes = self.run_command.config["data"].get("passes", 1)
         batches = 1 if size == "full" else -(-self.train_samples // size)
         return batches * passes * len(self.history.train_loss)
 
     @property
     def is_scaled(self) -> bool:
-        """Whether the inputs are scaled, or none of their columns needs it."""
+        """Whether the inputs are scaled, or do not need to be."""
         return self.options.get("scale") != "none" or max(self.widest, (self.scales or (1, ""))[0]) <= SCALES

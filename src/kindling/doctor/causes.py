@@ -1,4 +1,4 @@
-"""Rules about the training itself: gradients, units and step size, the most serious first."""
+"""Rules about gradients, units and the learning rate, the most serious first."""
 
 import math
 from itertools import pairwise
@@ -14,139 +14,145 @@ from kindling.doctor.case import (
     STILL_FALLING,
     VANISHING,
     Case,
-    Found,
+    Finding,
 )
 from kindling.doctor.culprits import faster, slower
 
 
-def diverged(case: Case) -> Found | None:
+def diverged(case: Case) -> Finding | None:
     if not case.diverged or (case.looks and not math.isfinite(case.looks[0].loss) and case.is_scaled):
-        return None  # before the first step it was not finite either
-    words = [f"lr={slower(case):g}"]
+        return None  # the loss was not finite even before the first step
+    overrides = [f"lr={slower(case):g}"]
     sentence = f"Training diverged ({case.diverged})"
     if not case.is_scaled:
-        rate = min(case.command.own_lr() or case.lr, 1 / ((case.inputs or 0) + 1))
+        rate = min(case.run_command.own_lr() or case.lr, 1 / ((case.inputs or 0) + 1))
         return f"{sentence}: the inputs are not scaled.", [("scale=standard", f"lr={rate:.2g}")]
     decay = case.options.get("weight_decay", 0)
     if decay * case.lr >= 1:
-        return f"{sentence}: weight_decay={decay:g} at lr={case.lr:g}.", [("weight_decay=0", *words)]
+        return f"{sentence}: weight_decay={decay:g} at lr={case.lr:g}.", [("weight_decay=0", *overrides)]
     if _is_raw_target(case):
-        words.append("data.scale_target=standard")
+        overrides.append("data.scale_target=standard")
     if _is_steep(case) and case.options.get("init", "default") != "default":
-        words.append("init=default")
-    return f"{sentence}: lr={case.lr:g} is too high.", [tuple(words)]
+        overrides.append("init=default")
+    return f"{sentence}: lr={case.lr:g} is too high.", [tuple(overrides)]
 
 
-def scales(case: Case) -> Found | None:
+def scales(case: Case) -> Finding | None:
     ratio, widest = case.scales or (0, "")
     if case.options.get("scale") == "none" and ratio > SCALES:
         return (
-            f"The inputs' standard deviations differ by a factor of {ratio:.3g} (well: under {SCALES:g}), {widest} has "
-            "the largest, so that one step size does not fit all weights.",
+            f"The standard deviations of the inputs differ by a factor of {ratio:.3g} (should be under {SCALES:g}), "
+            f"and {widest} has the largest: one learning rate does not fit all weights.",
             [(*_safe_lr(case), "scale=standard")],
         )
+    return None
 
 
-def vanishing(case: Case) -> Found | None:
+def vanishing(case: Case) -> Finding | None:
     looks = [look for look in case.looks if len(look.gradients) > 2 and look.gradients[-1] > 0]
     ratio = median(look.gradients[0] / look.gradients[-1] for look in looks) if looks else 1
     if ratio < VANISHING:
         return (
-            f"The gradient vanishes: the first layer's is {ratio:.1e} of the last's (well: over {VANISHING:g}), so "
-            "the first layers hardly learn.",
+            f"The gradient vanishes: that of the first layer is {ratio:.1e} times that of the last (should be over "
+            f"{VANISHING:g}), so the first layers hardly learn.",
             [("activation=relu", "init=kaiming")] if case.bounded else [("batch_norm=true",), ("depth=2",)],
         )
+    return None
 
 
-def exploding(case: Case) -> Found | None:
+def exploding(case: Case) -> Finding | None:
     if not _is_steep(case) or case.diverged:
         return None
     norm = max(look.norm for look in case.looks[:3] if math.isfinite(look.norm))
-    sentence = f"The gradient explodes: its norm was {norm:.3g} (well: under {EXPLODING:g})"
+    sentence = f"The gradient explodes: its norm was {norm:.3g} (should be under {EXPLODING:g})"
     if not case.is_scaled:
-        return f"{sentence}, as the inputs are not scaled.", [(*_safe_lr(case), "scale=standard")]
+        return f"{sentence}, because the inputs are not scaled.", [(*_safe_lr(case), "scale=standard")]
     init = case.options.get("init", "default")
     if init == "normal" or init.endswith(".json"):
         return f"{sentence}, with init={init}.", [("init=kaiming",)]
     if _is_raw_target(case):
-        return f"{sentence}, as the target is not scaled.", [(*_safe_lr(case), "data.scale_target=standard")]
+        return f"{sentence}, because the target is not scaled.", [(*_safe_lr(case), "data.scale_target=standard")]
     if case.score and case.score[0] == "r2" and case.score[1] > FITTED:
-        return None  # it was steep at the start alone
-    less = (f"lr={slower(case):g}",)
-    return f"{sentence}.", [less] if case.lr > (case.command.own_lr() or case.lr) else [("clip=1",), less]
+        return None  # it was steep only at the start
+    smaller = (f"lr={slower(case):g}",)
+    is_large = case.lr > (case.run_command.own_lr() or case.lr)
+    return f"{sentence}.", [smaller] if is_large else [("clip=1",), smaller]
 
 
-def dead(case: Case) -> Found | None:
-    share = case.looks[-1].dead if case.looks else None
-    if share is not None and share >= DEAD:
-        sentence = (
-            f"{share:.0%} of the rectified units are 0 for every row (well: under {DEAD:.0%}) and no longer learn."
-        )
+def dead(case: Case) -> Finding | None:
+    fraction = case.looks[-1].dead if case.looks else None
+    if fraction is not None and fraction >= DEAD:
+        found = f"{fraction:.0%} of the rectified units are 0 for every sample"
+        sentence = f"{found} (should be under {DEAD:.0%}) and no longer learn."
         return sentence, [("activation=leaky_relu", *_from_start(case), *_safe_lr(case, 1))]
+    return None
 
 
-def saturated(case: Case) -> Found | None:
-    shares = [look.saturated for look in case.looks if look.saturated is not None]
-    if not shares or median(shares) <= SATURATED:
+def saturated(case: Case) -> Finding | None:
+    fractions = [look.saturated for look in case.looks if look.saturated is not None]
+    if not fractions or median(fractions) <= SATURATED:
         return None
     sentence = (
-        f"{median(shares):.0%} of the activations' outputs are at an end of their range (well: under {SATURATED:.0%}), "
-        "where the slope is nearly 0"
+        f"{median(fractions):.0%} of the activations' outputs are at the limits of their range (should be under "
+        f"{SATURATED:.0%}), where the slope is nearly 0"
     )
     if not case.is_scaled:
-        return f"{sentence}, as the inputs are not scaled.", [(*_safe_lr(case), "scale=standard")]
-    if shares[0] > SATURATED:
-        return f"{sentence}, from the start weights on.", [("init=xavier", *_safe_lr(case, 1))]
+        return f"{sentence}, because the inputs are not scaled.", [(*_safe_lr(case), "scale=standard")]
+    if fractions[0] > SATURATED:
+        return f"{sentence}, already with the initial weights.", [("init=xavier", *_safe_lr(case, 1))]
     return f"{sentence}.", [(f"lr={slower(case):g}",)]
 
 
-def lr_too_high(case: Case) -> Found | None:
+def lr_too_high(case: Case) -> Finding | None:
     losses = [loss for loss in case.history.train_loss if math.isfinite(loss)]
     start = case.looks[0].loss if case.looks else math.nan
-    if case.diverged or len(losses) < 5 or not start > 0 or not math.isfinite(start):  # 0: a perceptron of zeros
+    if case.diverged or len(losses) < 5 or not start > 0 or not math.isfinite(start):  # 0 for a perceptron of zeros
         return None
-    if case.lr <= (case.command.own_lr() or 0) and abs(start - median(losses)) < NOTHING * start:
-        return None  # there is nothing to learn for this model
-    half, words = losses[len(losses) // 2 :], [(f"lr={slower(case):g}",)]
-    if not case.is_scaled:
-        words = [(*_safe_lr(case), "scale=standard")]
-    jumps = fmean(max(b - a, 0) for a, b in pairwise(half))
-    fallen = max(start - min(losses), 0.0)
+    if case.lr <= (case.run_command.own_lr() or 0) and abs(start - median(losses)) < NOTHING * start:
+        return None  # this model cannot learn anything from the data
+    half = losses[len(losses) // 2 :]
+    overrides = (f"lr={slower(case):g}",) if case.is_scaled else (*_safe_lr(case), "scale=standard")
+    rise = fmean(max(b - a, 0) for a, b in pairwise(half))
+    decrease = max(start - min(losses), 0.0)
     if median(half) > start:
-        return f"The training loss is {median(half):.4g}, but was {start:.4g} before it: lr is too high.", words
-    if jumps > BOUNCING * fallen:
-        share = jumps / fallen
-        return f"The training loss jumps up by {share:.0%} of its fall in an epoch (well: under {BOUNCING:.0%}).", words
+        sentence = f"The training loss is {median(half):.4g}, but was {start:.4g} before training: lr is too high."
+        return sentence, [overrides]
+    if rise > BOUNCING * decrease:
+        found = f"The training loss fluctuates: its mean rise per epoch is {rise / decrease:.0%} of its total decrease"
+        return f"{found} (should be under {BOUNCING:.0%}).", [overrides]
+    return None
 
 
-def lr_too_low(case: Case) -> Found | None:
+def lr_too_low(case: Case) -> Finding | None:
     losses = [loss for loss in case.history.train_loss if math.isfinite(loss)]
     if case.diverged or len(losses) < 5 or case.best_epoch < 0.95 * len(losses) or losses[-1] == 0:
         return None
-    fall = losses[0] - losses[-1]
-    share = (losses[int(0.8 * len(losses)) - 1] - losses[-1]) / fall if fall > 0 else 0
-    if share > STILL_FALLING:
+    decrease = losses[0] - losses[-1]
+    fraction = (losses[int(0.8 * len(losses)) - 1] - losses[-1]) / decrease if decrease > 0 else 0
+    if fraction > STILL_FALLING:
         return (
-            f"The training loss was still falling: {share:.0%} of its fall came in the last fifth of epochs (well: "
-            f"under {STILL_FALLING:.0%}).",
+            f"The training loss was still falling: {fraction:.0%} of its decrease came in the last fifth of the epochs "
+            f"(should be under {STILL_FALLING:.0%}).",
             _more_progress(case, len(losses)),
         )
+    return None
 
 
 def _more_progress(case: Case, epochs: int) -> list[tuple[str, ...]]:
     rate, longer = faster(case), (f"epochs={3 * epochs}",)
-    words = [(f"lr={rate:g}",)] if rate else []
+    overrides: list[tuple[str, ...]] = [(f"lr={rate:g}",)] if rate else []
     if case.options.get("batch_size") == "full" and case.steps < FEW_STEPS and case.train_samples > 64:
-        words.append(("batch_size=32",))
-    return [*words, longer]
+        overrides.append(("batch_size=32",))
+    return [*overrides, longer]
 
 
-def stalled(case: Case) -> Found | None:
-    """Find a loss that hardly fell or rose, although the steps are not large: penalties are no part of it."""
+def stalled(case: Case) -> Finding | None:
+    """Find a loss (without penalties) that hardly fell or that rose, although the learning rate is not large."""
     start = case.looks[0].loss if case.looks else math.nan
     losses = [loss for loss in case.history.train_loss if math.isfinite(loss)]
-    if losses and case.lr <= (case.command.own_lr() or 0) and min(losses) > (1 - NOTHING) * start > 0:
-        return f"The training loss is {losses[-1]:.4g}, and was {start:.4g} before it.", []
+    if losses and case.lr <= (case.run_command.own_lr() or 0) and min(losses) > (1 - NOTHING) * start > 0:
+        return f"The training loss is {losses[-1]:.4g}, and was {start:.4g} before training.", []
+    return None
 
 
 def _is_steep(case: Case) -> bool:
@@ -154,12 +160,12 @@ def _is_steep(case: Case) -> bool:
 
 
 def _is_raw_target(case: Case) -> bool:
-    return case.target_std > 10 and case.command.config["data"].get("scale_target") == "none"
+    return case.target_std > 10 and case.run_command.config["data"].get("scale_target") == "none"
 
 
 def _safe_lr(case: Case, most: float = 10) -> tuple[str, ...]:
-    """Return the optimizer's own learning rate, where this one is over `most` times of it or far below."""
-    own = case.command.own_lr() or case.lr
+    """Return an override for the optimizer's default learning rate if lr is over `most` times or far below it."""
+    own = case.run_command.own_lr() or case.lr
     return (f"lr={own:g}",) if case.lr > most * own or case.lr < own / 100 else ()
 
 
@@ -169,7 +175,7 @@ def _from_start(case: Case) -> tuple[str, ...]:
     return (*scale, "init=default") if init.endswith(".json") or init == "normal" else scale
 
 
-FITTED = 0.98  # r2 from which on a run has learned what it was to learn
-NOTHING = 0.02  # of the loss before training, by which it has changed at most
+FITTED = 0.98  # R2 above which a regression counts as solved
+NOTHING = 0.02  # largest change of the loss, relative to that before training, that counts as none
 CAUSES = (diverged, scales, vanishing, exploding, dead, saturated, lr_too_high, lr_too_low)
-HINDERED = (vanishing, dead, saturated, stalled, lr_too_low)  # what restraints may be behind
+HINDERED = (vanishing, dead, saturated, stalled, lr_too_low)  # symptoms that strong restraints may cause

@@ -1,16 +1,16 @@
-"""Options that keep a run from learning: which of them are set, and what to set in their place."""
+"""Options that keep a run from learning, and the overrides that replace them."""
 
 from kindling.doctor.case import ADAPTIVE, FEW_STEPS, NARROW, Case
 
-# option -> from which value on it may be what holds a run back; choices, far above what is usual
+# option -> value from which it may keep a run from learning; chosen far above usual values
 STRONG = {"weight_decay": 0.01, "l1": 0.001, "dropout": 0.5, "label_smoothing": 0.3}
-STRONG_DECOUPLED = 1.0  # of adamw, which multiplies it by lr
-TIGHT = 0.1  # norm that clip allows
+STRONG_DECOUPLED = 1.0  # for adamw, which multiplies it by lr
+TIGHT = 0.1  # gradient norm allowed by clip
 
 
 def blocking(case: Case) -> dict[str, str]:
-    """Return the options with which no hidden layer can learn, and the overrides without: never right."""
-    found = {}
+    """Return options with which hidden layers cannot learn, and the overrides that replace them."""
+    found: dict[str, str] = {}
     if case.hidden and case.options.get("activation") in ("sign", "step"):
         found[f"activation={case.options['activation']}"] = "activation=relu"
     if case.hidden and case.options.get("init") == "zeros":
@@ -19,11 +19,11 @@ def blocking(case: Case) -> dict[str, str]:
 
 
 def restraints(case: Case) -> dict[str, str]:
-    """Return penalties and limits that are strong enough to hold a run back, and the overrides without."""
-    options, found = case.options, {}
-    for name, least in STRONG.items():
-        least = STRONG_DECOUPLED if (name, options["optimizer"]) == ("weight_decay", "adamw") else least
-        if options.get(name, 0) >= least:
+    """Return penalties and limits strong enough to keep a run from learning, and the overrides that replace them."""
+    options, found = case.options, dict[str, str]()
+    for name, bound in STRONG.items():
+        bound = STRONG_DECOUPLED if (name, options["optimizer"]) == ("weight_decay", "adamw") else bound
+        if options.get(name, 0) >= bound:
             found[f"{name}={options[name]:g}"] = f"{name}=0"
     if (options.get("clip") or 1) <= TIGHT:
         found[f"clip={options['clip']:g}"] = "clip=null"
@@ -35,8 +35,8 @@ def restraints(case: Case) -> dict[str, str]:
 
 
 def doubtful(case: Case) -> dict[str, str]:
-    """Return other settings with which a run may learn too little, and the overrides without."""
-    options, found = case.options, {}
+    """Return other settings with which a run may underfit, and the overrides that replace them."""
+    options, found = case.options, dict[str, str]()
     if not case.is_scaled:
         found["scale=none"] = "scale=standard"
     if case.hidden and (options.get("init") == "normal" or str(options.get("init")).endswith(".json")):
@@ -49,21 +49,21 @@ def doubtful(case: Case) -> dict[str, str]:
         found["batch_size=full"] = "batch_size=32"
     sizes = options.get("hidden_sizes") or [options.get("width", NARROW)]
     if case.hidden and min(sizes) < NARROW:
-        found["a hidden layer of " + f"{min(sizes)}"] = "hidden_sizes=[32,32]"
+        found[f"a hidden layer of {min(sizes)} units"] = "hidden_sizes=[32,32]"
     if not found and options.get("features", "none") != "none":
         found[f"features={options['features']}"] = "features=none"
     return found
 
 
 def slower(case: Case) -> float:
-    """Return a learning rate below that of a run whose steps were too large.
+    """Return a learning rate for a run whose steps were too large.
 
-    A tenth, the rate that the optimizer's YAML brings, that at which a quadratic loss falls fastest, or Polyak's step
-    (loss over squared norm of the gradient) before training, whichever is least.
+    It is the minimum of a tenth of lr, the optimizer's default, the rate at which a quadratic loss falls fastest, and
+    Polyak's step size (loss over squared norm of the gradient) before training.
     """
-    adaptive, own = case.options["optimizer"] in ADAPTIVE, case.command.own_lr() or case.lr
-    # The slope of sigmoids is small, so that plain steps may be large.
-    rates = [case.lr / 10] if case.bounded and not adaptive and not case.diverged else [case.lr / 10, own]
+    adaptive, default = case.options["optimizer"] in ADAPTIVE, case.run_command.own_lr() or case.lr
+    # The slope of sigmoids is small, so that steps of plain SGD may be large.
+    rates = [case.lr / 10] if case.bounded and not adaptive and not case.diverged else [case.lr / 10, default]
     if not adaptive:
         rates += [1 / case.steepest] if case.steepest and case.is_scaled else []
         first = case.looks[0] if case.looks else None
@@ -72,11 +72,11 @@ def slower(case: Case) -> float:
 
 
 def faster(case: Case) -> float | None:
-    """Return a larger learning rate that is still safe, or None where the rate is not small."""
-    most = [case.command.own_lr() or case.lr]
+    """Return a larger learning rate that is still safe, or None if the rate is not small."""
+    bounds = [case.run_command.own_lr() or case.lr]
     if case.steepest and case.options["optimizer"] not in ADAPTIVE:
-        most.append(1 / case.steepest)
-    rate = min(10 * case.lr, *most)
+        bounds.append(1 / case.steepest)
+    rate = min(10 * case.lr, *bounds)
     return float(f"{rate:.2g}") if rate >= 2 * case.lr else None
 
 

@@ -1,12 +1,14 @@
 """Predictions from raw inputs: probabilities, or values in the target's unit."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from kindling.data.base import Data
 from kindling.data.transforms import apply_transform, target_scaling
 from kindling.models.capture import for_model
-from kindling.tasks.tasks import TASKS
+from kindling.tasks.tasks import TASKS, Task
 
 
 def predict(model: nn.Module, data: Data, raw: Tensor) -> Tensor:
@@ -16,10 +18,14 @@ def predict(model: nn.Module, data: Data, raw: Tensor) -> Tensor:
 
 def of_logits(data: Data, logits: Tensor) -> Tensor:
     """Return probabilities, or for a regression values in the target's unit."""
-    task = data.examples.task
-    if task != "regression":
-        return TASKS[task].probabilities(logits)
-    std, shift = target_scaling(data.transform)
+    return from_logits(TASKS[data.examples.task], data.transform, logits)
+
+
+def from_logits(task: Task, transform: dict[str, Any], logits: Tensor) -> Tensor:
+    """Return probabilities, or for a regression values in the target's unit, of a data set with this transform."""
+    if task.name != "regression":
+        return task.probabilities(logits)
+    std, shift = target_scaling(transform)
     return (logits * std + shift).float()
 
 

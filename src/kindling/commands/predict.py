@@ -1,0 +1,76 @@
+"""Predict the rows of a CSV with a trained model.
+
+The output has one row per input row, in the same order: the class and the probability of each class, or the value in
+the unit of the target. Columns are matched by name; the target may be absent. The folder of a sweep predicts with its
+winner. `-` stands for standard input or output. Nothing but the run folder is needed.
+"""
+
+import csv
+import json
+import logging
+import sys
+import tempfile
+from pathlib import Path
+
+from kindling import UserError
+from kindling.cli.arguments import parse
+from kindling.files import replacing
+
+USAGE = "python -m kindling predict run=<run or sweep folder> input=<csv> output=<csv> [trust=true] [--json]"
+
+
+def predict(run: Path, path: str, output: str, trust: bool = False) -> dict[str, object]:
+    """Write the predictions and return a summary: the run, the number of rows, the columns and the output.
+
+    Raises:
+        UserError: there is no such run, or the input cannot be read or lacks a column.
+    """
+    folder = winner(run)
+    from kindling.data.csv_file import open_csv
+    from kindling.training.predictor import Predictor
+
+    predictor = Predictor(folder, trust)
+    table = predictor(open_csv(path, predictor.missing))
+    if output == "-":
+        table.to_csv(sys.stdout, index=False)
+    else:
+        file = Path(output)
+        if not file.parent.is_dir():
+            raise UserError(f"output={output} is in a folder that does not exist: create {file.parent} first.")
+        with replacing(file) as part:
+            table.to_csv(part, index=False)
+    return {"run": str(folder), "rows": len(table), "columns": list(table.columns), "output": output}
+
+
+def winner(folder: Path) -> Path:
+    """Return the folder of the best job of a sweep, or the folder itself if it is not that of a sweep.
+
+    Raises:
+        UserError: no job of the sweep has finished.
+    """
+    board = folder / "leaderboard.csv"
+    if not board.is_file():
+        return folder
+    with board.open(encoding="utf-8", newline="") as opened:
+        jobs = [row["folder"] for row in csv.DictReader(opened) if row["status"] == "finished" and row["folder"]]
+    if not jobs:
+        raise UserError(f"{folder} has no finished job: it cannot predict.")
+    return folder / jobs[0]
+
+
+def main(args: list[str]) -> None:
+    """Run the command."""
+    given = parse([arg for arg in args if arg != "--json"], USAGE)
+    if given["output"] == "-":
+        logging.basicConfig(format="%(message)s", stream=sys.stderr, force=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = given["input"]
+        if path == "-":
+            path = str(Path(folder) / "standard-input.csv")
+            Path(path).write_bytes(sys.stdin.buffer.read())
+        summary = predict(Path(given["run"]), path, given["output"], given.get("trust") == "true")
+    stream = sys.stderr if given["output"] == "-" else sys.stdout
+    if "--json" in args:
+        print(json.dumps(summary), file=stream)
+    else:
+        print(f"{summary['rows']:,} predictions of {summary['run']} in {summary['output']}", file=stream)
