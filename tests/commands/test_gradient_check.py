@@ -154,7 +154,7 @@ def test_the_command_line_ends_with_1_at_a_wrong_gradient(tmp_path):
     assert (done.returncode, "WRONG: the gradient of net.0." in done.stdout) == (1, True), done.stderr
 
 
-@pytest.mark.parametrize(("words", "said"), [(["-m", "lr=1,2"], "leave -m and resume out"), (["data=rnig"], "ring?")])
+@pytest.mark.parametrize(("words", "said"), [(["-m", "lr=1,2"], "remove -m and resume"), (["data=rnig"], "ring?")])
 def test_what_cannot_be_is_refused(tmp_path, words, said):
     done = gradient_check(tmp_path, *words)
     assert (done.returncode, said in done.stderr, list(tmp_path.iterdir())) == (2, True, []), done.stderr

@@ -166,7 +166,7 @@ def test_a_run_without_a_defined_value_or_readable_records_has_a_page(finished):
 
 
 def test_a_regression_s_page_tells_its_loss_from_its_mse(finished):
-    assert "loss is the mean squared error of the scaled target" in reported(finished("data=line", "epochs=1")).text
+    assert "loss is the MSE of the scaled target" in reported(finished("data=line", "epochs=1")).text
 
 
 def test_a_wide_table_scrolls_inside_the_page_and_long_cells_are_broken():
