@@ -155,7 +155,7 @@ def test_the_command_exits_with_1_if_a_gradient_is_wrong(tmp_path):
     assert (done.returncode, "WRONG: the gradient of net.0." in done.stdout) == (1, True), done.stderr
 
 
-@pytest.mark.parametrize(("args", "message"), [(["-m", "lr=1,2"], "leave -m and resume out"), (["data=rnig"], "ring?")])
+@pytest.mark.parametrize(("args", "message"), [(["-m", "lr=1,2"], "remove -m and resume"), (["data=rnig"], "ring?")])
 def test_invalid_arguments_are_refused(tmp_path, args, message):
     done = gradient_check(tmp_path, *args)
     assert (done.returncode, message in done.stderr, list(tmp_path.iterdir())) == (2, True, []), done.stderr

@@ -87,7 +87,7 @@ def test_it_prints_the_command_and_writes_the_curve(tmp_path):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["-m", "lr=1,2"], "leave -m and resume out"),
+        (["-m", "lr=1,2"], "remove -m and resume"),
         (["data=rnig"], "Did you mean ring?"),
         (["epochs=-3"], "epochs=-3"),
     ],

@@ -166,7 +166,7 @@ def test_a_run_without_defined_values_or_readable_metrics_has_a_report(finished)
 
 
 def test_the_report_of_a_regression_distinguishes_loss_and_mse(finished):
-    assert "loss is the mean squared error of the scaled target" in reported(finished("data=line", "epochs=1")).text
+    assert "loss is the MSE of the scaled target" in reported(finished("data=line", "epochs=1")).text
 
 
 def test_a_wide_table_scrolls_and_long_cells_are_wrapped():

@@ -96,13 +96,13 @@ def test_loss_times_the_variance_of_the_targets_is_mse_and_the_run_says_so(run, 
         metrics = run("data=dates", "model=linear", "epochs=1")["metrics"]
     std = (metrics["test/mse"] / metrics["test/loss"]) ** 0.5
     note = loss_note(metrics, [std])
-    assert note.startswith("loss is the mean squared error of the scaled target")
+    assert note.startswith("loss is the MSE of the scaled target")
     assert note in caplog.text
 
 
 def test_an_experiments_value_that_outlives_its_group_is_named():
     (line,) = notes("experiment=lectures/diabetes", "optimizer=adam")
-    assert line == "note: lr=0.1 is that of experiment=lectures/diabetes; optimizer=adam alone would bring lr=0.003"
+    assert line == "note: lr=0.1 comes from experiment=lectures/diabetes; optimizer=adam alone would set lr=0.003"
 
 
 def test_the_command_of_a_job_of_an_experiment_that_sweeps_trains_that_job_alone():

@@ -214,7 +214,7 @@ def test_another_search_is_refused_in_the_same_folder(searched, tmp_path):
     searched(near, "lr=interval(0.01,0.2)", "activation=relu,tanh", n_trials=2)  # limits may change
     with (
         claim.claim(tmp_path / "sweep" / ".search", new=False),
-        pytest.raises(UserError, match="is being trained by another process"),
+        pytest.raises(UserError, match="is in use by another process"),
     ):
         searched(near, LR, "activation=relu,tanh")
 

@@ -56,7 +56,7 @@ def test_an_unknown_name_is_refused(override):
 
 
 def test_invalid_values_are_refused_before_the_first_job():
-    with pytest.raises(UserError, match="depth=0 cannot be"):
+    with pytest.raises(UserError, match="depth=0 is invalid"):
         planned([["depth=1"], ["depth=0"]])
     with pytest.raises(UserError, match=r"data\.path must be given"):
         planned([["data=csv"]])
@@ -107,7 +107,7 @@ def test_folders_are_named_after_what_differs_and_found_again(tmp_path):
 
 def test_two_processes_cannot_use_one_sweep_folder(tmp_path):
     folder = SweepFolder(tmp_path)
-    with pytest.raises(UserError, match="is being trained by another process"):
+    with pytest.raises(UserError, match="is in use by another process"):
         SweepFolder(tmp_path)
     assert folder.path == tmp_path
 

@@ -9,12 +9,9 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import Any
 
 from kindling.files import PACKAGE, PROJECT
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 
 def begin() -> None:
@@ -67,7 +64,7 @@ def configure_console() -> None:
 class _Console(io.FileIO):
     """File of a console stream that drops what cannot be written."""
 
-    def write(self, data: "ReadableBuffer") -> int:
+    def write(self, data: Any) -> int:
         try:
             return super().write(data)
         except OSError as error:
