@@ -1,5 +1,6 @@
-"""What it saves that members which have ended leave their group: seconds of groups with patience=5, in one process and
-one thread, and of the same groups with all members staying to the end.
+"""Measure the time saved because members that have ended leave their group.
+
+It trains groups with patience=5 in one process and thread, and the same groups with all members staying to the end.
 
     python tests/benchmarks/leaving.py      # 100 and 500 members, 3 rounds: about 2 minutes
 """
@@ -25,12 +26,12 @@ from kindling.sweeps.plan import plan
 NEVER = 10**15
 
 
-def seconds(members: int, enough: int, rows: list[str], folder: Path) -> float:
-    """Of training a group, and writing its folders."""
-    tracker.MIN_SAVED_STEPS = enough
-    words = [*rows, "pictures=none", "trainer=cpu", f"epochs={overhead.EPOCHS}", "patience=5"]
+def seconds(members: int, min_saved_steps: int, table: list[str], folder: Path) -> float:
+    """Measure training a group and writing its folders."""
+    tracker.MIN_SAVED_STEPS = min_saved_steps
+    overrides = [*table, "pictures=none", "trainer=cpu", f"epochs={overhead.EPOCHS}", "patience=5"]
     rates = sweep.RATES["adam"].partition("=")[2].split(",")
-    batch = [[*words, f"seed={seed}", f"lr={lr}"] for seed in range(members // len(rates)) for lr in rates]
+    batch = [[*overrides, f"seed={seed}", f"lr={lr}"] for seed in range(members // len(rates)) for lr in rates]
     with initialize_config_dir(str(overhead.PROJECT / "conf"), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         jobs = plan(loader, loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN), batch)
@@ -47,12 +48,12 @@ def new_folder() -> str:
 
 def main() -> None:
     torch.set_num_threads(1)
-    rows, leaving = sweep.random_rows(sweep.NETS[0], "adam", new_folder()), tracker.MIN_SAVED_STEPS
+    table, default = sweep.random_table(sweep.NETS[0], "adam", new_folder()), tracker.MIN_SAVED_STEPS
     for members in (100, 500):
-        times = {leaving: [], NEVER: []}
+        times = {default: [], NEVER: []}
         for _ in range(3):
-            for enough, found in times.items():
-                found.append(seconds(members, enough, rows, Path(new_folder())))
+            for min_saved_steps, found in times.items():
+                found.append(seconds(members, min_saved_steps, table, Path(new_folder())))
         leave, stay = (statistics.median(found) for found in times.values())
         print(f"{members} members: {leave:.1f} s, {stay:.1f} s if all stay, ratio {stay / leave:.2f}", flush=True)
 

@@ -1,4 +1,4 @@
-"""From the lectures' numbers to their table: what lectures.py has measured, and what it must reach."""
+"""Make the table of the lectures from the results that lectures.py has measured, and compare them with their bounds."""
 
 import csv
 import io
@@ -17,25 +17,27 @@ CSV = PROJECT / "notebooks" / "lectures.csv"
 PAGE = PROJECT / "notebooks" / "README.md"
 FIELDS = ("run", "variant", "at", "value", "seconds")
 FIRST, LAST = "<!-- table: python tests/benchmarks/lectures.py -->", "<!-- end of table -->"
-HEAD = "| `experiment=lectures/` | what | the course | here, least to most | of | over | s |\n" + "| --- " * 7 + "|"
-OF = {"test": "test rows", "val": "validation rows", "train": "training rows"}
-OVER = {"seed": "seeds", "data.data_seed": "drawings", "data.split_seed": "splits"}
-MOST = 10  # variants that are all shown
+HEAD = (
+    "| `experiment=lectures/` | what | the course | here, minimum to maximum | of | over | s |\n" + "| --- " * 7 + "|"
+)
+OF = {"test": "test samples", "val": "validation samples", "train": "training samples"}
+OVER = {"seed": "seeds", "data.data_seed": "data seeds", "data.split_seed": "splits"}
+MAX_VARIANTS = 10  # with more variants only the best and the worst are shown
 
 
 def rows() -> dict[str, dict]:
-    """What the table has, by the words behind experiment=lectures/."""
+    """Return the rows of the table, by what follows experiment=lectures/."""
     return yaml.safe_load((PROJECT / "notebooks" / "lectures.yaml").read_text(encoding="utf-8"))
 
 
 def read() -> list[dict]:
-    """The measured numbers."""
+    """Return the measured results."""
     with CSV.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def by_run(records: list[dict]) -> dict[str, list[dict]]:
-    """Those of rows that there are."""
+    """Return run -> its results, without runs that the table does not have."""
     known = rows()
     found: dict[str, list[dict]] = {}
     for record in records:
@@ -45,7 +47,7 @@ def by_run(records: list[dict]) -> dict[str, list[dict]]:
 
 
 def by_variant(records: list[dict]) -> dict[str, list]:
-    """Variant -> its values."""
+    """Return variant -> its values."""
     values: dict[str, list] = {}
     for record in records:
         values.setdefault(record["variant"], []).append(json.loads(record["value"]))
@@ -53,9 +55,9 @@ def by_variant(records: list[dict]) -> dict[str, list]:
 
 
 def shown(row: dict, records: list[dict]) -> str:
-    """The least and the largest value of every variant, or of the best and the worst of many."""
+    """Format the minimum and maximum of every variant or, if there are many, of the best and the worst."""
     values = by_variant(records)
-    if len(values) > MOST:
+    if len(values) > MAX_VARIANTS:
         best, *_, worst = sorted(values, key=lambda variant: fmean(values[variant]), reverse="loss" not in row["show"])
         values = {f"best, {best}": values[best], f"worst, {worst}": values[worst]}
     values = {re.sub(r"\d+\.\d{5,}", lambda m: f"{float(m[0]):.3g}", name): found for name, found in values.items()}
@@ -64,7 +66,7 @@ def shown(row: dict, records: list[dict]) -> str:
 
 def _range(row: dict, values: list) -> str:
     if row["show"] == "learnt":
-        return f"all right in {sum(values)} of {len(values)}"
+        return f"all correct in {sum(values)} of {len(values)}"
     if isinstance(values[0], str):
         return f"{values[0]}, {values.count(values[0])} of {len(values)}"
     if isinstance(values[0], list):
@@ -86,25 +88,25 @@ def _number(row: dict, value: float) -> str:
 
 
 def unmet(row: dict, records: list[dict]) -> list[str]:
-    """What the row must reach and does not, in words."""
+    """Describe the values that are outside of the row's bounds."""
     values, missed = by_variant(records), []
     for variant, bound in row.get("must", {}).items():
         found = values["" if variant == "all" else variant]
         if row["show"] == "learnt":
             found = [sum(found)]
         if isinstance(bound, str):
-            missed += [f"{value}, wanted is {bound}" for value in found if value != bound]
+            missed += [f"{value}, expected {bound}" for value in found if value != bound]
             continue
         for value in found:
             triples = zip(*(end if isinstance(end, list) else [end] for end in (value, *bound)), strict=True)
             missed += [
-                f"{variant}: {v:.4g}, wanted is {low} to {high}" for v, low, high in triples if not low <= v <= high
+                f"{variant}: {v:.4g}, expected {low} to {high}" for v, low, high in triples if not low <= v <= high
             ]
     return missed
 
 
 def table(records: dict[str, list[dict]]) -> str:
-    """The rows as markdown."""
+    """Format the rows as Markdown."""
     lines = [HEAD]
     for run, row in rows().items():
         own = records[run]
@@ -124,9 +126,12 @@ def _seconds(records: list[dict]) -> str:
 
 
 def write(records: dict[str, list[dict]]) -> list[str]:
-    """The numbers, and once every row has some the table and the first comments of the experiments.
+    """Write the results and, once every row has some, the table and the first comments of the experiments.
 
-    Whole files, as the experiments may be read meanwhile. Returns the rows without any number.
+    Files are written atomically, because the experiments may be read at the same time.
+
+    Returns:
+        The rows without results.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
@@ -145,7 +150,7 @@ def write(records: dict[str, list[dict]]) -> list[str]:
 
 
 def comment(run: str, row: dict, records: list[dict]) -> str:
-    """The first comment of an experiment: its command, seconds and score."""
+    """Return the first comment of an experiment: its command, time and score."""
     score = f"{row.get('of') or row['show']} {shown(row, records)}"
     return f"# python train.py experiment=lectures/{run}: {_seconds(records)} s; {score}"
 

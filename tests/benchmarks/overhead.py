@@ -1,12 +1,12 @@
-"""What the conveniences cost: the same net trained by a raw PyTorch loop that only trains, by Kindling with every
-record, and by a stock-style Lightning module with the same records. Prints ratios to the raw, unfused loop of the same
-round.
+"""Measure the overhead of Kindling: the time of training over that of a raw PyTorch loop.
 
-    python tests/benchmarks/overhead.py            # 5 rounds, about 6 minutes on two cores, most of it the stock module
+    python tests/benchmarks/overhead.py            # 5 rounds, about 6 minutes on two cores, mostly the stock module
     python tests/benchmarks/overhead.py --rounds 1 --no-stock
 
-A time is fit and files written: from made objects to the closed files. Before a ratio is printed the recorded rows are
-counted. Pictures are left out there; a last row has their share, and others', of a default run: see shares.py.
+The same network is trained by a raw loop without logging, by Kindling, and by a typical ("stock") Lightning module that
+logs the same metrics. Ratios are relative to the raw loop without fused optimizer of the same round. Times include
+training and all files, but not the construction of objects. The logged metrics are counted before a ratio is printed.
+Pictures are not included; the last row has their share of a default run (see shares.py).
 """
 
 import argparse
@@ -48,8 +48,8 @@ NAMES = ("loss", "accuracy", "precision", "recall", "f1", "auroc")
 OPTIMIZERS = {"SGD": (torch.optim.SGD, 0.1), "Adam": (torch.optim.Adam, 0.003)}
 
 
-class RandomRows(Data):
-    """607 rows to train and 161 to validate on, of 8 or 2 columns."""
+class RandomSamples(Data):
+    """607 training and 161 validation samples, with 8 or 2 columns."""
 
     def __init__(self, columns: int, **data):
         super().__init__(val_share=VAL / (TRAIN + VAL), test_share=0.0, scale="none", batch_size=BATCH, **data)
@@ -64,7 +64,7 @@ class RandomRows(Data):
 
 def net(sizes: list[int], steps_per_execution: str = "auto", optimizer=None) -> tuple[Data, Deep]:
     torch.manual_seed(0)
-    data = RandomRows(sizes[0], steps_per_execution=steps_per_execution)
+    data = RandomSamples(sizes[0], steps_per_execution=steps_per_execution)
     return data, Deep(**data.model_kwargs(), hidden_sizes=sizes[1:-1], optimizer=optimizer)
 
 
@@ -74,9 +74,9 @@ def raw(sizes: list[int], optimizer) -> float:
     opt, loss_of = optimizer(layers.parameters()), torch.nn.functional.binary_cross_entropy_with_logits
     start = time.perf_counter()
     for _ in range(EPOCHS):
-        for rows in torch.randperm(len(x)).split(BATCH):
+        for batch in torch.randperm(len(x)).split(BATCH):
             opt.zero_grad()
-            loss_of(layers(x[rows]), y[rows]).backward()
+            loss_of(layers(x[batch]), y[batch]).backward()
             opt.step()
     return time.perf_counter() - start
 
@@ -86,7 +86,7 @@ def kindling(sizes: list[int], optimizer, steps_per_execution: str = "auto") -> 
     data, model = net(sizes, steps_per_execution, optimizer)
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         cfg = compose("config", overrides=[f"folder={folder}", "pictures=none"], return_hydra_config=True)
-    HydraConfig.instance().set_config(cfg)  # as under `python train.py`
+    HydraConfig.instance().set_config(cfg)  # as in `python train.py`
     cfg = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
     callbacks = [callback for node in cfg.callbacks.values() if node and (callback := build(node))]
     start = time.perf_counter()
@@ -114,7 +114,7 @@ def kindling(sizes: list[int], optimizer, steps_per_execution: str = "auto") -> 
 
 
 class Stock(pl.LightningModule):
-    """As tutorials write it: torchmetrics and self.log in every step."""
+    """A module in the style of tutorials, with torchmetrics and self.log in every step."""
 
     def __init__(self, layers: torch.nn.Module, optimizer):
         super().__init__()
@@ -172,15 +172,15 @@ def stock(sizes: list[int], optimizer) -> float:
     return seconds
 
 
-def alone(way, sizes: list[int], optimizer) -> float:
-    """As in a process of its own: the garbage collector does not walk through what earlier runs left."""
+def isolated(way, sizes: list[int], optimizer) -> float:
+    """Measure like in a new process, without garbage collection of objects that earlier runs left."""
     gc.collect()
     gc.freeze()
     return way(sizes, optimizer)
 
 
 def count_scalars(folder: str, tags: set[str]) -> None:
-    """Epochs x tags in the event files, else no ratio."""
+    """Check that the event files have every tag for every epoch."""
     events = EventAccumulator(folder, size_guidance={"scalars": 0}).Reload()
     counted = {tag: len(events.Scalars(tag)) for tag in tags & set(events.Tags()["scalars"])}
     assert counted == dict.fromkeys(tags, EPOCHS), counted
@@ -192,7 +192,7 @@ def main() -> None:
     parser.add_argument("--no-stock", action="store_true")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
-    torch.set_num_threads(1)  # for all: Kindling chooses one thread for such nets, and the others gain nothing by two
+    torch.set_num_threads(1)  # Kindling chooses one thread for such networks, and the others do not benefit from two
     warnings.filterwarnings("ignore")
     rows = [
         f"{'':10} {'':5} {'raw':>7} {'raw fused':>10} {'kindling':>10} {'steps_per_execution=1':>10} {'stock':>8}"
@@ -203,9 +203,9 @@ def main() -> None:
             plain, fused = partial(kind, lr=lr), partial(kind, lr=lr, fused=True)
             ways = [(raw, plain), (raw, fused), (kindling, fused), (partial(kindling, steps_per_execution=1), fused)]
             ways += [] if options.no_stock else [(stock, fused)]
-            kindling(sizes, fused)  # warm: imports matplotlib
+            kindling(sizes, fused)  # warm-up: imports matplotlib
             with contextlib.redirect_stderr(io.StringIO()):
-                times = [[alone(way, sizes, optimizer) for way, optimizer in ways] for _ in range(options.rounds)]
+                times = [[isolated(way, sizes, optimizer) for way, optimizer in ways] for _ in range(options.rounds)]
             ratios = [statistics.median(t[i] / t[0] for t in times) for i in range(1, len(ways))]
             first = statistics.median(t[0] for t in times)
             cells = "".join(f"{r:>{w}.2f}" for r, w in zip(ratios, (11, 11, 11, 9), strict=False))

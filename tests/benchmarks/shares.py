@@ -1,9 +1,9 @@
-"""What of a default run's fit and test goes into each thing that is done besides training.
+"""Measure the share of callbacks in the time of fit and test of a default run.
 
-    python tests/benchmarks/shares.py              # 7 runs of `python train.py`, each a process of its own
+    python tests/benchmarks/shares.py              # 7 runs of `python train.py`, in separate processes
 
-Seconds inside a callback's methods over seconds inside `Trainer.fit` and `Trainer.test`; medians. A row counts only
-where the run wrote its files.
+It prints medians of the seconds in a callback's methods over the seconds in `Trainer.fit` and `Trainer.test`, and fails
+if a run has not written its files.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ TIMED = {
 
 
 def timed_run() -> None:
-    """`python train.py` here, with a clock around what is timed; prints the seconds as its last line."""
+    """Run `python train.py` in this process with timers, and print the seconds as the last line."""
     import pytorch_lightning as pl
     from hydra.utils import get_class
 
@@ -56,10 +56,10 @@ def timed_run() -> None:
     print(json.dumps(seconds))
 
 
-def shares(*words: str) -> dict[str, float]:
-    """Of one run of `python train.py words`, in a process of its own."""
+def shares(*overrides: str) -> dict[str, float]:
+    """Return the shares of a run of `python train.py <overrides>` in a new process."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--timed-run", *words, "folder=run"]
+        command = [sys.executable, __file__, "--timed-run", *overrides, "folder=run"]
         done = subprocess.run(command, cwd=folder, check=True, capture_output=True, encoding="utf-8")
         missing = [file for _, file in TIMED.values() if not Path(folder, "run", file).is_file()]
         assert not missing, missing
@@ -67,16 +67,16 @@ def shares(*words: str) -> dict[str, float]:
     return {"all": seconds["all"]} | {name: seconds[name] / seconds["all"] for name in TIMED}
 
 
-def row(rounds: int, *words: str) -> str:
-    found = [shares(*words) for _ in range(rounds)]
+def row(rounds: int, *overrides: str) -> str:
+    found = [shares(*overrides) for _ in range(rounds)]
     medians = {name: statistics.median(one[name] for one in found) for name in found[0]}
     cells = "  ".join(f"{name} {medians[name]:.1%}" for name in TIMED)
-    return f"python train.py {' '.join(words):35} fit and test {medians['all']:.2f} s, of it  {cells}"
+    return f"python train.py {' '.join(overrides):35} fit and test {medians['all']:.2f} s, of which  {cells}"
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--timed-run"]:
         timed_run()
     else:
-        for words in ("", "data=ring", "data=mnist_sample model=cnn"):
-            print(row(7, *words.split()), flush=True)
+        for overrides in ("", "data=ring", "data=mnist_sample model=cnn"):
+            print(row(7, *overrides.split()), flush=True)

@@ -1,8 +1,8 @@
-"""From the command to the first training step, against the bare imports of the libraries that a run needs.
+"""Measure the time from the command to the first training step, and compare it with importing the needed libraries.
 
     python tests/benchmarks/startup.py             # 7 interleaved rounds, about 2 minutes
 
-Medians of whole processes. --help and --cfg job must stay under a tenth of the time to the first step.
+It prints medians of whole processes. --help and --cfg job must take less than a tenth of the time to the first step.
 """
 
 import os
@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
-IMPORTS = "import os, hydra, torch, pytorch_lightning, pandas, tensorboard; os._exit(0)"  # ends as the first step does
+IMPORTS = "import os, hydra, torch, pytorch_lightning, pandas, tensorboard; os._exit(0)"  # exits like the first step
 FIRST_STEP = ["+callbacks.exit._target_=startup.ExitAtFirstStep"]
 
 
 def __getattr__(name: str):
-    """`startup.ExitAtFirstStep`, for the timed process only, so that this script does not import Lightning."""
+    """Make `startup.ExitAtFirstStep` only in the timed process, so that this script does not import Lightning."""
     if name != "ExitAtFirstStep":
         raise AttributeError(name)
     from pytorch_lightning import Callback
@@ -33,11 +33,11 @@ def __getattr__(name: str):
     return ExitAtFirstStep
 
 
-def seconds(*words: str) -> float:
+def seconds(*arguments: str) -> float:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        subprocess.run([sys.executable, *words], cwd=folder, env=environment, check=True, capture_output=True)
+        subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, check=True, capture_output=True)
         return time.perf_counter() - start
 
 
@@ -49,12 +49,12 @@ def main() -> None:
         "--help": (train, "--help"),
         "--cfg job": (train, "--cfg", "job"),
     }
-    for words in ways.values():
-        seconds(*words)  # warm the disk
+    for arguments in ways.values():
+        seconds(*arguments)  # warm-up of the disk cache
     times = {name: [] for name in ways}
     for _ in range(7):
-        for name, words in ways.items():
-            times[name].append(seconds(*words))
+        for name, arguments in ways.items():
+            times[name].append(seconds(*arguments))
     medians = {name: statistics.median(values) for name, values in times.items()}
     for name, value in medians.items():
         print(f"{name:20} {value:6.2f} s")

@@ -1,10 +1,10 @@
-"""How large the project is, by counts that say something about how much there is to read.
+"""Measure the size of the project.
 
     python tests/benchmarks/structure.py
 
-Entries of the package; statements without docstrings, of all and of the core that `strip all` leaves; files, and their
-lines, in which something is called until the first optimizer step of a run without optional callbacks; lines that ask
-an object what it is (hasattr, getattr, setattr).
+It counts entries of the package; statements without docstrings, in total and in the core that `strip all` leaves; files
+and lines of files in which a function is called until the first optimizer step of a run without optional callbacks; and
+lines with hasattr, getattr or setattr.
 """
 
 import ast
@@ -20,7 +20,7 @@ CODE = re.compile(r"\b(has|get|set)attr\b")
 
 
 def statements(files) -> int:
-    """Return the number of statements, docstrings left out."""
+    """Return the number of statements without docstrings."""
     nodes = (node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
     return sum(isinstance(node, ast.stmt) and not _is_docstring(node) for node in nodes)
 
@@ -48,16 +48,15 @@ def stripped() -> int:
 
 
 def entered() -> dict[Path, int]:
-    """Return the project's files in which a function is called until the first optimizer step, and their lines."""
+    """Return the files in which a function is called until the first optimizer step, with their number of lines."""
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 
     found: set[Path] = set()
 
     def note(frame, event, _) -> None:
         file = frame.f_code.co_filename
-        is_function = (
-            frame.f_code.co_flags & 2 and frame.f_code.co_name[0] != "<"
-        )  # no module, class body, comprehension
+        # not a module, class body or comprehension
+        is_function = frame.f_code.co_flags & 2 and frame.f_code.co_name[0] != "<"
         if event == "call" and is_function and file.startswith((str(PROJECT / "src"), str(PROJECT / "train.py"))):
             found.add(Path(file))
 

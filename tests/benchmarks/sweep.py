@@ -1,15 +1,15 @@
-"""How long a sweep of 100 jobs takes, 20 seeds x 5 learning rates: by Kindling with all jobs trained together and with
-one after the other (hydra/launcher=basic), by a stock-style Lightning module under Hydra, by scikit-learn in two
-processes, and by a raw PyTorch loop that only trains. Prints ratios to the first.
+"""Measure a sweep of 100 jobs, 20 seeds x 5 learning rates, and print ratios to the time of training them together.
 
     python tests/benchmarks/sweep.py                        # 3 rounds, Adam: about 10 minutes on two cores
     python tests/benchmarks/sweep.py --optimizers adam sgd
     python tests/benchmarks/sweep.py --grid                 # 90 jobs: activations x depths x optimizers x seeds
-    python tests/benchmarks/sweep.py --dropout              # 100 jobs: learning rates x shares of dropout x seeds
+    python tests/benchmarks/sweep.py --dropout              # 100 jobs: learning rates x dropout rates x seeds
     python tests/benchmarks/sweep.py --thousand             # 1,000 jobs together: seconds, first step, memory
 
-A time is that of the command without its imports: composing, fit and files. The ways that take minutes are timed once,
-with fewer jobs, and scaled up. Before a ratio is printed every job's records are counted.
+The jobs are trained together and one after the other (hydra/launcher=basic) by Kindling, by a typical ("stock")
+Lightning module with Hydra, by scikit-learn in two processes, and by a raw PyTorch loop without logging. Times are
+those of the command without imports: composing configs, training and writing files. Slow ways are measured once with
+fewer jobs and scaled up. Every job's logged metrics are counted before a ratio is printed.
 """
 
 import argparse
@@ -51,14 +51,14 @@ BOUNDS = {"must": ("", 15, 100, 8, 8), "goal": ("", 25, 200, 12, 12)}  # of the 
 
 
 def product(axes: list[str]) -> list[tuple[str, ...]]:
-    words = ([f"{word.split('=')[0]}={value}" for value in word.split("=")[1].split(",")] for word in axes)
-    return list(itertools.product(*words))
+    values = ([f"{axis.split('=')[0]}={value}" for value in axis.split("=")[1].split(",")] for axis in axes)
+    return list(itertools.product(*values))
 
 
-def random_rows(sizes: list[int], optimizer: str, folder: str) -> list[str]:
-    """The words that all jobs share; the rows of overhead.py as a CSV."""
-    rows, path = overhead.RandomRows(sizes[0]).load(), f"{folder}/{sizes[0]}_columns.csv"
-    pd.DataFrame(torch.cat([rows.x, rows.y], 1), columns=[*range(sizes[0]), "label"]).to_csv(path, index=False)
+def random_table(sizes: list[int], optimizer: str, folder: str) -> list[str]:
+    """Write the data of overhead.py as a CSV, and return the overrides that all jobs share."""
+    samples, path = overhead.RandomSamples(sizes[0]).load(), f"{folder}/{sizes[0]}_columns.csv"
+    pd.DataFrame(torch.cat([samples.x, samples.y], 1), columns=[*range(sizes[0]), "label"]).to_csv(path, index=False)
     share = overhead.VAL / (overhead.TRAIN + overhead.VAL)
     data = ["data=csv", f"data.path={path}", "data.target=label", "data.task=binary", "scale=none"]
     split = [f"data.val_share={share}", "data.test_share=0", f"batch_size={overhead.BATCH}"]
@@ -66,29 +66,29 @@ def random_rows(sizes: list[int], optimizer: str, folder: str) -> list[str]:
 
 
 def command(launcher: str, fixed: list[str], axes: list[str], seeds: int) -> dict:
-    """`train.py -m` in a process of its own."""
-    words = [f"hydra/launcher={launcher}", *fixed, f"epochs={overhead.EPOCHS}", *axes, f"seed=range(0,{seeds})"]
-    return start_child("kindling", words, seeds * len(product(axes)))
+    """Measure `train.py -m` in a new process."""
+    overrides = [f"hydra/launcher={launcher}", *fixed, f"epochs={overhead.EPOCHS}", *axes, f"seed=range(0,{seeds})"]
+    return start_child("kindling", overrides, seeds * len(product(axes)))
 
 
 def stock(sizes: list[int], optimizer: str, seeds: int) -> float:
-    """One seed, scaled up."""
+    """Measure one seed, and scale up."""
     target = {"adam": "torch.optim.Adam", "sgd": "torch.optim.SGD"}[optimizer]
-    words = [f"sizes={sizes}", f"epochs={overhead.EPOCHS}", f"optimizer._target_={target}", RATES[optimizer]]
-    return start_child("stock", words, 5)["seconds"] * seeds
+    overrides = [f"sizes={sizes}", f"epochs={overhead.EPOCHS}", f"optimizer._target_={target}", RATES[optimizer]]
+    return start_child("stock", overrides, 5)["seconds"] * seeds
 
 
 def sklearn(sizes: list[int], optimizer: str, seeds: int) -> float:
     from sklearn.neural_network import MLPClassifier
 
-    os.environ["PYTHONWARNINGS"] = "ignore"  # of the workers: not converged yet
+    os.environ["PYTHONWARNINGS"] = "ignore"  # about convergence, in the workers
     data, _ = overhead.net(sizes)
-    x, y = (rows.numpy() for rows in data.samples["train"])
+    x, y = (part.numpy() for part in data.samples["train"])
     jobs = itertools.product(map(float, RATES[optimizer][3:].split(",")), range(seeds))
     same = {"solver": optimizer, "batch_size": overhead.BATCH, "momentum": 0, "alpha": 0, "max_iter": overhead.EPOCHS}
     same |= {"n_iter_no_change": overhead.EPOCHS + 1, "hidden_layer_sizes": sizes[1:-1]}
     nets = [MLPClassifier(learning_rate_init=lr, random_state=seed, **same) for lr, seed in jobs]
-    for some in (nets[:8], nets):  # first the workers import
+    for some in (nets[:8], nets):  # the first batch makes the workers import
         start = time.perf_counter()
         nets = joblib.Parallel(n_jobs=2)(joblib.delayed(net.fit)(x, y[:, 0]) for net in some)
         seconds = time.perf_counter() - start
@@ -97,11 +97,11 @@ def sklearn(sizes: list[int], optimizer: str, seeds: int) -> float:
 
 
 def raw(fixed: list[str], axes: list[str], seeds: int) -> float:
-    """Training alone, one net after the other, from made objects."""
+    """Measure only training, one network after the other."""
     seconds, loss_of = 0.0, torch.nn.functional.binary_cross_entropy_with_logits
-    for words in product(axes):
+    for overrides in product(axes):
         with hydra.initialize_config_dir(str(overhead.PROJECT / "conf"), version_base="1.3"):
-            cfg = hydra.compose("config", [*fixed, *words, "optimizer.fused=false"])
+            cfg = hydra.compose("config", [*fixed, *overrides, "optimizer.fused=false"])
         data = build(cfg.data)
         facts, (x, y) = data.model_kwargs(), data.samples["train"]
         for seed in range(seeds):
@@ -110,21 +110,21 @@ def raw(fixed: list[str], axes: list[str], seeds: int) -> float:
             opt = build(cfg.optimizer)(layers.parameters())
             start = time.perf_counter()
             for _ in range(overhead.EPOCHS):
-                for rows in torch.randperm(len(x)).split(overhead.BATCH):
+                for batch in torch.randperm(len(x)).split(overhead.BATCH):
                     opt.zero_grad()
-                    loss_of(layers(x[rows]), y[rows]).backward()
+                    loss_of(layers(x[batch]), y[batch]).backward()
                     opt.step()
             seconds += time.perf_counter() - start
     return seconds
 
 
-# Of all timed commands, deleted at the end: ext4 takes many times longer for a new file soon after many were deleted.
+# Folders of all commands, deleted at the end: ext4 creates files much more slowly just after many were deleted.
 kept = contextlib.ExitStack()
 
 
-def start_child(way: str, words: list[str], jobs: int) -> dict:
+def start_child(way: str, overrides: list[str], jobs: int) -> dict:
     folder = kept.enter_context(tempfile.TemporaryDirectory())
-    line = [sys.executable, __file__, "--child", way, "-m", *words, "hydra.sweep.dir=sweep"]
+    line = [sys.executable, __file__, "--child", way, "-m", *overrides, "hydra.sweep.dir=sweep"]
     environment, start = {**os.environ, "TMPDIR": folder}, time.time()
     process = subprocess.run(line, cwd=folder, env=environment, capture_output=True, encoding="utf-8")
     if process.returncode:
@@ -134,13 +134,13 @@ def start_child(way: str, words: list[str], jobs: int) -> dict:
     return {**measured, "first_step": measured["first_step"] - start}
 
 
-def child(way: str, words: list[str]) -> None:
-    """Imports everything, then runs the command; the last line it prints is what was measured."""
-    sys.argv, steps = [str(overhead.PROJECT / "train.py"), *words], []
-    overhead.EPOCHS = next(int(word.partition("=")[2]) for word in words if word.startswith("epochs="))
-    Plugins.instance()  # loads Hydra's own modules anew, so before anything imports a class of theirs
+def child(way: str, overrides: list[str]) -> None:
+    """Import everything, run the command, and print the measurements as the last line."""
+    sys.argv, steps = [str(overhead.PROJECT / "train.py"), *overrides], []
+    overhead.EPOCHS = next(int(o.partition("=")[2]) for o in overrides if o.startswith("epochs="))
+    Plugins.instance()  # executes Hydra's modules again, so before anything imports their classes
     for module in pkgutil.walk_packages(kindling.__path__, "kindling."):
-        with contextlib.suppress(ModuleNotFoundError):  # of an extra whose library is not installed
+        with contextlib.suppress(ModuleNotFoundError):  # in an extra whose library is not installed
             importlib.import_module(module.name)
     register_optimizer_step_pre_hook(lambda *_: None if steps else steps.append(time.time()))
     imported, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
@@ -150,16 +150,15 @@ def child(way: str, words: list[str]) -> None:
         if end.code:
             raise
     seconds = time.perf_counter() - start - sum(outside)
-    kb = (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - imported
-    )  # Linux: in KB, and at least the parent's, which imports the same
+    # On Linux in KB, and at least that of the parent, which imports the same.
+    kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - imported
     jobs = len(outside) if way == "stock" else finished()
     measured = {"seconds": seconds, "mb": kb / 1024, "jobs": jobs, "first_step": [*steps, float("nan")][0]}
     print(f"\n{json.dumps(measured)}")
 
 
 def finished() -> int:
-    """Jobs, each with every record; where one lacks any, no ratio."""
+    """Return the number of jobs, after checking that each is complete."""
     results = list(Path("sweep").glob("*/result.json"))
     for result in results:
         status, job = json.loads(result.read_text(encoding="utf-8"))["status"], result.parent
@@ -170,7 +169,7 @@ def finished() -> int:
     return len(results)
 
 
-outside = []  # seconds in which a stock job makes its rows and counts its records
+outside = []  # seconds in which a stock job makes its data and counts its metrics
 adam = {"_target_": "torch.optim.Adam", "_partial_": True, "lr": "${lr}", "fused": True}
 ConfigStore.instance().store("stock", {"sizes": NETS[0], "lr": 0.003, "epochs": 100, "optimizer": adam})
 
@@ -184,7 +183,7 @@ def stock_job(cfg) -> None:
 
 
 def compare(options, title: str, sweep: tuple[list, list, int], others: dict) -> str:
-    """A row of the table: seconds of the jobs together, and ratios to it, of medians."""
+    """Return a row of the table: seconds of the jobs trained together, and ratios to it, from medians."""
     fixed, axes, seeds = sweep
     some = seeds if options.full else min(seeds, max(1, options.basic_jobs // len(product(axes))))
     ways = {
@@ -221,7 +220,7 @@ def main() -> None:
         parser.add_argument(name, type=type(default), default=default, help=argparse.SUPPRESS)
     options = parser.parse_args()
     overhead.EPOCHS = options.epochs
-    torch.set_num_threads(1)  # as overhead.py
+    torch.set_num_threads(1)  # like overhead.py
     seeds = options.seeds or (5 if options.grid or options.dropout else 200 if options.thousand else 20)
     row, rows = thousand if options.thousand else compare, []
     if options.grid:
@@ -229,7 +228,7 @@ def main() -> None:
     for sizes, kind in [] if options.grid else itertools.product(NETS, options.optimizers):
         with tempfile.TemporaryDirectory() as folder:
             others = {way.__name__: partial(way, sizes, kind, seeds) for way in (stock, sklearn)}
-            sweep = random_rows(sizes, kind, folder), [RATES[kind]], seeds
+            sweep = random_table(sizes, kind, folder), [RATES[kind]], seeds
             if options.dropout:
                 sweep[1].append(DROPOUT)
                 others = {}

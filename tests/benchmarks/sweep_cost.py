@@ -1,10 +1,10 @@
-"""What a sweep costs against its number of jobs: seconds of `train.py -m` without imports, and per job, of jobs trained
-together and one after the other. Writes the picture of docs/sweeps.md.
+"""Measure the time of a sweep as a function of its number of jobs, and draw the figure of docs/sweeps.md.
 
     python tests/benchmarks/sweep_cost.py                     # 10 to 10,000 jobs: about 6 minutes on two cores
-    python tests/benchmarks/sweep_cost.py --jobs 10 100       # fewer, without the picture
+    python tests/benchmarks/sweep_cost.py --jobs 10 100       # fewer jobs, without the figure
 
-One after the other is measured with 10 jobs and scaled up.
+It prints the seconds of `train.py -m` without imports, in total and per job, for jobs trained together and one after
+the other, which is measured with 10 jobs and scaled up.
 """
 
 import argparse
@@ -19,9 +19,9 @@ ALL = [10, 100, 1_000, 10_000]
 
 
 def measured(jobs: int, launcher: str = "together") -> dict:
-    """Seconds and MB of a sweep over seeds, of the net 8-6-4-1 with Adam, 100 epochs of 19 steps."""
+    """Measure seconds and MB of a sweep over seeds, of the network 8-6-4-1 with Adam, 100 epochs of 19 steps."""
     with tempfile.TemporaryDirectory() as folder:
-        fixed = sweep.random_rows(sweep.NETS[0], "adam", folder)
+        fixed = sweep.random_table(sweep.NETS[0], "adam", folder)
         return sweep.command(launcher, fixed, ["lr=0.003"], jobs)
 
 
@@ -29,8 +29,9 @@ def draw(jobs: list[int], together: list[float], one: float) -> None:
     figure = Figure(figsize=(6, 3.6), dpi=100, layout="constrained")
     axes = figure.subplots()
     axes.loglog(jobs, [one * n for n in jobs], "o--", label="one after the other")
-    axes.loglog(jobs, together, "o-", label="together")
-    axes.set(xlabel="jobs", ylabel="seconds", title="100 epochs of 19 steps, network 8-6-4-1, two cores")
+    axes.loglog(jobs, together, "o-", label="trained together")
+    title = "Time of a sweep (network 8-6-4-1, 100 epochs of 19 steps, two cores)"
+    axes.set(xlabel="number of jobs", ylabel="time in seconds", title=title)
     axes.legend()
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE)
@@ -41,9 +42,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, nargs="+", default=ALL)
     jobs = parser.parse_args().jobs
     one = measured(10, "basic")["seconds"] / 10
-    measured(2)  # a group of this kind has then been compared with a single run
+    measured(2)  # compares a group of this kind with a single run
     found = [measured(n) for n in jobs]
-    print(f"| jobs | together, s | ms a job | one after the other, s | ratio |\n|{' ---: |' * 5}")
+    print(f"| jobs | together, s | ms per job | one after the other, s | ratio |\n|{' ---: |' * 5}")
     for n, m in zip(jobs, found, strict=True):
         seconds = m["seconds"]
         print(f"| {n:,} | {seconds:.1f} | {1000 * seconds / n:.0f} | {one * n:,.0f} | {one * n / seconds:.1f} |")

@@ -1,4 +1,4 @@
-"""The lectures' data sets have their formulas, and their experiments show what the core does."""
+"""The data sets of the lectures follow their formulas, and their experiments equal plain loops."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from kindling.data.transforms import apply_transform
 from kindling.training.result import loss_note
 
 
-def test_the_lecture_table_has_its_759_rows_and_share():
+def test_the_lecture_table_has_759_rows_and_the_share_of_the_lecture():
     data = made("data=diabetes_lecture")
     x, y = data.samples["train"]
     assert (tuple(x.shape), round(y.mean().item(), 4)) == ((759, 8), 0.6535)
@@ -21,7 +21,7 @@ def test_the_lecture_table_has_its_759_rows_and_share():
     assert nearest < 1e-4
 
 
-def test_points_lie_on_their_formula():
+def test_samples_follow_their_formula():
     x, y = made("data=line", "scale=none", "data.scale_target=none").samples["test"]
     assert ((y - 0.9 * x - 0.2).abs().max().item(), len(x)) == (pytest.approx(0.05, abs=1e-3), 1000)
     x, y = made("data=polynomial", "features=none", "scale=none", "data.scale_target=none").samples["train"]
@@ -30,14 +30,14 @@ def test_points_lie_on_their_formula():
     torch.testing.assert_close(y, x @ torch.arange(9.0)[:, None] + 9)
 
 
-def test_dates_have_their_formula_and_relative_noise():
+def test_dates_follow_their_formula_with_relative_noise():
     x, y = made("data=dates", "scale=none", "data.scale_target=none", "data.noise=0.15").samples["test"]
     factor = y / (0.8 * x[:, :1] + 0.003 * x[:, 1:] + 2)
     assert (factor.mean().item(), factor.std().item()) == (pytest.approx(1, abs=0.02), pytest.approx(0.15, abs=0.01))
     assert (x.amin(0).tolist()[0], x.amax(0).tolist()[0], (x % 1 == 0).all()) == (0.0, 25.0, True)
 
 
-def test_a_regression_s_targets_are_scaled_and_its_metrics_are_in_their_own_unit(run, tmp_path):
+def test_regression_targets_are_scaled_and_metrics_are_in_the_original_unit(run, tmp_path):
     result = run("data=dates", "model=linear", "epochs=2")
     data = made("data=dates")
     y = data.samples["train"][1]
@@ -51,7 +51,7 @@ def test_a_regression_s_targets_are_scaled_and_its_metrics_are_in_their_own_unit
     assert result["metrics"]["test/mae"] == pytest.approx((preds - raw_y).abs().mean().item(), rel=1e-4)
 
 
-def test_the_slip_of_the_sums_is_in_the_test_targets_alone():
+def test_the_slip_of_the_sums_is_only_in_the_test_targets():
     slip, mended = made("data=sum4"), made("data=sum4", "data.slip=false")
     (x, y), (x_test, y_test) = (slip.examples.x, slip.examples.y), slip.examples.test
     torch.testing.assert_close(y[:, 0], x[:, 1] + 2 * x[:, 2] + 3 * x[:, 3])
@@ -59,7 +59,7 @@ def test_the_slip_of_the_sums_is_in_the_test_targets_alone():
     torch.testing.assert_close(mended.examples.test[1][:, 0], x_test @ torch.arange(4.0))
 
 
-def test_credit_is_separated_by_its_line_in_any_unit():
+def test_credit_is_linearly_separable_in_any_unit():
     plain, other = made("data=credit").examples, made("data=credit", "data.unit=100").examples
     assert torch.equal(plain.y[:, 0] == 1, 2 * plain.x[:, 0] - plain.x[:, 1] > 30_000)
     assert torch.equal(plain.y, other.y)
@@ -67,7 +67,7 @@ def test_credit_is_separated_by_its_line_in_any_unit():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_lecture_run_equals_a_plain_loop_in_every_epoch(run, tmp_path, seed):
+def test_the_run_of_the_lecture_equals_a_plain_loop_in_every_epoch(run, tmp_path, seed):
     run("experiment=lectures/diabetes", f"seed={seed}")
     losses = [float(row["train/loss"]) for row in rows_of(tmp_path / "run")]
 
@@ -91,7 +91,7 @@ def test_the_lecture_run_equals_a_plain_loop_in_every_epoch(run, tmp_path, seed)
     assert all((tensor != start[name]).any() for name, tensor in weights_of(tmp_path / "run").items())
 
 
-def test_loss_times_the_variance_of_the_targets_is_mse_and_the_run_says_so(run, caplog):
+def test_loss_times_the_variance_of_the_targets_is_mse_and_this_is_reported(run, caplog):
     with caplog.at_level("INFO", "kindling"):
         metrics = run("data=dates", "model=linear", "epochs=1")["metrics"]
     std = (metrics["test/mse"] / metrics["test/loss"]) ** 0.5
@@ -100,18 +100,18 @@ def test_loss_times_the_variance_of_the_targets_is_mse_and_the_run_says_so(run, 
     assert note in caplog.text
 
 
-def test_an_experiments_value_that_outlives_its_group_is_named():
+def test_a_note_names_an_experiments_value_for_another_choice_of_the_group():
     (line,) = notes("experiment=lectures/diabetes", "optimizer=adam")
     assert line == "note: lr=0.1 comes from experiment=lectures/diabetes; optimizer=adam alone would set lr=0.003"
 
 
-def test_the_command_of_a_job_of_an_experiment_that_sweeps_trains_that_job_alone():
-    word = "experiment=lectures/ensemble"
-    assert command([word, "seed=3", "test=true"]) == f"python train.py {word} seed=3 hydra.mode=RUN"
+def test_the_command_of_a_job_of_a_sweeping_experiment_trains_only_that_job():
+    experiment = "experiment=lectures/ensemble"
+    assert command([experiment, "seed=3", "test=true"]) == f"python train.py {experiment} seed=3 hydra.mode=RUN"
     assert command(["experiment=lectures/diabetes"]) == "python train.py experiment=lectures/diabetes"
 
 
-def test_without_validation_rows_best_is_last_and_no_test_score_is_made_up(run, tmp_path):
+def test_without_validation_samples_best_is_last_and_there_is_no_test_score(run, tmp_path):
     result = run("experiment=lectures/diabetes", "epochs=3")
     assert (result["best_epoch"], result["score"]) == (3, result["metrics"]["train/loss"])
     assert {name.split("/")[0] for name in result["metrics"]} == {"train"}
@@ -121,15 +121,15 @@ def test_without_validation_rows_best_is_last_and_no_test_score_is_made_up(run, 
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_early_stopping_stops_and_is_refused_without_validation_rows(run):
+def test_early_stopping_stops_and_is_refused_without_validation_samples(run):
     result = run("data=diabetes", "patience=3", "lr=0.05", "epochs=60", folder="a")
     assert result["epochs"] == result["best_epoch"] + 3
     with pytest.raises(ValueError, match="patience=3 needs val/loss, but this data has no validation samples"):
         run("experiment=lectures/diabetes", "patience=3", folder="b")
 
 
-def test_one_pass_of_the_perceptron_is_the_notes_rule(run, tmp_path):
-    """On plain amounts: w += eta y x and b += 1e5 eta y at each mistake, eta = 1e-5."""
+def test_one_pass_of_the_perceptron_follows_the_rule_of_the_notes(run, tmp_path):
+    """Update w += eta y x and b += 1e5 eta y at each error, on plain amounts with eta = 1e-5."""
     pytest.importorskip("kindling.callbacks.weight_init")  # the weights start at zero
     run("experiment=lectures/perceptron_pass")
     data = made("experiment=lectures/perceptron_pass", "data.unit=1.0")

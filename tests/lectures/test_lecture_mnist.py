@@ -1,4 +1,4 @@
-"""The courses' experiments with digits and clothes: what they are made of, and what they reach on the test sets."""
+"""The courses' experiments with digits and clothes: their networks, and their accuracy on the test sets."""
 
 import pytest
 import pytorch_lightning as pl
@@ -16,13 +16,13 @@ from kindling.models.mlp import Deep, WideDeep
 from kindling.training.trainer import choose_threads
 
 DIGITS = {"input_shape": [1, 28, 28], "num_outputs": 10, "task": "multiclass", "class_names": list("0123456789")}
-REACHED = [  # experiment, further args, test accuracy
+REACHED = [  # experiment, further overrides, test accuracy
     ("mnist_softmax", [], 0.92),
-    ("mnist_mlp", [], 0.9775),  # the course's own
+    ("mnist_mlp", [], 0.9775),  # the course's accuracy
     ("mnist_cnn", [], 0.988),
     ("fashion_cnn", [], 0.91),
-    ("mnist_fast", [], 0.988),  # a single seed's; the median of five is 99 %
-    ("mnist_best", [], 0.993),  # and 99.5 %
+    ("mnist_fast", [], 0.988),  # of a single seed; the median of five is 99 %
+    ("mnist_best", [], 0.993),  # the same with 99.5 %
 ]
 
 
@@ -55,17 +55,17 @@ def test_an_experiment_reaches_its_accuracy_on_the_official_test_set(run, experi
         ),
     ],
 )
-def test_the_courses_nets_have_the_courses_layers(experiment, layers):
+def test_the_networks_have_the_layers_of_the_courses(experiment, layers):
     assert kinds_and_weights(model_of(experiment)) == layers
 
 
-def test_the_courses_cnn_takes_a_step_of_training(run):
+def test_the_cnn_of_the_course_trains_a_step(run):
     sample = ["data=mnist_sample", "batch_size=2", "max_steps=1", "data.val_share=0.002", "test=false"]
-    result = run("experiment=lectures/mnist_course_cnn", *sample, "++callbacks.doctor=null")  # looks at many images
+    result = run("experiment=lectures/mnist_course_cnn", *sample, "++callbacks.doctor=null")  # it processes many images
     assert (result["status"], result["params"]) == ("finished", 1_280 + 147_584 + 1_003_530)
 
 
-def test_an_empty_list_of_hidden_layers_leaves_a_linear_map():
+def test_without_hidden_layers_the_models_are_linear():
     deep, cnn, both = (kind([1, 8, 8], 3, task="multiclass", hidden_sizes=[]) for kind in (Deep, CNN, WideDeep))
     assert kinds_and_weights(deep) == kinds_and_weights(Linear([1, 8, 8], 3, task="multiclass"))
     assert kinds_and_weights(both) == 2 * kinds_and_weights(deep)
@@ -74,7 +74,7 @@ def test_an_empty_list_of_hidden_layers_leaves_a_linear_map():
 
 @pytest.mark.parametrize("size", [7, 8])
 @pytest.mark.parametrize("stem", [3, 5])
-def test_a_stem_halves_the_image_and_is_not_pooled(stem, size):
+def test_a_stem_halves_the_image_without_pooling(stem, size):
     torch.manual_seed(0)
     model = CNN([1, size, size], 10, task="multiclass", channels=[4, 6], stem=stem, hidden_sizes=[])
     x = torch.randn(2, 1, size, size)
@@ -85,13 +85,13 @@ def test_a_stem_halves_the_image_and_is_not_pooled(stem, size):
     torch.testing.assert_close(model(x), logits)
 
 
-def test_batch_norm_comes_after_the_pooling():
+def test_batch_norm_is_after_the_pooling():
     model = CNN([1, 8, 8], 10, task="multiclass", channels=[4], batch_norm=True, hidden_sizes=[])
     expected = [nn.Conv2d, nn.MaxPool2d, nn.BatchNorm2d, nn.ReLU, nn.Flatten, nn.Linear]
     assert [type(layer) for layer in model.net] == expected
 
 
-def test_num_examples_takes_the_first_rows_of_the_training_file_and_leaves_the_test_set(tmp_path):
+def test_num_examples_selects_the_first_training_samples_and_does_not_change_the_test_set(tmp_path):
     images, labels = torch.randint(256, (20, 5, 4)), torch.arange(20) % 3
     for part in ("train", "t10k"):
         (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(idx(images))
@@ -105,7 +105,7 @@ def test_num_examples_takes_the_first_rows_of_the_training_file_and_leaves_the_t
 
 
 @pytest.mark.parametrize(("kind", "threads"), [(Deep, 1), (CNN, 2)])
-def test_a_small_net_on_images_takes_one_thread_unless_it_has_convolutions(kind, threads, tmp_path):
+def test_a_small_network_on_images_uses_one_thread_unless_it_has_convolutions(kind, threads, tmp_path):
     trainer = pl.Trainer(accelerator="cpu", logger=False, default_root_dir=tmp_path)
     data, before = ImageArchive("data/mnist_sample.npz"), torch.get_num_threads()
     model = kind(**data.model_kwargs())

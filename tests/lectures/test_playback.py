@@ -1,4 +1,4 @@
-"""The drawn viewers are what they are said to be, a file of one's own is read or refused, and a hidden layer pays."""
+"""Simulated viewers follow their description, files are read or refused, and a hidden layer improves predictions."""
 
 import io
 import time
@@ -15,17 +15,17 @@ from kindling.lectures.simulated import DAYS, PARTS, SLOTS, WEEKS, Playback
 
 
 def days(log):
-    """(N, weeks, SLOTS) as (N, weeks, DAYS, PARTS)."""
+    """Reshape (N, weeks, SLOTS) to (N, weeks, DAYS, PARTS)."""
     return log.unflatten(-1, (DAYS, len(PARTS)))
 
 
 def drawn(**viewers):
-    """The whole log of drawn viewers (N, WEEKS, DAYS, PARTS)."""
+    """Return the whole log of simulated viewers (N, WEEKS, DAYS, PARTS)."""
     examples = Playback(**viewers).load()
     return days(torch.cat([examples.x.unflatten(1, (WEEKS - 1, SLOTS)), examples.y[:, None]], 1))
 
 
-def test_twenty_thousand_viewers_are_drawn_in_less_than_two_seconds_of_work():
+def test_simulating_twenty_thousand_viewers_takes_less_than_two_seconds():
     start = time.process_time()
     examples = Playback().load()
     assert time.process_time() - start < 2
@@ -34,17 +34,17 @@ def test_twenty_thousand_viewers_are_drawn_in_less_than_two_seconds_of_work():
     assert set(examples.x.unique().tolist()) == {0, 1}
 
 
-def test_a_seed_draws_the_same_viewers_and_another_others():
+def test_the_seed_determines_the_viewers():
     one, same, other = (Playback(num_examples=50, data_seed=seed).load() for seed in (1, 1, 2))
     assert torch.equal(one.x, same.x)
     assert not torch.equal(one.x, other.x)
 
 
 @pytest.mark.parametrize(("shift", "moved"), [(0.0, 0), (1.0, 1)])
-def test_office_workers_keep_their_part_of_the_day_and_shift_workers_go_on_to_the_next(shift, moved):
+def test_office_workers_keep_their_part_of_the_day_and_shift_workers_move_to_the_next(shift, moved):
     log = drawn(num_examples=500, shift=shift, slip=0.0, stop=0.0, stray=0.0)
     part = log[..., :3].sum(2)  # (N, WEEKS, 3)
-    assert ((part > 0).sum(-1) <= 1).all()  # one part of the day a week
+    assert ((part > 0).sum(-1) <= 1).all()  # one part of the day per week
     both = (part[:, :-1].sum(-1) > 0) & (part[:, 1:].sum(-1) > 0)
     step = (part[:, 1:].argmax(-1) - part[:, :-1].argmax(-1)) % 3
     assert step[both].unique().tolist() == [moved]
@@ -52,17 +52,17 @@ def test_office_workers_keep_their_part_of_the_day_and_shift_workers_go_on_to_th
     assert nights.tolist() == [bool(shift)] * 4 + [not shift] * 3
 
 
-def test_the_shares_are_those_asked_for():
+def test_the_shares_are_those_requested():
     log = drawn(num_examples=4_000, stop=0.3, stray=0.0, slip=0.0, shift=0.0)
     half = log[:, : WEEKS // 2].sum((1, 2, 3)) > 0  # has favourite days
     stopped = log[:, -4:].sum((1, 2, 3)) == 0
-    # They stop before one of the last 17 weeks, 14 times of 17 before the last four.
+    # They stop before one of the last 17 weeks, and with probability 14 / 17 before the last four.
     assert (half & stopped).float().sum() / half.sum() == pytest.approx(0.3 * 14 / 17, abs=0.02)
     stray = drawn(num_examples=500, watch=0.1, stray=0.1)
     assert stray.mean().item() == pytest.approx(0.1, abs=0.002)
 
 
-def test_a_line_is_better_than_a_copy_of_any_week():
+def test_a_linear_model_is_better_than_a_copy_of_a_week():
     examples = Playback(num_examples=4_000).load()
     last, two = examples.x[:, -SLOTS:], examples.x[:, -3 * SLOTS : -2 * SLOTS]
     slot = 8  # the morning of the third day
@@ -74,7 +74,7 @@ def test_a_line_is_better_than_a_copy_of_any_week():
     assert areas[2] > max(areas[:2]) + 0.05
 
 
-def test_the_weights_that_copy_give_last_week():
+def test_the_copying_weights_predict_the_last_week():
     _, model = built("experiment=lectures/playback_copy", "data.num_examples=100")
     start = pytest.importorskip("kindling.callbacks.weight_init")
     start.initialise(model, compose_config("experiment=lectures/playback_copy").init)
@@ -82,7 +82,7 @@ def test_the_weights_that_copy_give_last_week():
     torch.testing.assert_close(model(x), x[:, -SLOTS:])
 
 
-def test_nothing_is_trained_in_the_copy(run):
+def test_the_copying_experiment_does_not_train(run):
     pytest.importorskip("kindling.callbacks.weight_init")
     result = run("experiment=lectures/playback_copy", "data.num_examples=2000")
     data, _ = built("experiment=lectures/playback_copy", "data.num_examples=2000")
@@ -93,7 +93,7 @@ def test_nothing_is_trained_in_the_copy(run):
     assert result["mode"] == "max"
 
 
-def test_a_file_of_one_s_own_is_read_and_its_last_week_is_what_was_watched_at_all(tmp_path):
+def test_a_file_is_read_and_its_last_week_is_converted_to_zeros_and_ones(tmp_path):
     eigens = np.random.default_rng(0).random((40, 924)) * (np.arange(924) % 3 == 0)
     np.savez(tmp_path / "own.npz", train_eigens=eigens, other=np.zeros(3))
     examples = Playback(path=str(tmp_path / "own.npz")).load()
@@ -104,43 +104,43 @@ def test_a_file_of_one_s_own_is_read_and_its_last_week_is_what_was_watched_at_al
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"other": np.zeros((4, 924))}, "has other: wanted is an .npz with an array train_eigens"),
-        ({"train_eigens": np.zeros((4, 900))}, r"has train_eigens of shape \(4, 900\): wanted is"),
+        ({"other": np.zeros((4, 924))}, "has other: it must be an .npz with an array train_eigens"),
+        ({"train_eigens": np.zeros((4, 900))}, r"has train_eigens of shape \(4, 900\): it must be"),
         ({"train_eigens": np.zeros((4, 33, 28))}, r"of shape \(4, 33, 28\)"),
-        ({"train_eigens": np.full((4, 924), 2.0)}, "has train_eigens with other values: wanted is"),
-        ({"train_eigens": np.full((4, 924), np.nan)}, "with other values"),
-        ({"train_eigens": np.full((4, 924), "a")}, "with other values"),
+        ({"train_eigens": np.full((4, 924), 2.0)}, "has train_eigens with invalid values: it must be"),
+        ({"train_eigens": np.full((4, 924), np.nan)}, "with invalid values"),
+        ({"train_eigens": np.full((4, 924), "a")}, "with invalid values"),
         ({"train_eigens": np.full((4, 924), None)}, "cannot be read"),
     ],
 )
-def test_a_file_of_another_shape_is_refused(tmp_path, arrays, message):
+def test_a_file_with_another_shape_is_refused(tmp_path, arrays, message):
     np.savez(tmp_path / "own.npz", **arrays)
     with pytest.raises(UserError, match=message):
         Playback(path=str(tmp_path / "own.npz")).load()
 
 
-@pytest.mark.parametrize("kept", ["nothing", "a text", "an array by itself", "half an archive"])
-def test_what_is_no_archive_is_refused(tmp_path, kept):
+@pytest.mark.parametrize("content", ["nothing", "a text", "a plain array", "half an archive"])
+def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
     file, buffer = tmp_path / "own.npz", io.BytesIO()
     np.savez(buffer, train_eigens=np.zeros((4, 924)))
-    if kept == "an array by itself":
+    if content == "a plain array":
         np.save(file.open("wb"), np.zeros((4, 924)))
     else:
         half = buffer.getvalue()[: len(buffer.getvalue()) // 2]
-        file.write_bytes({"nothing": b"", "a text": b"no archive", "half an archive": half}[kept])
+        file.write_bytes({"nothing": b"", "a text": b"no archive", "half an archive": half}[content])
     with pytest.raises(
-        UserError, match=r"^data\.path=.* cannot be read .*: wanted is an .npz with an array train_eigens"
+        UserError, match=r"^data\.path=.* cannot be read .*: it must be an .npz with an array train_eigens"
     ):
         Playback(path=str(file)).load()
 
 
-def test_a_file_that_is_not_there_is_said_to_be_missing():
+def test_a_missing_file_is_refused():
     with pytest.raises(UserError, match=r"^data\.path=nowhere\.npz: no such file"):
         Playback(path="nowhere.npz").load()
 
 
 @pytest.mark.slow
-def test_a_hidden_layer_is_better_than_a_line_and_a_line_better_than_a_copy(run):
+def test_a_hidden_layer_is_better_than_a_linear_model_and_that_is_better_than_a_copy(run):
     areas = {}
     for name in ("copy", "linear", "hidden"):
         result = run(f"experiment=lectures/playback_{name}", folder=name)

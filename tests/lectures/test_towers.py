@@ -1,4 +1,4 @@
-"""Towers: what sees what, what it refuses, and that two_inputs is what its formulas say."""
+"""Towers process only their own columns and refuse unsuitable data; two_inputs follows its formulas."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def test_it_has_the_layers_of_the_course():
     assert towers()(torch.randn(5, 18)).shape == (5, 2)
 
 
-def test_its_answer_is_that_of_the_layers_in_turn():
+def test_its_logits_equal_those_of_its_layers():
     model, x = towers(towers=[[4], [3]], joined=5, heads=[2, 2], activation="tanh"), torch.randn(6, 18)
     (a,), (b,) = ([layer for layer in tower if hasattr(layer, "weight")] for tower in model.towers)
     shared = torch.cat([torch.tanh(a(x[:, :10])), torch.tanh(b(x[:, 10:]))], 1)
@@ -31,7 +31,7 @@ def test_its_answer_is_that_of_the_layers_in_turn():
     torch.testing.assert_close(model(x), torch.cat(wanted, 1))
 
 
-def test_a_tower_sees_only_its_columns():
+def test_a_tower_depends_only_on_its_columns():
     model, x = towers(), torch.randn(4, 18)
     moved = x.clone()
     moved[:, 10:] += 1
@@ -43,7 +43,7 @@ def test_a_tower_sees_only_its_columns():
     assert not torch.equal(*seen[1])
 
 
-def test_a_target_s_error_moves_its_own_head_and_the_shared_layers_alone():
+def test_gradients_of_a_target_reach_only_its_own_head_and_the_shared_layers():
     model = towers()
     model(torch.randn(4, 18))[:, 0].sum().backward()
     moved = {name.rsplit(".", 2)[0] for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
@@ -62,26 +62,26 @@ def test_batch_norm_and_dropout_are_in_every_part():
             [8],
             2,
             {},
-            r"wants 18 columns for its groups of \[10, 8\], this data has rows of 8 columns: say",
+            r"needs 18 columns for its groups of \[10, 8\], and this data has 8 columns: set",
         ),
-        ([1, 28, 28], 2, {}, r"this data has rows of images \[1, 28, 28\]"),
-        ([18], 1, {}, r"has 2 heads and this data 1 targets: say model.heads"),
-        ([18], 2, {"towers": [[4]]}, r"are 1 towers for 2 groups: give as many"),
+        ([1, 28, 28], 2, {}, r"this data has images of shape \[1, 28, 28\]"),
+        ([18], 1, {}, r"has 2 heads and this data has 1 targets: set model.heads"),
+        ([18], 2, {"towers": [[4]]}, r"has 1 towers for 2 groups: give one tower per group"),
     ],
 )
-def test_what_does_not_fit_is_refused(shape, outputs, model, message):
+def test_unsuitable_data_is_refused(shape, outputs, model, message):
     with pytest.raises(UserError, match=message):
         Towers(shape, outputs, task="regression", **model)
 
 
-def test_three_groups_of_another_table_are_three_words():
+def test_three_groups_of_another_table_need_three_overrides():
     args = ["model=towers", "model.groups=[2,3,3]", "model.towers=[[4],[4,5],[6]]", "model.heads=[7]"]
     cfg = compose_config("data=diabetes", *args)
     model = build(cfg.model, **build(cfg.data).model_kwargs())
     assert model.joined[0].in_features == 4 + 5 + 6
 
 
-def test_the_targets_of_two_inputs_are_their_formulas_and_noise():
+def test_the_targets_of_two_inputs_follow_their_formulas_with_noise():
     data = TwoInputs(num_examples=50_000, num_test=10)
     examples = data.load()
     x, y = examples.x.double(), examples.y.double()
@@ -92,7 +92,7 @@ def test_the_targets_of_two_inputs_are_their_formulas_and_noise():
     assert torch.equal(data.load().x, examples.x)
 
 
-def test_either_group_alone_says_nothing_of_the_product():
+def test_neither_group_alone_is_informative_about_the_product():
     x, y = TwoInputs(num_examples=20_000).load().x, TwoInputs(num_examples=20_000).load().y[:, 0]
     for columns in (x[:, :10], x[:, 10:]):
         sums = torch.stack([columns.sum(1), columns.sum(1) ** 2, y])
@@ -100,6 +100,6 @@ def test_either_group_alone_says_nothing_of_the_product():
 
 
 @pytest.mark.slow
-def test_the_lecture_s_net_comes_near_the_best_that_can_be(run):
+def test_the_network_of_the_lecture_is_close_to_the_best_possible(run):
     result = run("experiment=lectures/two_inputs")
     assert TwoInputs().best_r2() - 0.01 < result["metrics"]["test/r2"] < TwoInputs().best_r2() + 0.002

@@ -1,1 +1,1 @@
-"""What only the lectures need: their data sets, models, callbacks and experiments."""
+"""The data sets, models, callbacks and experiments of the lectures."""

@@ -1,6 +1,7 @@
-"""Sets of the lectures that cannot be had: drawn instead, of the same shape and of a known or measured difficulty."""
+"""Simulated data sets in place of unavailable ones, with the same shape and a known or measured difficulty."""
 
 import math
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,34 +16,34 @@ from kindling.files import find
 
 
 class TwoInputs(Data):
-    """18 normal columns in two groups, a_0 to a_9 and b_0 to b_7, and two targets that need both of them.
+    """Samples with 18 normal columns in two groups, a_0 to a_9 and b_0 to b_7, and two targets that depend on both.
 
-    With u = sum(a) / sqrt(10) and v = sum(b) / sqrt(8), each of mean 0 and variance 1, the targets are `u * v`, of
-    variance 1, and `|u - v|`, of variance 2 - 4 / pi.
+    With u = sum(a) / sqrt(10) and v = sum(b) / sqrt(8), each with mean 0 and variance 1, the targets are `u * v`, with
+    variance 1, and `|u - v|`, with variance 2 - 4 / pi.
 
     Args:
-        noise: standard deviation of what is added to both targets.
-        num_examples: rows to train and validate on.
-        num_test: test rows, drawn apart.
-        data_seed: seed of the rows.
+        noise: standard deviation of the noise added to both targets.
+        num_examples: number of samples for training and validation.
+        num_test: number of test samples.
+        data_seed: seed of the samples.
     """
 
     def __init__(
-        self, noise: float = 0.1, num_examples: int = 10_000, num_test: int = 10_000, data_seed: int = 0, **data
+        self, noise: float = 0.1, num_examples: int = 10_000, num_test: int = 10_000, data_seed: int = 0, **data: Any
     ):
         super().__init__(**data)
         self.noise, self.num_examples, self.num_test, self.data_seed = noise, num_examples, num_test, data_seed
 
     def best_r2(self) -> float:
-        """What the formulas themselves reach, a mean over the two targets: no model can do better."""
+        """Return the R2 of the formulas, a mean over both targets, which is the best that a model can reach."""
         return sum(variance / (variance + self.noise**2) for variance in (1, 2 - 4 / math.pi)) / 2
 
     def load(self) -> Examples:
         generator = torch.Generator().manual_seed(self.data_seed)
-        rows = self._draw(self.num_examples, generator)
+        x, y = self._draw(self.num_examples, generator)
         test = self._draw(self.num_test, generator) if self.num_test else None
         columns = [f"a{i}" for i in range(10)] + [f"b{i}" for i in range(8)]
-        return Examples(*rows, "regression", columns=columns, test=test)
+        return Examples(x, y, "regression", columns=columns, test=test)
 
     def _draw(self, num_examples: int, generator: Generator) -> tuple[Tensor, Tensor]:
         x = torch.randn(num_examples, 18, generator=generator)
@@ -56,24 +57,25 @@ SLOTS = DAYS * len(PARTS)
 
 
 class Playback(Data):
-    """In which of the 28 slots of a week a viewer watches, from the 32 weeks before: inputs 896, labels 28.
+    """The 28 slots of a week in which viewers watch videos, predicted from 32 weeks: 896 inputs and 28 labels.
 
-    Drawn, since the course's log of a video service is not public. Everyone has favourite days, and watches on them in
-    one part of the day, which depends on their work. Office workers keep it from week to week. Shift workers go from
-    the early to the late to the night shift, and so from mornings to afternoons to evenings. In some weeks either is
-    exchanged for another (a holiday, a colleague's shift), and goes on from there. Office workers also watch on the
-    nights from Friday on, shift workers on those before. Some viewers stop for good.
+    The viewers are simulated, because the course's log of a video service is not public. Viewers have favourite days,
+    on which they watch in one part of the day, which depends on their work. For office workers it is the same every
+    week. Shift workers move from the early to the late to the night shift, and therefore from mornings to afternoons to
+    evenings. In some weeks the part of the day jumps (a holiday, a colleague's shift), and continues from there. Office
+    workers also watch on nights from Friday on, shift workers on nights before Friday. Some viewers stop for good.
 
-    So last week says little by itself (a copy of it is wrong for all shift workers), and a linear map must give it one
-    meaning for all. A hidden unit can see who somebody is, and take last week accordingly.
+    The last week alone is therefore not informative (a copy of it is wrong for all shift workers), and a linear map has
+    to treat it in the same way for all viewers. Hidden units can recognize the kind of viewer, and use the last week
+    accordingly.
 
     Args:
-        path: a file of your own, .npz with an array `train_eigens` (users, 924) of 0 to 1: 33 weeks of 28 slots, the
-            last of which is the target (1 where anything was watched). None draws viewers.
-        num_examples, data_seed: of the drawn viewers.
+        path: an .npz file with an array `train_eigens` (users, 924) of values from 0 to 1: 33 weeks of 28 slots, of
+            which the last week is the target (1 if anything was watched). None simulates viewers.
+        num_examples, data_seed: number of simulated viewers, and their seed.
         shift, stop: shares of viewers who work in shifts, and who stop.
-        slip: share of weeks in which the part of the day is another than expected.
-        watch, stray: chances to watch in a slot of one's own, and in any other.
+        slip: share of weeks in which the part of the day jumps.
+        watch, stray: probabilities to watch in a viewer's own slots, and in other slots.
 
     Raises:
         UserError: the file has no such array.
@@ -89,7 +91,7 @@ class Playback(Data):
         slip: float = 0.15,
         watch: float = 0.6,
         stray: float = 0.02,
-        **data,
+        **data: Any,
     ):
         super().__init__(**data)
         self.path, self.num_examples, self.data_seed = path, num_examples, data_seed
@@ -124,12 +126,12 @@ class Playback(Data):
 
 
 def read_playback(path: str) -> Tensor:
-    """The weeks (users, WEEKS, SLOTS) of a file, as 32-bit floats.
+    """Read the weeks (users, WEEKS, SLOTS) from a file, as float32.
 
     Raises:
-        UserError: it is no .npz with an array train_eigens (users, 924) of numbers from 0 to 1.
+        UserError: the file is no .npz with an array train_eigens (users, 924) of numbers from 0 to 1.
     """
-    wanted = f"wanted is an .npz with an array train_eigens (users, {WEEKS * SLOTS}) of numbers from 0 to 1"
+    wanted = f"it must be an .npz with an array train_eigens (users, {WEEKS * SLOTS}) of numbers from 0 to 1"
     place = find(path)
     try:
         with np.load(place, allow_pickle=False) as file:
@@ -141,5 +143,5 @@ def read_playback(path: str) -> Tensor:
     if eigens.ndim != 2 or eigens.shape[1] != WEEKS * SLOTS:
         raise UserError(f"data.path={path} has train_eigens of shape {eigens.shape}: {wanted}.")
     if eigens.dtype.kind not in "biuf" or not ((eigens >= 0) & (eigens <= 1)).all():
-        raise UserError(f"data.path={path} has train_eigens with other values: {wanted}.")
+        raise UserError(f"data.path={path} has train_eigens with invalid values: {wanted}.")
     return torch.from_numpy(eigens.astype("float32")).view(-1, WEEKS, SLOTS)

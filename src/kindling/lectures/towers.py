@@ -1,4 +1,7 @@
-"""Groups of columns through networks of their own, then a shared layer, then a network for each target."""
+"""A network for each group of columns, followed by a shared layer and a network for each target."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,45 +12,47 @@ from kindling.models.mlp import dense_layers
 
 
 class Towers(Model):
-    """Each group of columns has a tower; what they give is joined, goes through one layer, and into a head per target.
+    """Towers for groups of columns, whose concatenated outputs go through a shared layer and into a head per target.
 
     Args:
-        groups: columns of each tower, from the left.
+        groups: number of columns of each tower, from the left.
         towers: sizes of each tower's layers.
-        joined: units of the layer that all towers' outputs go into.
+        joined: units of the shared layer.
         heads: units of each target's hidden layer.
 
     Raises:
-        UserError: the data's columns or targets are not those of the groups and heads.
+        UserError: groups and heads do not match the columns and targets of the data.
     """
 
     def __init__(
         self,
         input_shape: list[int],
         num_outputs: int,
-        groups: list[int] | tuple = (10, 8),
-        towers: list[list[int]] | tuple = ((128, 128, 32), (32, 32, 32)),
+        groups: Sequence[int] = (10, 8),
+        towers: Sequence[Sequence[int]] = ((128, 128, 32), (32, 32, 32)),
         joined: int = 28,
-        heads: list[int] | tuple = (64, 16),
+        heads: Sequence[int] = (64, 16),
         activation: str = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
-        **model,
+        **model: Any,
     ):
         super().__init__(**model)
         if len(input_shape) != 1 or sum(groups) != input_shape[0]:
-            rows = f"{input_shape[0]} columns" if len(input_shape) == 1 else f"images {input_shape}"
+            shape = f"{input_shape[0]} columns" if len(input_shape) == 1 else f"images of shape {input_shape}"
             raise UserError(
-                f"model=towers wants {sum(groups)} columns for its groups of {list(groups)}, this data has rows of "
-                f"{rows}: say model.groups=[...] so that they sum to the columns, or use model=deep."
+                f"model=towers needs {sum(groups)} columns for its groups of {list(groups)}, and this data has "
+                f"{shape}: set model.groups=[...] so that they sum to the columns, or use model=deep."
             )
         if len(heads) != num_outputs:
             raise UserError(
-                f"model=towers has {len(heads)} heads and this data {num_outputs} targets: say model.heads=[...] with "
-                "the units of a head for each."
+                f"model=towers has {len(heads)} heads and this data has {num_outputs} targets: set model.heads=[...] "
+                "to the units of a head for each target."
             )
         if len(towers) != len(groups):
-            raise UserError(f"model.towers={towers} are {len(towers)} towers for {len(groups)} groups: give as many.")
+            raise UserError(
+                f"model.towers={towers} has {len(towers)} towers for {len(groups)} groups: give one tower per group."
+            )
 
         def hidden(inputs: int, *sizes: int) -> nn.Sequential:
             return nn.Sequential(*dense_layers([inputs, *sizes, 1], activation, dropout, batch_norm=batch_norm)[:-1])
