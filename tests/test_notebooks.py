@@ -107,9 +107,10 @@ NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
 def lines(cell) -> list[str]:
-    """Return the lines of a cell's output, without progress, commands, times and unique names."""
-    found = re.sub(r"_[0-9a-f]{6,}\b|\d+\.\d s\b", "", text(cell)).splitlines()
-    return [line for line in found if not re.match("epoch |command|checkpoint|rank |once per |.*image/png", line)]
+    """Return the lines that a cell printed, without progress, commands, times and unique names."""
+    printed = "".join(o["text"] for o in cell.outputs if o.get("name") == "stdout")
+    found = re.sub(r"_[0-9a-f]{6,}\b|\d+\.\d s\b|(?<=[\d,]{3}) +\d\.\d$", "", printed, flags=re.MULTILINE).splitlines()
+    return [line.strip() for line in found if not re.match("epoch |command|checkpoint|rank |checking ", line)]
 
 
 def assert_same(stored, executed) -> None:
