@@ -3,6 +3,7 @@
 import base64
 import csv
 import json
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -162,7 +163,15 @@ def test_a_run_without_defined_values_or_readable_metrics_has_a_report(finished)
     (folder / "metrics.csv").write_text("epoch,val/loss\nx,y\n")
     page = reported(folder)
     assert page.tables[0] == [["", "val"], ["loss", "undefined"], ["auc", "0.5000"]]
-    assert "there is no best epoch" in page.text
+    assert re.search(r"The run finished after 1 epoch and \d+\.\d s\. It has no best epoch\.", page.text)
+
+
+def test_the_first_sentence_of_a_report_gives_the_result(finished):
+    folder = finished("epochs=2")
+    metrics = json.loads((folder / "result.json").read_text())["metrics"]
+    best = f"with val/loss {number(metrics['val/loss'])}; on the test samples"
+    tested = f"it reaches accuracy {number(metrics['test/accuracy'])} and loss {number(metrics['test/loss'])}."
+    assert f"{best} {tested}" in reported(folder).text
 
 
 def test_the_report_of_a_regression_distinguishes_loss_and_mse(finished):

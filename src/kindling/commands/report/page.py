@@ -16,8 +16,8 @@ th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #eee;
 .long { white-space: normal; overflow-wrap: anywhere; min-width: 7rem }
 th:first-child, td:first-child { text-align: left } tr:first-child { border-bottom: 2px solid #ccc }
 pre { background: #f5f5f5; padding: .7rem; white-space: pre-wrap; overflow-wrap: anywhere }
-figure { display: inline-block; margin: 0 1rem 1rem 0; vertical-align: top; max-width: 100% }
-figcaption { color: #555; max-width: 28rem } img { max-width: 100% }
+figure { display: inline-block; margin: 0 1rem 1rem 0; vertical-align: top; max-width: 100%; overflow-x: auto }
+figcaption { color: #555; max-width: 28rem } img { max-width: max(100%, 42rem) }
 """
 
 

@@ -11,7 +11,7 @@ from kindling.plots.save import png
 from kindling.sweeps.leaderboard.baselines import score_baselines
 from kindling.sweeps.leaderboard.write import value_of
 from kindling.training.load import load
-from kindling.training.result import loss_note
+from kindling.training.result import loss_note, number
 from kindling.training.tolerate import optional
 
 STAGES = ("train", "val", "test")
@@ -33,12 +33,9 @@ DRAW = "There are no pictures; to draw them: python -m kindling pictures run={}"
 def run_page(folder: Path, result: dict) -> str:
     """Return the report of a run; what its folder lacks, such as metrics.csv, is left out."""
     config = (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
-    ended = f"{result['status']} after {result['epochs']} epochs and {result['seconds']:.1f} s"
-    best = "there is no best epoch" if result["best_epoch"] is None else f"best epoch {result['best_epoch']}"
-    why = result.get("diverged") or result.get("error")
     return page(
         folder.resolve().name,
-        paragraph(f"{ended}{f' ({why})' if why else ''}; {best}."),
+        paragraph(_summary(result)),
         code(result["command"]),
         section("Result", *_results(folder, result)),
         section("Advice", lines(result.get("advice", []))),
@@ -47,6 +44,20 @@ def run_page(folder: Path, result: dict) -> str:
         section("Pictures", *pictures(folder)),
         section("Config", folded("config.yaml", code(config)), _made_with(result)),
     )
+
+
+def _summary(result: dict) -> str:
+    why, metrics = result.get("diverged") or result.get("error"), result["metrics"]
+    status = "was interrupted" if result["status"] == "interrupted" else result["status"]
+    epochs = f"{result['epochs']} epoch{'s' * (result['epochs'] != 1)}"
+    ended = f"The run {status} after {epochs} and {result['seconds']:.1f} s"
+    ended += f": {why}." if why else "."
+    if result["best_epoch"] is None:
+        return f"{ended} It has no best epoch."
+    ended += f" Its best epoch is {result['best_epoch']}, with {result['monitor']} {number(result['score'])}"
+    names = [name for name in ("test/accuracy", "test/r2", "test/loss") if metrics.get(name) is not None]
+    tested = " and ".join(f"{name.removeprefix('test/')} {number(metrics[name])}" for name in names)
+    return f"{ended}; on the test samples it reaches {tested}." if tested else f"{ended}."
 
 
 def pictures(folder: Path) -> Iterator[str]:

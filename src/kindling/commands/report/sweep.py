@@ -7,6 +7,7 @@ from kindling.commands.report.run import confusion, pictures
 from kindling.sweeps.leaderboard.board import Board
 from kindling.sweeps.leaderboard.make import make_board
 from kindling.sweeps.leaderboard.write import cells, header, ranked, sentences
+from kindling.training.result import number
 
 MAX_ROWS = 100
 
@@ -23,6 +24,7 @@ def sweep_page(folder: Path) -> str:
     cut = len(rows) - MAX_ROWS
     return page(
         folder.resolve().name,
+        paragraph(_summary(board)),
         lines(sentences(board)),
         section(
             "Leaderboard",
@@ -33,6 +35,18 @@ def sweep_page(folder: Path) -> str:
         section("Winner", *_winner(board)),
         section("Without a rank", _unranked(board)),
     )
+
+
+def _summary(board: Board) -> str:
+    compared = f"The sweep compared {len(board.jobs)} jobs by {board.metric} on the validation samples"
+    if not board.rows:
+        return f"{compared}, but none of them has a score."
+    better, first = "higher" if board.mode == "max" else "lower", board.rows[0]
+    best = f"the best of {len(board.rows)} variants is {board.label(first.options)} with {number(first.mean)}"
+    if len(board.rows) > 1:
+        second = board.rows[1]
+        best += f", followed by {board.label(second.options)} with {number(second.mean)}"
+    return f"{compared} ({better} is better): {best}."
 
 
 def _winner(board: Board) -> list[str]:
