@@ -70,8 +70,7 @@ def run(jobs: Iterable, work: Callable, arguments: tuple, processes: int, log: P
         log: the file for the output of the processes.
     """
     prepare()
-    todo = list(jobs)
-    idle: list[Worker] = []
+    todo, idle = list(jobs), list[Worker]()
     busy: dict[Any, tuple[Worker, Any]] = {}  # connection -> its worker and job
 
     def start() -> Worker:
