@@ -233,7 +233,9 @@ def test_a_killed_group_goes_on_to_the_same_bits(epoch, members, words, tmp_path
         patch.setattr(
             module.Keep,
             "__init__",
-            lambda self, *own: module.SavesInTime.__init__(self, -1) or vars(self).update(path=own[0], members=own[1]),
+            lambda self, *own: (
+                module.PeriodicCheckpoint.__init__(self, -1) or vars(self).update(path=own[0], members=own[1])
+            ),
         )
         with pytest.raises(Killed):
             trained_together(tmp_path / "other", batch)

@@ -13,7 +13,7 @@ from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, logged_as, split
 from kindling.data.trainer_parts import find_callback
 from kindling.files import replacing
 from kindling.training.load import NotPlain, load
-from kindling.training.saving import SavesInTime
+from kindling.training.saving import PeriodicCheckpoint
 from kindling.training.scores import is_best, monitored_name, worst
 
 log = logging.getLogger("kindling")
@@ -21,7 +21,7 @@ log = logging.getLogger("kindling")
 TRAINING_STATE = ("optimizer_states", "lr_schedulers", "callbacks", "loops", "kept")  # keys that best.ckpt lacks
 
 
-class BestAndLast(SavesInTime):
+class BestAndLast(PeriodicCheckpoint):
     """Saves `best.ckpt` and `last.ckpt` of a run, each to a temporary file which is then renamed.
 
     Lightning's ModelCheckpoint writes a file at every improvement (2-5 ms, as long as a short epoch), and its "last" is

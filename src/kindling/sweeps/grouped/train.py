@@ -26,7 +26,7 @@ from kindling.sweeps.grouped.write import write_members
 from kindling.training.divergence import constant_loss
 from kindling.training.load import load
 from kindling.training.quiet import silence
-from kindling.training.saving import SavesInTime
+from kindling.training.saving import PeriodicCheckpoint
 from kindling.training.scores import mode_of
 from kindling.training.trainer import choose_threads
 
@@ -92,7 +92,7 @@ def _fit(group: Group, folder: Path, checkpoint: Path) -> tuple[Watch, Members]:
     return watch, module
 
 
-class Keep(SavesInTime):
+class Keep(PeriodicCheckpoint):
     """The group's one checkpoint, from which an undisturbed end is reached."""
 
     def __init__(self, path: Path, members: list[str], every_seconds: float = 10.0):
