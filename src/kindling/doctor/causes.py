@@ -165,8 +165,8 @@ def _is_raw_target(case: Case) -> bool:
 
 def _safe_lr(case: Case, most: float = 10) -> tuple[str, ...]:
     """Return an override for the optimizer's default learning rate if lr is over `most` times or far below it."""
-    own = case.run_command.default_lr() or case.lr
-    return (f"lr={own:g}",) if case.lr > most * own or case.lr < own / 100 else ()
+    default = case.run_command.default_lr() or case.lr
+    return (f"lr={default:g}",) if case.lr > most * default or case.lr < default / 100 else ()
 
 
 def _from_start(case: Case) -> tuple[str, ...]:

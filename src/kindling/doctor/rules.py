@@ -6,7 +6,7 @@ from kindling.doctor.case import Case, Finding
 from kindling.doctor.causes import CAUSES, HINDERED, diverged, lr_too_low, scales
 from kindling.doctor.command import replaced
 from kindling.doctor.culprits import blocking, faster, listed, restraints
-from kindling.doctor.outcomes import OF_DATA, overfit, compare_with_simple, underfit
+from kindling.doctor.outcomes import OF_DATA, compare_with_simple, overfit, underfit
 
 MAX_SENTENCES = 5
 Rule = Callable[[Case], Finding | None]

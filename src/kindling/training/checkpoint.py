@@ -117,7 +117,7 @@ class BestAndLast(PeriodicCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, random_state = state_dict["best"], state_dict["random_state"]
-        # Also for the order of a DataLoader, which is drawn before on_train_start.
+        # This also restores the order of a DataLoader, which is drawn before on_train_start.
         torch.set_rng_state(random_state["cpu"].cpu())
         if "cuda" in random_state:
             torch.cuda.set_rng_state_all([state.cpu() for state in random_state["cuda"]])
