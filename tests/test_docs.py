@@ -95,7 +95,7 @@ def test_the_commands_of_a_page_run(tmp_path, shell, page):
         _, script, *words = shlex.split(here)
         if script == "-m":
             script, words = PACKAGE.relative_to(PROJECT) / "__main__.py", words[1:]
-        elif "--help" not in words and not any(word.startswith("epochs=") for word in words):
+        elif "--help" not in words and not any(word.startswith(("epochs=", "debug=")) for word in words):
             words.append("epochs=2")
         done = shell(str(script), *words)
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"

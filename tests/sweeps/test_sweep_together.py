@@ -233,7 +233,9 @@ def test_a_killed_group_is_resumed_with_bitwise_equal_results(epoch, members, ar
         patch.setattr(
             module.GroupCheckpoint,
             "__init__",
-            lambda self, *own: module.SavesInTime.__init__(self, -1) or vars(self).update(path=own[0], members=own[1]),
+            lambda self, *own: (
+                module.PeriodicCheckpoint.__init__(self, -1) or vars(self).update(path=own[0], members=own[1])
+            ),
         )
         with pytest.raises(Killed):
             trained_together(tmp_path / "other", batch)

@@ -1,1 +1,1 @@
-"""What stands between the command line and a run: help, refusals, and the calls that the config describes. No torch."""
+"""The command line: help, checks and error messages, and instantiation of the config. Does not import torch."""

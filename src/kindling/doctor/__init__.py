@@ -1,1 +1,1 @@
-"""What ails a run: measurements, rules, and a command for each suggestion."""
+"""Diagnosis of training problems: measurements, rules, and a command for each suggestion."""

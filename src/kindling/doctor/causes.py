@@ -25,7 +25,7 @@ def diverged(case: Case) -> Finding | None:
     overrides = [f"lr={slower(case):g}"]
     sentence = f"Training diverged ({case.diverged})"
     if not case.is_scaled:
-        rate = min(case.run_command.own_lr() or case.lr, 1 / ((case.inputs or 0) + 1))
+        rate = min(case.run_command.default_lr() or case.lr, 1 / ((case.inputs or 0) + 1))
         return f"{sentence}: the inputs are not scaled.", [("scale=standard", f"lr={rate:.2g}")]
     decay = case.options.get("weight_decay", 0)
     if decay * case.lr >= 1:
@@ -75,7 +75,7 @@ def exploding(case: Case) -> Finding | None:
     if case.score and case.score[0] == "r2" and case.score[1] > FITTED:
         return None  # it was steep only at the start
     smaller = (f"lr={slower(case):g}",)
-    is_large = case.lr > (case.run_command.own_lr() or case.lr)
+    is_large = case.lr > (case.run_command.default_lr() or case.lr)
     return f"{sentence}.", [smaller] if is_large else [("clip=1",), smaller]
 
 
@@ -108,7 +108,7 @@ def lr_too_high(case: Case) -> Finding | None:
     start = case.looks[0].loss if case.looks else math.nan
     if case.diverged or len(losses) < 5 or not start > 0 or not math.isfinite(start):  # 0 for a perceptron of zeros
         return None
-    if case.lr <= (case.run_command.own_lr() or 0) and abs(start - median(losses)) < NOTHING * start:
+    if case.lr <= (case.run_command.default_lr() or 0) and abs(start - median(losses)) < NOTHING * start:
         return None  # this model cannot learn anything from the data
     half = losses[len(losses) // 2 :]
     overrides = (f"lr={slower(case):g}",) if case.is_scaled else (*_safe_lr(case), "scale=standard")
@@ -150,7 +150,7 @@ def stalled(case: Case) -> Finding | None:
     """Find a loss (without penalties) that hardly fell or that rose, although the learning rate is not large."""
     start = case.looks[0].loss if case.looks else math.nan
     losses = [loss for loss in case.history.train_loss if math.isfinite(loss)]
-    if losses and case.lr <= (case.run_command.own_lr() or 0) and min(losses) > (1 - NOTHING) * start > 0:
+    if losses and case.lr <= (case.run_command.default_lr() or 0) and min(losses) > (1 - NOTHING) * start > 0:
         return f"The training loss is {losses[-1]:.4g}, and was {start:.4g} before training.", []
     return None
 
@@ -165,8 +165,8 @@ def _is_raw_target(case: Case) -> bool:
 
 def _safe_lr(case: Case, most: float = 10) -> tuple[str, ...]:
     """Return an override for the optimizer's default learning rate if lr is over `most` times or far below it."""
-    own = case.run_command.own_lr() or case.lr
-    return (f"lr={own:g}",) if case.lr > most * own or case.lr < own / 100 else ()
+    default = case.run_command.default_lr() or case.lr
+    return (f"lr={default:g}",) if case.lr > most * default or case.lr < default / 100 else ()
 
 
 def _from_start(case: Case) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class Command:
             options["activation"] = canonical(options["activation"])
         return options | {group: self.choices.get(group) or "none" for group in GROUPS}
 
-    def own_lr(self) -> float | None:
+    def default_lr(self) -> float | None:
         """Return the default learning rate in the optimizer's YAML file."""
         file = choice_file("optimizer", self.choices.get("optimizer"))
         return yaml.safe_load(file.read_text(encoding="utf-8")).get("lr") if file else None

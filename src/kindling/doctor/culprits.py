@@ -61,7 +61,7 @@ def slower(case: Case) -> float:
     It is the minimum of a tenth of lr, the optimizer's default, the rate at which a quadratic loss falls fastest, and
     Polyak's step size (loss over squared norm of the gradient) before training.
     """
-    adaptive, default = case.options["optimizer"] in ADAPTIVE, case.run_command.own_lr() or case.lr
+    adaptive, default = case.options["optimizer"] in ADAPTIVE, case.run_command.default_lr() or case.lr
     # The slope of sigmoids is small, so that steps of plain SGD may be large.
     rates = [case.lr / 10] if case.bounded and not adaptive and not case.diverged else [case.lr / 10, default]
     if not adaptive:
@@ -73,7 +73,7 @@ def slower(case: Case) -> float:
 
 def faster(case: Case) -> float | None:
     """Return a larger learning rate that is still safe, or None if the rate is not small."""
-    bounds = [case.run_command.own_lr() or case.lr]
+    bounds = [case.run_command.default_lr() or case.lr]
     if case.steepest and case.options["optimizer"] not in ADAPTIVE:
         bounds.append(1 / case.steepest)
     rate = min(10 * case.lr, *bounds)

@@ -7,7 +7,7 @@ from kindling.doctor.case import LOST, OVERFIT, RARE, SAMPLES_PER_INPUT, Case, F
 from kindling.doctor.culprits import doubtful, faster, listed
 
 
-def too_little(case: Case) -> tuple[str, str] | None:
+def compare_with_simple(case: Case) -> tuple[str, str] | None:
     """Compare the score with those of a constant and a linear model, up to two (binomial) standard errors.
 
     Returns:
@@ -29,7 +29,7 @@ def too_little(case: Case) -> tuple[str, str] | None:
 
 
 def underfit(case: Case) -> Finding | None:
-    if not (found := too_little(case)):
+    if not (found := compare_with_simple(case)):
         return None
     doubts = doubtful(case)
     why = f" The likely cause: {listed(doubts)}." if doubts else ""

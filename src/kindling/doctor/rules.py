@@ -6,7 +6,7 @@ from kindling.doctor.case import Case, Finding
 from kindling.doctor.causes import CAUSES, HINDERED, diverged, lr_too_low, scales
 from kindling.doctor.command import replaced
 from kindling.doctor.culprits import blocking, faster, listed, restraints
-from kindling.doctor.outcomes import OF_DATA, overfit, too_little, underfit
+from kindling.doctor.outcomes import OF_DATA, compare_with_simple, overfit, underfit
 
 MAX_SENTENCES = 5
 Rule = Callable[[Case], Finding | None]
@@ -54,7 +54,7 @@ def _advice_for_zero_lr(case: Case) -> list[str]:
     own_weights = "init" in given and str(options.get("init")).endswith(".json")
     if "lr" not in given or computed or own_weights:
         return []
-    rate = case.run_command.own_lr() or 0.01
+    rate = case.run_command.default_lr() or 0.01
     return _apply([lambda _: ("The learning rate is 0, so the weights did not change.", [(f"lr={rate:g}",)])], case)
 
 
@@ -68,7 +68,7 @@ def blocked(case: Case) -> Finding:
 def restrained(case: Case) -> Finding | None:
     """Name strong penalties and limits if the run underfits."""
     found = {} if case.diverged else restraints(case)
-    symptoms = [result[0] for rule in (too_little, *HINDERED) if (result := rule(case))] if found else []
+    symptoms = [result[0] for rule in (compare_with_simple, *HINDERED) if (result := rule(case))] if found else []
     if not symptoms:
         return None
     rate = faster(case)

@@ -65,9 +65,8 @@ class CNN(Model):
             )
         blocks: list[nn.Module] = []
         for i, (inputs, outputs) in enumerate(pairwise([input_shape[0], *channels])):
-            pooling = [POOLS[pool](2)] if pool != "none" else []
+            pooling = [POOLS[pool](2)] if pool != "none" and (stem is None or i > 0) else []
             if stem is not None and i == 0:
-                pooling = []
                 blocks.append(nn.Conv2d(inputs, outputs, stem, 2, padding=(stem - 1) // 2, bias=not batch_norm))
             else:
                 blocks.append(nn.Conv2d(inputs, outputs, kernel_size, padding="same", bias=not batch_norm))

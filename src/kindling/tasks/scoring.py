@@ -27,7 +27,9 @@ def scores(
         target_std: standard deviations by which the data has divided the targets of a regression; metrics undo this.
         custom: name -> a torchmetrics metric, or a function of one model's logits and targets.
     """
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # half precision with mixed precision
+    logits = logits.to(
+        torch.promote_types(logits.dtype, torch.float32)
+    )  # with mixed precision they have half precision
     if logits.device.type == "mps":  # which has no float64
         logits, y = logits.cpu(), y.cpu()
     with torch.no_grad():

@@ -1,1 +1,1 @@
-"""A run, from its folder to its result."""
+"""Training runs: folders, checkpoints, loggers, results and evaluation."""

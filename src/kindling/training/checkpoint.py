@@ -13,7 +13,7 @@ from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, logged_as, split
 from kindling.data.trainer_parts import find_callback
 from kindling.files import replacing
 from kindling.training.load import NotPlain, load
-from kindling.training.saving import SavesInTime
+from kindling.training.saving import PeriodicCheckpoint
 from kindling.training.scores import is_best, monitored_name, worst
 
 log = logging.getLogger("kindling")
@@ -21,7 +21,7 @@ log = logging.getLogger("kindling")
 TRAINING_STATE = ("optimizer_states", "lr_schedulers", "callbacks", "loops", "kept")  # keys that best.ckpt lacks
 
 
-class BestAndLast(SavesInTime):
+class BestAndLast(PeriodicCheckpoint):
     """Saves `best.ckpt` and `last.ckpt` of a run, each to a temporary file which is then renamed.
 
     Lightning's ModelCheckpoint writes a file at every improvement (2-5 ms, as long as a short epoch), and its "last" is
@@ -117,7 +117,7 @@ class BestAndLast(SavesInTime):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, random_state = state_dict["best"], state_dict["random_state"]
-        # Also for the order of a DataLoader, which is drawn before on_train_start.
+        # This also restores the order of a DataLoader, which is drawn before on_train_start.
         torch.set_rng_state(random_state["cpu"].cpu())
         if "cuda" in random_state:
             torch.cuda.set_rng_state_all([state.cpu() for state in random_state["cuda"]])

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 
 
-class Rewinds(ABC):
+class Rewindable(ABC):
     """A logger whose constructor has an argument `mark`, to which it is rewound."""
 
     @abstractmethod
@@ -23,7 +23,7 @@ class Rewinds(ABC):
         """Return the current position in the logger's files, as plain data for a checkpoint."""
 
 
-class TensorBoard(Rewinds, TensorBoardLogger):
+class TensorBoard(Rewindable, TensorBoardLogger):
     """Lightning's logger, with one Summary per epoch, and hyperparameters that can be compared across runs.
 
     Lightning and SummaryWriter.add_hparams also write an "experiment" summary, for which TensorBoard takes the columns
@@ -86,7 +86,7 @@ class TensorBoard(Rewinds, TensorBoardLogger):
         """Do nothing: hparams.yaml is not needed because the run's folder has `.hydra/`."""
 
 
-class CSV(Rewinds, CSVLogger):
+class CSV(Rewindable, CSVLogger):
     """Lightning's CSVLogger, whose file also has the epochs before a run was resumed.
 
     Args:

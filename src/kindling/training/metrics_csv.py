@@ -13,7 +13,7 @@ from pytorch_lightning.loggers import Logger
 from kindling.files import replacing
 from kindling.models.base import Model
 from kindling.training.checkpoint import best_of
-from kindling.training.loggers import Rewinds
+from kindling.training.loggers import Rewindable
 
 
 class Records(pl.Callback):
@@ -97,7 +97,7 @@ class Records(pl.Callback):
             self.file.close()
 
     def state_dict(self) -> dict[str, Any]:
-        marks = {type(logger).__name__: logger.mark() for logger in self.loggers if isinstance(logger, Rewinds)}
+        marks = {type(logger).__name__: logger.mark() for logger in self.loggers if isinstance(logger, Rewindable)}
         return {
             "columns": self.columns,
             "rows": self.rows,

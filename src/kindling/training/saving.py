@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
 
-class SavesInTime(Checkpoint, ABC):
+class PeriodicCheckpoint(Checkpoint, ABC):
     """Saves checkpoints periodically and at the end of training; on a signal, it saves one and ends training.
 
     A signal (Ctrl-C, SIGTERM) ends training after the current training step, from where it can be resumed exactly; a

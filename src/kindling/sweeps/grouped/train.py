@@ -28,7 +28,7 @@ from kindling.sweeps.grouped.write import write_members
 from kindling.training.divergence import constant_loss
 from kindling.training.load import load
 from kindling.training.quiet import silence
-from kindling.training.saving import SavesInTime
+from kindling.training.saving import PeriodicCheckpoint
 from kindling.training.scores import mode_of
 from kindling.training.trainer import choose_threads
 
@@ -95,7 +95,7 @@ def _fit(group: Group, folder: Path, checkpoint: Path) -> tuple[Tracker, Members
     return tracker, module
 
 
-class GroupCheckpoint(SavesInTime):
+class GroupCheckpoint(PeriodicCheckpoint):
     """Writes the group's only checkpoint, from which training resumes exactly."""
 
     def __init__(self, path: Path, members: list[str], every_seconds: float = 10.0):
