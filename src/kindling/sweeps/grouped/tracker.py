@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS
-from kindling.training.divergence import why_too_high, first_infinite, why_diverged
+from kindling.training.divergence import first_infinite, why_diverged, why_too_high
 from kindling.training.scores import is_best, is_better, worst
 
 # Steps of members that have ended: so many take longer than forming the group anew, which is about 0.6 s.
