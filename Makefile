@@ -48,13 +48,13 @@ test: lint test-fast  ## lint and the fast tests
 
 test-all: test test-slow  ## lint and all tests
 
-test-fast: env  ## the tests that take three minutes together
+test-fast: env  ## run the fast tests (about three minutes)
 	$(RUN) -m pytest -n auto --maxprocesses=8 -m "not slow"
 
-test-slow: env  ## the others
+test-slow: env  ## run the slow tests
 	$(RUN) -m pytest -n auto --maxprocesses=8 -m slow
 
-lint: env  ## ruff's rules and format, mypy, and which folder may import which; changes nothing
+lint: env  ## run ruff, mypy and the import contracts, without changing files
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
@@ -94,6 +94,6 @@ notebooks: env  ## run the notebooks and store their outputs in them
 bench: env  ## training time next to a raw PyTorch loop
 	$(RUN) tests/benchmarks/overhead.py
 
-clean:  ## delete caches and build outputs, but neither .venv nor runs
+clean:  ## delete caches and build outputs; keep .venv and runs
 	rm -rf build dist .pytest_cache .ruff_cache src/*.egg-info
 	find src tests conf notebooks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Score the test samples of a run with its best weights.
+"""Evaluate the best checkpoint of a run on its test samples.
 
 This is for a run that was trained with test=false, such as a sweep's jobs, or whose test samples have changed. All test
 samples are scored on one device. It writes what a run writes at its end: test/* in result.json, and the confusion

@@ -1,8 +1,8 @@
 """Predict the rows of a CSV with a trained model.
 
 The output has one row per input row, in the same order: the class and the probability of each class, or the value in
-the unit of the target. Columns are matched by name; the target may be absent. The folder of a sweep predicts with its
-winner. `-` stands for standard input or output. Nothing but the run folder is needed.
+the unit of the target. Columns are matched by name; the target may be absent. For the folder of a sweep, the best
+job is used. `-` stands for standard input or output. Only the run folder is needed, not the training data.
 """
 
 import csv
@@ -30,7 +30,7 @@ def predict(run: Path, path: str, output: str, trust: bool = False) -> dict[str,
     from kindling.training.predictor import Predictor
 
     predictor = Predictor(folder, trust)
-    table = predictor(open_csv(path, predictor.missing))
+    table = predictor(open_csv(path, predictor.missing, option="input"))
     if output == "-":
         table.to_csv(sys.stdout, index=False)
     else:
@@ -73,4 +73,6 @@ def main(args: list[str]) -> None:
     if "--json" in args:
         print(json.dumps(summary), file=stream)
     else:
-        print(f"{summary['rows']:,} predictions of {summary['run']} in {summary['output']}", file=stream)
+        rows = f"{summary['rows']:,} prediction{'s' * (summary['rows'] != 1)}"
+        where = "standard output" if given["output"] == "-" else given["output"]
+        print(f"wrote {rows} of {summary['run']} to {where}", file=stream)

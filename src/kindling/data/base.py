@@ -175,7 +175,7 @@ class Data(pl.LightningDataModule, ABC):
         )  # fmt: skip
 
     def _num_steps(self, model: pl.LightningModule, batch_size: int) -> int:
-        """Return the mini-batches of about a second: at most 2,000, 4e6 input values, and 5e9 multiply-adds."""
+        """Return how many mini-batches take about a second: at most 2,000, 4e6 input values, and 5e9 multiply-adds."""
         if not isinstance(self.steps_per_execution, str):
             return self.steps_per_execution
         values = self.samples["train"][0][0].numel() * batch_size

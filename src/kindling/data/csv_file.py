@@ -157,10 +157,10 @@ class CsvFile:
                 raise UserError(f"{self.path} has {count}: {advice}.")
 
 
-def open_csv(path: str, missing: list[Any] | tuple[Any, ...] = ()) -> CsvFile:
-    """Find a CSV and read its header.
+def open_csv(path: str, missing: list[Any] | tuple[Any, ...] = (), option: str = "data.path") -> CsvFile:
+    """Find a CSV, which `option` names, and read its header.
 
     Raises:
         UserError: the file cannot be read, is empty or binary, or its header is missing or invalid.
     """
-    return CsvFile(path, read_header(path), tuple(missing))
+    return CsvFile(path, read_header(path, option), tuple(missing))

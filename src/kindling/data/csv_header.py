@@ -38,13 +38,13 @@ class Header:
     names: list[str]
 
 
-def read_header(path: str) -> Header:
+def read_header(path: str, option: str) -> Header:
     """Find a CSV and read the names of its columns.
 
     Raises:
         UserError: the file cannot be read, is empty or binary, or its header is missing or invalid.
     """
-    file = find(path)
+    file = find(path, option)
     encoding = _encoding(path, file)
     csv.field_size_limit(2**31 - 1)  # like pandas, which has no limit
     with file.open(encoding=encoding, newline="") as opened:

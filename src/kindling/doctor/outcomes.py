@@ -55,8 +55,8 @@ def overfit(case: Case) -> Finding | None:
     weaker: tuple[str, ...] = ("dropout=0.5",) if case.options.get("width", 0) >= BROAD else ("depth=1", "dropout=0.2")
     if ratio > OVERFIT and train[-1] < train[case.best_epoch - 1]:
         return (
-            f"The model overfits: after epoch {case.best_epoch} the validation loss rose {ratio:.2g}-fold, while the "
-            f"training loss kept falling (should be under {OVERFIT:g}).",
+            f"The model overfits: the validation loss of the last three epochs is {ratio:.2g} times its minimum at "
+            f"epoch {case.best_epoch} (should be under {OVERFIT:g}), while the training loss kept falling.",
             [weaker, ("weight_decay=0.01",)],
         )
     return None

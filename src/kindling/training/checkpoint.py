@@ -89,7 +89,7 @@ class BestAndLast(PeriodicCheckpoint):
         self.undefined = None if self.best else name
 
     def _is_best(self, score: float | None, validated: bool, losses: list[torch.Tensor]) -> bool:
-        """Return whether this epoch is the best so far; one with the monitored value only yields to a better one."""
+        """Return whether this epoch is the best; one with a monitored value is only replaced by a better one."""
         compared = self.best.get("validated", False)
         if compared and not validated:
             return False

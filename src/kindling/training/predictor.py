@@ -23,7 +23,7 @@ TRAINING_ONLY = ("loss", "label_smoothing")  # hyperparameters that do not chang
 
 
 class Predictor:
-    """The best weights of a run of a table: a table of inputs in, a table of predictions out.
+    """Predicts the rows of a table with the best weights of a run.
 
     Args:
         folder: the run folder, wherever it is; the training data is not needed.

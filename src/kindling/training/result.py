@@ -88,7 +88,7 @@ def loss_note(metrics: dict[str, float | None], target_std: list[float] | None) 
         return ""
     if any(not min(factors) * mse <= 1.001 * loss <= 1.003 * max(factors) * mse for loss, mse in pairs):
         return ""
-    return "loss is the MSE of the scaled target (mean 0, standard deviation 1), mse that in the target's own unit"
+    return "loss is the MSE of the scaled target (mean 0, standard deviation 1); mse and mae are in the original units"
 
 
 def number(value: float | None) -> str:

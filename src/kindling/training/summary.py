@@ -1,4 +1,4 @@
-"""Sentences about a run from its callbacks, and the name of its model."""
+"""Messages that callbacks print at the end of a run, and the name of its model."""
 
 from abc import ABC, abstractmethod
 

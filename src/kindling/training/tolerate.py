@@ -1,4 +1,4 @@
-"""Optional parts of a run, whose failure is logged as one line of warning instead of ending the run."""
+"""Optional parts of a run: a failure is logged as a one-line warning instead of ending the run."""
 
 import logging
 from collections.abc import Iterator

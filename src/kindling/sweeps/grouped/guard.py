@@ -1,4 +1,4 @@
-"""Check that training in a group gives the same results as train.py, whatever the user has edited.
+"""Check that training in a group gives the same results as train.py, even after edits of the code.
 
 Before the current code trains a kind of job in a group for the first time, such a job is trained for a few steps in
 float64 by train.py and in a group. Weights, metrics and outcome have to agree.
@@ -134,7 +134,7 @@ def _few_samples() -> Iterator[None]:
             most = {"train": int(BATCHES * batch), "val": VALIDATED, "test": VALIDATED}
             self.samples = {stage: (x[: most[stage]], y[: most[stage]]) for stage, (x, y) in self.samples.items()}
 
-    Data.setup = setup  # type: ignore[method-assign]  # patched, whoever makes the data
+    Data.setup = setup  # type: ignore[method-assign]  # patches the class, so that it applies wherever the data set is created
     try:
         yield
     finally:

@@ -20,7 +20,7 @@ class Schedule(Protocol):
 
 
 class Rates:
-    """Learning rates of M members, step by step, from torch's own schedulers of a parameter that is never trained.
+    """Learning rates of M members, step by step, computed by torch's schedulers attached to a dummy parameter.
 
     Members with equal lr and schedule share a scheduler, except ReduceLROnPlateau, which depends on a member's loss.
 
