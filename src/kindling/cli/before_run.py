@@ -1,4 +1,4 @@
-"""Reject an impossible run before its folder is created, and exit with the code of a run's outcome."""
+"""Reject an impossible run before its folder is created, and set the exit code from the run's outcome."""
 
 import json
 import os

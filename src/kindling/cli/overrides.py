@@ -67,7 +67,7 @@ def log_notes(cfg: DictConfig, overrides: list[str]) -> None:
 
 
 def folder_suffix(overrides: Iterable[str], omit: str = "data model") -> str:
-    """Return the overrides as part of a folder's name, without those that the parent folder's name has."""
+    """Return the overrides as part of a folder's name, omitting those already in the parent folder's name."""
     omitted = (*omit.split(), "verbose", "logger", "resume")
     kept = [override.lstrip("+~") for override in overrides if override.split("=")[0] not in omitted]
     name = re.sub(r"[^A-Za-z0-9_=.,+-]+", "-", "_".join(kept)).strip("-")

@@ -35,7 +35,7 @@ def to_number(text: str, decimal: str = ".") -> float | None:
 
 
 def is_decimal_comma(text: str, separator: str) -> bool:
-    """Return whether a cell can only be a number with a decimal comma; in a comma-separated file 1,234 is 1234."""
+    """Return whether a cell can only be a number with a decimal comma; "1,234" between commas means 1234."""
     text = text.strip()
     thousands = separator == "," and THOUSANDS["."].fullmatch(text)
     return DECIMAL_COMMA.fullmatch(text) is not None and not thousands and to_number(text, ",") is not None

@@ -66,7 +66,7 @@ def read_header(path: str, option: str) -> Header:
 def refuse_no_header(path: str, names: list[str], rows: pd.DataFrame) -> None:
     """Check that the first line is not a row of the table.
 
-    It is one if it contains a number, and one of its fields other than a whole number occurs in the rows. Names may be
+    It is treated as data if it contains a number and one of its non-integer fields also appears below. Names may be
     whole numbers, such as years or pixels, and these may occur in the rows.
 
     Raises:

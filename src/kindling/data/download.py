@@ -1,4 +1,4 @@
-"""Download the files of a data set from the first source that has them complete and with the right checksums."""
+"""Download the files of a data set from the first source whose files pass the checksums."""
 
 import gzip
 import hashlib

@@ -44,7 +44,7 @@ def check_examples(examples: Examples, name: str) -> None:
         name: name of the data class, for the error message.
 
     Raises:
-        UserError: they are invalid; the message states what was found and expected, and the alternative.
+        UserError: they are invalid; the message gives the found and expected values and points to LightningDataModule.
     """
 
     def refuse(found: str, expected: str) -> NoReturn:

@@ -146,7 +146,7 @@ def _refuse_rare_texts(
     source: CsvFile, target: str, codes: np.ndarray, texts: list[str], kinds: np.ndarray, rows: np.ndarray,
     odd: list[int],
 ) -> None:  # fmt: skip
-    """Raise UserError for a few texts among numbers, unless they are as frequent as few numbers: 1, 2, 3, 3a.
+    """Raise UserError for a few texts among many numbers, but not for classes such as 1, 2, 3, 3a.
 
     Args:
         source: the file.

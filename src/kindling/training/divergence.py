@@ -12,7 +12,7 @@ from kindling.data.trainer_parts import datamodule_of
 from kindling.models.base import Model
 from kindling.tasks import losses
 
-DIVERGED = 100.0  # chosen far above the jumps of a high learning rate from which training still recovers
+DIVERGED = 100.0  # well above the loss spikes that training recovers from
 
 
 class Divergence(pl.Callback):

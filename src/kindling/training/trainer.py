@@ -10,7 +10,7 @@ from kindling.data.base import Data
 
 log = logging.getLogger("kindling")
 
-# Up to this number of parameters, a step on a batch of a table is shorter than launching kernels on an accelerator.
+# Up to this number of parameters, one step takes less time than the accelerator's kernel launches.
 SMALL = 200_000
 
 

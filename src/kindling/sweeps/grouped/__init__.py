@@ -1,1 +1,1 @@
-"""Train many jobs as one batched model."""
+"""Train many jobs (the members of a group) as one batched model."""

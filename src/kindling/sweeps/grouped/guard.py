@@ -66,7 +66,7 @@ def why_different(group: Group, context: Context) -> str | None:
 
 
 def features(job: Job) -> set[str]:
-    """Return the config's values with their paths; of numbers only whether they are 0."""
+    """Return the config's values with their paths; numbers are reduced to zero or nonzero."""
     what = effective(job.resolved)
     return {f"{key}={_kind(get(what, key))}" for key in paths(what) if key.rpartition(".")[2] not in IGNORED}
 

@@ -1,4 +1,4 @@
-"""A group of models as one model, which processes its batches with the code of kindling.models.base.Model."""
+"""A `Model` that trains a group of models, reusing the training code of `kindling.models.base.Model`."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -31,7 +31,7 @@ def batched(loss: Loss) -> Loss:
 
 
 def _agree(explicit: Loss, loss: Loss) -> bool:
-    """Return whether both give the same values, because the user may have edited the loss."""
+    """Return whether both losses agree; they differ if the user has edited one."""
     generator = torch.Generator().manual_seed(0)
     z, y = torch.randn(2, 3, 7, 2, generator=generator, dtype=torch.float64)
     y = (y > 0).double()

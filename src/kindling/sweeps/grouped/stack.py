@@ -33,7 +33,7 @@ def layers_of(model: Model) -> list[nn.Module] | None:
 
 
 def skeleton(model: Model) -> str:
-    """Return what models must have in common to be stacked: shapes and, if the layers are known, their types."""
+    """Return the shapes and, if the layers are known, their types; models that agree in them can be stacked."""
     shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     layers = layers_of(model)
     if layers is None:

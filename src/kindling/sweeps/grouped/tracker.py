@@ -14,7 +14,7 @@ from kindling.sweeps.grouped.rates import Schedule
 from kindling.training.divergence import first_infinite, why_diverged, why_too_high
 from kindling.training.scores import is_best, is_better, worst
 
-# Remaining steps of ended members from which removing them saves time; forming the group again takes about 0.6 s.
+# Minimum number of remaining steps of ended members for which regrouping (about 0.6 s) pays off.
 MIN_SAVED_STEPS = 100_000
 
 

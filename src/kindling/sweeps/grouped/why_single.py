@@ -35,7 +35,7 @@ REPRODUCED = (
     "kindling.callbacks.doctor.Doctor",  # only for single runs
     "kindling.callbacks.equation.Equation",  # only for single runs
 )
-DISABLED = {  # callback -> the argument and its value with which there is no callback
+DISABLED = {  # callback -> (argument, value) that disables it
     "kindling.callbacks.compile.compile": ("compile", False),
     "kindling.training.stopping.last_step": ("max_steps", -1),
 }

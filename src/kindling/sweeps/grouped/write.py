@@ -183,7 +183,7 @@ def _nodes(nodes: str) -> str:
 
 
 def _line(key: str, value: object) -> str:
-    """Return one value as YAML; values are mostly the same for all members."""
+    """Return one value as YAML; cached, because most values are shared by all members."""
     return _one(key, json.dumps(value))
 
 
