@@ -24,7 +24,7 @@ def test_every_pair_of_data_and_model_fits_eight_samples_or_is_refused(data, mod
             build(cfg.model, **loaded.model_kwargs())
         return
     if model == "towers" and data != "two_inputs":
-        with pytest.raises(ValueError, match="model=towers wants 18 columns"):
+        with pytest.raises(ValueError, match="model=towers needs 18 columns"):
             build(cfg.model, **loaded.model_kwargs())
         return
     module = build(cfg.model, **loaded.model_kwargs())
