@@ -167,6 +167,16 @@ def test_f1_is_suggested_if_validation_has_every_class_and_it_is_not_monitored_y
     assert rules.advice(case("", **measured | {"val_class_counts": {"a": 0, "b": 50}})) == []
 
 
+@pytest.mark.parametrize(
+    ("linear", "sentence"),
+    [(0.9, "a linear model reaches 0.9 (should be at most 0.02 below that)."),
+     (0.5, "the mean reaches 0.5 (should be more than 0.02 above that).")],
+)  # fmt: skip
+def test_an_underfitting_run_is_told_the_bound_that_it_misses(linear, sentence):
+    measured = {"score": ("r2", 0.5), "simple": {"the mean": 0.5, "a linear model": linear}, "val_samples": 99}
+    assert sentence in rules.advice(case("", **measured))[0]
+
+
 def test_a_huge_r2_is_formatted_briefly():
     measured = {"score": ("r2", -7.25e18), "simple": {"the mean": 0.0, "a linear model": 0.9}, "val_samples": 9}
     assert "r2 is -7.25e+18 on" in rules.advice(case("data=diabetes", **measured))[0]

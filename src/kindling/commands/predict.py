@@ -54,7 +54,7 @@ def winner(folder: Path) -> Path:
     with board.open(encoding="utf-8", newline="") as opened:
         jobs = [row["folder"] for row in csv.DictReader(opened) if row["status"] == "finished" and row["folder"]]
     if not jobs:
-        raise UserError(f"{folder} has no finished job: it cannot predict.")
+        raise UserError(f"{folder} has no finished job to predict with.")
     return folder / jobs[0]
 
 

@@ -178,4 +178,4 @@ def _from_start(case: Case) -> tuple[str, ...]:
 FITTED = 0.98  # R2 above which a regression counts as solved
 NOTHING = 0.02  # largest change of the loss, relative to that before training, that counts as none
 CAUSES = (diverged, scales, vanishing, exploding, dead, saturated, lr_too_high, lr_too_low)
-HINDERED = (vanishing, dead, saturated, stalled, lr_too_low)  # symptoms that strong restraints may cause
+HINDERED = (vanishing, dead, saturated, stalled, lr_too_low)  # symptoms that strong regularization may cause

@@ -69,7 +69,7 @@ class Command:
         """Return the command with additional overrides, without those that have no effect.
 
         Returns:
-            None if the command would be invalid or train the same.
+            None if the command would be invalid or would train the same model.
         """
         if "-m" in overrides:
             return self if self.config["data"].get("folds") is None else None

@@ -18,14 +18,17 @@ def compare_with_simple(case: Case) -> tuple[str, str] | None:
     name, score = case.score
     error = 2 * math.sqrt(max(score * (1 - score), 0) / case.val_samples) if name == "accuracy" else 0.02
     constant, linear = next(iter(case.simple)), list(case.simple)[-1]
-    beaten_by = linear if score < case.simple[linear] - error else constant
-    if score < case.simple[linear] - error or score < case.simple[constant] + error:
-        return (
-            f"The model underfits: {name} is {score:.4g} on the validation samples, and {beaten_by} reaches "
-            f"{case.simple[beaten_by]:.4g} (should be more than {error:.2g} above it).",
-            beaten_by,
-        )
-    return None
+    if score < case.simple[linear] - error:
+        beaten_by, bound = linear, f"at most {error:.2g} below that"
+    elif score < case.simple[constant] + error:
+        beaten_by, bound = constant, f"more than {error:.2g} above that"
+    else:
+        return None
+    return (
+        f"The model underfits: {name} is {score:.4g} on the validation samples, and {beaten_by} reaches "
+        f"{case.simple[beaten_by]:.4g} (should be {bound}).",
+        beaten_by,
+    )
 
 
 def underfit(case: Case) -> Finding | None:

@@ -36,8 +36,8 @@ class Model(pl.LightningModule, ABC):
         class_names: stored in the checkpoint for predictions.
         optimizer: creates the optimizer from the parameters, e.g. `functools.partial(torch.optim.Adam, lr=0.01)`.
         loss: "auto" (the task's default), a name in tasks/losses.py, or a function of logits and targets.
-        label_smoothing: from 0 to 1; it only affects the training step, and recorded losses do not include it.
-        target_std: standard deviations by which the data has divided the targets of a regression; metrics undo this.
+        label_smoothing: at least 0 and less than 1; it affects the training step alone, not the recorded losses.
+        target_std: standard deviations that regression targets were divided by; metrics are in the original unit.
         metrics: name -> a torchmetrics metric, or a function of logits and targets; in addition to the task's metrics.
 
     Attributes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kindling")
 
-# From how many single jobs, or steps of all members of groups, it pays to start processes, which takes 3 s.
+# Minimum number of single jobs, or of steps of all groups, for which starting processes (3 s) is worthwhile.
 MIN_JOBS, MIN_STEPS = 4, 1_500_000
 
 
@@ -78,7 +78,7 @@ class Sweep:
         return groups, singles
 
     def _train(self, group: "Group") -> list[Job]:
-        """Train a group, and return its jobs without a result; there are some only if the whole group has failed."""
+        """Train a group, and return the jobs without a result, which are none unless the whole group failed."""
         from kindling.sweeps.grouped.train import train
 
         log.info(f"{self.done + 1}-{self.done + len(group.jobs)}/{self.total}  {group}, trained together")

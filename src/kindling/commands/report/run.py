@@ -27,7 +27,7 @@ CAPTIONS = {  # start of a file's name -> caption
     "wrong": "The wrong predictions with the highest probability.",
     "regression": "Predicted over true values, and residuals.",
 }
-DRAW = "There are no pictures; to draw them: python -m kindling pictures run={}"
+DRAW = "No pictures yet. To draw them, run: python -m kindling pictures run={}"
 
 
 def run_page(folder: Path, result: dict) -> str:

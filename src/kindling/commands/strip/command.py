@@ -2,7 +2,7 @@
 
 The core consists of cli/, data/, tasks/, models/ and training/. Each callback, each command, each other folder and each
 folder in sweeps/ is optional. Files and folders of the same name form one part, e.g. callbacks/doctor.py and doctor/.
-With a part go its tests, modules that nothing else uses, and options that are no longer read.
+Deleting a part also deletes its tests, modules that nothing else uses, and options that are no longer read.
 """
 
 import ast
