@@ -67,7 +67,7 @@ class Browser:
         return self
 
     def __exit__(self, *_) -> None:
-        self.socket.close()
+        self._await(self._close)
         self.process.terminate()
         self.process.wait()
         self.loop.close()
@@ -76,12 +76,20 @@ class Browser:
     def call(self, method: str, **params) -> dict:
         """Call a method of the protocol and return its result."""
         self.number += 1
-        self.socket.write_message(json.dumps({"id": self.number, "method": method, "params": params}))
-        while True:
-            reply = json.loads(self._await(self.socket.read_message))
-            if reply.get("id") == self.number:
-                assert "error" not in reply, reply
-                return reply["result"]
+        reply = self._await(self._exchange, {"id": self.number, "method": method, "params": params})
+        assert "error" not in reply, reply
+        return reply["result"]
+
+    async def _exchange(self, message: dict) -> dict:
+        await self.socket.write_message(json.dumps(message))
+        while (reply := json.loads(await self.socket.read_message())).get("id") != message["id"]:
+            pass  # an event
+        return reply
+
+    async def _close(self) -> None:
+        self.socket.close()
+        while await self.socket.read_message() is not None:
+            pass  # an event that came before the end
 
     def evaluate(self, expression: str):
         """Return the value of a JavaScript expression in the page."""
