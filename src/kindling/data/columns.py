@@ -13,6 +13,13 @@ from kindling import UserError
 LITERALS: dict[bool | None, str] = {None: "null", True: "true", False: "false"}
 
 
+def as_list(given: Any) -> list[Any]:
+    """Return the value of an option as a list; None is empty, and a single value has length 1."""
+    if given is None:
+        return []
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
 def resolve(given: Any, option: str, header: list[str], path: str) -> list[str]:
     """Return the names in the header for a given column or list of columns.
 

@@ -9,7 +9,7 @@ import torch
 
 from kindling import UserError
 from kindling.data.base import Data
-from kindling.data.columns import as_strings, listed, parses_as, resolve
+from kindling.data.columns import as_list, as_strings, listed, parses_as, resolve
 from kindling.data.csv_file import CsvFile, open_csv
 from kindling.data.examples import Examples
 from kindling.data.labels import Labels, guess, may_be_classes, refuse_gap
@@ -55,14 +55,14 @@ class Table(Data):
             raise UserError(f"data.task={task} is unknown: choose auto, {', '.join(TASKS)}.")
         self.path, self.target, self.task, self.test_path = path, target, task, test_path
         self.class_names, self.drop, self.zero_is_missing = class_names, drop, zero_is_missing
-        self.missing = _as_list(missing)
+        self.missing = as_list(missing)
 
     def load(self) -> Examples:
         source = open_csv(self.path, self.missing)
         header = source.header.names
-        dropped = resolve(_as_list(self.drop), "data.drop", header, path=self.path)
+        dropped = resolve(as_list(self.drop), "data.drop", header, path=self.path)
         targets = self._targets(header, dropped)
-        zeros = resolve(_as_list(self.zero_is_missing), "data.zero_is_missing", header, path=self.path)
+        zeros = resolve(as_list(self.zero_is_missing), "data.zero_is_missing", header, path=self.path)
         for option, names in (("data.drop", dropped), ("data.zero_is_missing", zeros)):
             if both := [name for name in names if name in targets]:
                 raise UserError(f"{option} names {both[0]!r}, which is the target: remove it from one of them.")
@@ -80,7 +80,7 @@ class Table(Data):
         task = guess(source, frame, targets) if self.task == "auto" else self.task
         labels = Labels(source, frame, targets[0], task=task) if task in ("binary", "multiclass") else None
         names = [] if task == "regression" else self._names(labels.names if labels else targets, targets)
-        x, y = _x(source, frame, columns, zeros=zeros), _y(source, frame, targets, labels=labels, task=task)
+        x, y = read_inputs(source, frame, columns, zeros=zeros), _y(source, frame, targets, labels=labels, task=task)
         if not self.test_path:
             return Examples(x, y, task, class_names=names, columns=columns)
         other = open_csv(self.test_path, self.missing)
@@ -89,7 +89,7 @@ class Table(Data):
         if other.header.separator == source.header.separator:
             other.decimal = source.decimal  # which may not be visible in the test file
         rows = other.read([*columns, *targets], spelled)
-        test = _x(other, rows, columns, zeros=zeros), _y(other, rows, targets, labels=labels, task=task)
+        test = read_inputs(other, rows, columns, zeros=zeros), _y(other, rows, targets, labels=labels, task=task)
         return Examples(x, y, task, class_names=names, columns=columns, test=test)
 
     def _targets(self, header: list[str], dropped: list[str]) -> list[str]:
@@ -112,7 +112,7 @@ class Table(Data):
     def _names(self, found: list[str], targets: list[str]) -> list[str]:
         if not self.class_names:
             return found
-        names = as_strings(_as_list(self.class_names), "data.class_names")
+        names = as_strings(as_list(self.class_names), "data.class_names")
         if twice := [name for i, name in enumerate(names) if name in names[:i]]:
             raise UserError(f"data.class_names has {twice[0]!r} twice: give each class a unique name.")
         if len(names) != len(found):
@@ -123,17 +123,24 @@ class Table(Data):
         return names
 
 
-def _as_list(given: Any) -> list[Any]:
-    """Return the value of an option as a list; None is empty, and a single value has length 1."""
-    if given is None:
-        return []
-    return list(given) if isinstance(given, list | tuple) else [given]
+def read_inputs(
+    source: CsvFile, frame: pd.DataFrame, columns: list[str], zeros: list[str], may_be_empty: bool = False
+) -> torch.Tensor:
+    """Return the raw inputs (N, columns), float64, with NaN for missing values.
 
+    Args:
+        source: the file, for its format and for messages.
+        frame: its table.
+        columns: names of the inputs.
+        zeros: those in which 0 marks a missing value.
+        may_be_empty: accept columns without any value.
 
-def _x(source: CsvFile, frame: pd.DataFrame, columns: list[str], zeros: list[str]) -> torch.Tensor:
+    Raises:
+        UserError: a cell is not a number.
+    """
     x = np.empty((len(frame), len(columns)))  # row-major, unlike the columns of pandas
     for i, name in enumerate(columns):
-        x[:, i] = source.numbers(frame, name)
+        x[:, i] = source.numbers(frame, name, may_be_empty=may_be_empty)
     gaps = np.isnan(x).sum(0)
     if gaps.any():
         where = listed(name for name, gap in zip(columns, gaps, strict=True) if gap)

@@ -11,8 +11,9 @@ import torch
 from kindling import UserError
 from kindling.cli.build import build
 from kindling.cli.plain import to_dict
-from kindling.data.columns import listed, resolve
+from kindling.data.columns import as_list, listed, resolve
 from kindling.data.csv_file import CsvFile
+from kindling.data.tabular import read_inputs
 from kindling.data.transforms import apply_transform
 from kindling.models.base import Model
 from kindling.models.predict import from_logits, logits_of
@@ -51,9 +52,9 @@ class Predictor:
         self.transform: dict[str, Any] = tables[0]
         self.columns: list[str] = self.transform["columns"]
         options = cfg["data"]
-        self.missing = _as_list(options.get("missing"))
-        self.zero_is_missing = _as_list(options.get("zero_is_missing"))
-        self.targets = [str(name) for name in _as_list(options.get("target"))]
+        self.missing = as_list(options.get("missing"))
+        self.zero_is_missing = as_list(options.get("zero_is_missing"))
+        self.targets = [str(name) for name in as_list(options.get("target"))]
         kept = {name: value for name, value in hyperparameters.items() if name not in TRAINING_ONLY}
         self.model: Model = build({"_target_": cfg["model"]["_target_"], **kept})
         self.model.load_state_dict(checkpoint["state_dict"])
@@ -68,11 +69,10 @@ class Predictor:
         Raises:
             UserError: the table lacks a column, or a cell is not a number; with file, column and line.
         """
-        raw = torch.from_numpy(self._read(source))
-        logits = logits_of(self.model, apply_transform(raw, self.transform))
+        logits = logits_of(self.model, apply_transform(self._read(source), self.transform))
         return self._table(from_logits(self.model.task, self.transform, logits).double().numpy())
 
-    def _read(self, source: CsvFile) -> np.ndarray:
+    def _read(self, source: CsvFile) -> torch.Tensor:
         """Return the raw inputs (N, columns), with NaN for missing values."""
         header = source.header.names
         if absent := [name for name in self.columns if name not in header]:
@@ -83,12 +83,7 @@ class Predictor:
             log.info(f"{source.path} has columns that the model does not use: {listed(extra)}")
         frame = source.read(self.columns, [])
         zeros = resolve(self.zero_is_missing, "data.zero_is_missing", self.columns, path=source.path)
-        raw = np.empty((len(frame), len(self.columns)))
-        for i, name in enumerate(self.columns):
-            raw[:, i] = source.numbers(frame, name, may_be_empty=True)
-            if name in zeros:
-                raw[raw[:, i] == 0, i] = np.nan
-        return raw
+        return read_inputs(source, frame, self.columns, zeros=zeros, may_be_empty=True)
 
     def _table(self, found: np.ndarray) -> pd.DataFrame:
         """Return a table of probabilities or values (N, num_outputs)."""
@@ -104,9 +99,3 @@ class Predictor:
         classes = np.array(names, dtype=object)[shares.argmax(1)]
         probabilities = {f"probability {name}": shares[:, i] for i, name in enumerate(names)}
         return pd.DataFrame({"prediction": classes, **probabilities})
-
-
-def _as_list(given: Any) -> list[Any]:
-    if given is None:
-        return []
-    return list(given) if isinstance(given, list | tuple) else [given]
