@@ -21,6 +21,7 @@ ELSEWHERE = {
     "tensorboard": "tests/test_browser.py",
     "python -m kindling predict": "needs a file with the columns of the training data: tests/commands/test_predict.py",
     "python tests/benchmarks/": "measures for minutes; that the file exists is tested here",
+    'python -c "import': "imports the libraries, as every other command here does",
     "python train.py resume=last": "needs an interrupted run: tests/training/test_resume.py",
     "python train.py data=houses": "needs a file that the page describes",
     "python train.py model=bilinear": "tests/test_extending.py",
