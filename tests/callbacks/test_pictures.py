@@ -300,5 +300,6 @@ def test_a_map_that_is_constant_up_to_rounding_is_flat():
 def test_the_decision_surface_has_a_margin_around_a_constant_column(run, tmp_path):
     (tmp_path / "t.csv").write_text("a,temp,y\n" + "".join(f"{i % 9},36.6,{i % 2}\n" for i in range(40)))
     args = ["data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y", "model=linear", "epochs=1"]
+    args += ["data.kinds={temp: number}"]
     assert run(*args, "pictures=final")["status"] == "finished"  # warnings of Matplotlib are errors in tests
     assert (tmp_path / "run" / "surface.png").exists()

@@ -50,6 +50,7 @@ def test_a_constant_column_is_named_and_new_values_have_no_effect(warm, scale, c
 @pytest.mark.skipif(importlib.util.find_spec("kindling.callbacks.weight_init") is None, reason="init is stripped")
 def test_the_losses_equal_those_without_the_constant_column(run, warm):
     overrides = ["data=csv", f"data.path={warm['path']}", f"data.test_path={warm['test_path']}", "data.target=y"]
+    overrides += ["data.missing_indicator=false"]
     kept = run(*overrides, "model=linear", "init=zeros", "epochs=3", folder="kept")["metrics"]
     dropped = run(*overrides, "data.drop=[temp]", "model=linear", "init=zeros", "epochs=3", folder="dropped")["metrics"]
     for name in ("val/loss", "test/loss"):

@@ -49,11 +49,13 @@ def test_latin_1_files_are_read_and_logged(tmp_path, caplog):
     assert "is not UTF-8, so it is read as Latin-1" in caplog.text
 
 
-def test_empty_cells_of_inputs_are_missing_and_constant_columns_are_kept(tmp_path):
+def test_empty_cells_of_inputs_are_missing_and_constant_columns_are_left_out(tmp_path, caplog):
     (tmp_path / "t.csv").write_text("a,b,sold\n1,7,0\n,7,1\n3,7,0\nNaN,7,1\n")
     examples = loaded(tmp_path / "t.csv")
     assert examples.x[:, 0].isnan().tolist() == [False, True, False, True]
-    data = Table(str(tmp_path / "t.csv"), "sold", val_share=0.0, test_share=0.0)
+    assert examples.columns == ["a"]
+    assert "column 'b' is left out, because it has the same value in every row" in caplog.text
+    data = Table(str(tmp_path / "t.csv"), "sold", kinds={"b": "number"}, val_share=0.0, test_share=0.0)
     data.setup()
     assert data.samples["train"][0][:, 1].tolist() == [0.0] * 4  # constant, without effect
     assert sorted(data.samples["train"][0][:, 0].tolist())[1:3] == [0.0, 0.0]  # the mean of 1 and 3
@@ -74,7 +76,7 @@ BAD = {
     "no header": (b"1,2,0\n3,4,1\n", r"begins with numbers \(1, 2, 0\): its first line must name the columns"),
     "text among numbers": (b"a,sold\n1,0\n\nx3,1\n", "has text in column 'a', line 4: 'x3'"),
     "infinity": (b"a,sold\n1,0\ninf,1\n", "has an infinite value in column 'a', line 3"),
-    "an empty column": (b"a,b,sold\n1,,0\n2,,1\n", r"has no values in column 'b': exclude it with data.drop=\[b\]"),
+    "nothing but an empty column": (b"b,sold\n,0\n,1\n", r"has no inputs left \('b': it has no values\)"),
     "one class": (b"a,sold\n1,yes\n2,yes\n", "needs 2 classes or more in sold, but .* has 1: yes"),
     "one number as target": (b"a,sold\n1,4\n2,4\n", "needs 2 classes in sold, but .* has 1: 4"),
     "a double name": (b"a,a,sold\n1,2,0\n", "has two columns 'a'"),

@@ -150,4 +150,5 @@ def test_a_perceptron_that_separates_its_samples_gets_no_advice_on_lr(run):
 def test_constant_columns_are_excluded_from_the_comparison_of_scales():
     x = torch.randn(40, 3)
     x[:, 2] = 36.6
-    assert measurements.scales(SimpleNamespace(samples={"train": (x, x)}, examples=SimpleNamespace(columns=[])))[0] < 2
+    data = SimpleNamespace(samples={"train": (x, x)}, transform={}, features="none", input_names=[])
+    assert measurements.scales(data)[0] < 2

@@ -63,6 +63,6 @@ def test_unsuitable_models_data_and_features_are_refused(run, args, message):
 
 def test_a_constant_column_is_refused(run, tmp_path):
     (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(f"{i % 9},36.6,{i % 2}\n" for i in range(40)))
-    args = ["data=csv", f"data.path={tmp_path / 't.csv'}", *SETTING]
+    args = ["data=csv", f"data.path={tmp_path / 't.csv'}", "data.kinds={b: number}", *SETTING]
     with pytest.raises(UserError, match="closed_form cannot use constant columns"):
         run(*args, "model=logistic", "epochs=1")

@@ -57,9 +57,9 @@ def in_units_of_the_data(weights: dict[str, Tensor], transform: dict[str, Any]) 
 
 def equations(weight: Tensor, bias: Tensor, data: Data) -> list[str]:
     """Return a line for every output: "y = 0.9 x + 0.2", or for a classification "logit of yes = ..."."""
-    columns, names = list(data.examples.columns), list(data.examples.class_names)
-    columns = columns or [f"x{i}" for i in range(data.examples.x.shape[1])]
-    terms = feature_names(columns, data.features, data.degree)
+    names = list(data.examples.class_names)
+    unnamed = [f"x{i}" for i in range(data.examples.x.shape[1])]
+    terms = data.input_names or feature_names(unnamed, data.features, data.degree)
     if data.examples.task == "regression":
         left = names or ["y"] if len(bias) == 1 else names or [f"y{i}" for i in range(len(bias))]
     else:

@@ -10,9 +10,11 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from kindling import UserError
+from kindling.data.encoding import fit_encoding, input_names
 from kindling.data.examples import Examples, check_examples
+from kindling.data.features import feature_names
 from kindling.data.loader import Pixels, TensorLoader
-from kindling.data.split import check_shares, split_by_fold, split_by_shares
+from kindling.data.split import Split
 from kindling.data.trainer_parts import overfits_batches
 from kindling.data.transforms import apply_transform, column_transform, is_constant, rounded_target, target_statistics
 
@@ -33,6 +35,10 @@ class Data(pl.LightningDataModule, ABC):
         folds: number of parts for a stratified cross-validation of the samples that are not for testing.
         fold: the part, counted from 0, that is used for validation instead of val_share.
         split_seed: seed of the split; separate from `seed`, so that runs with different seeds use the same split.
+        stratify: "auto" or False; see Split.
+        missing_indicator: "auto" replaces a missing number by the median and marks it in another input, in columns in
+            which training samples have missing values; False: it becomes the mean.
+        max_categories: largest number of inputs of a category; the rarest values share the last one.
         seed: determines the order of the training samples, together with the epoch.
         steps_per_execution: mini-batches per call of training_step: "auto" (about a second of work) or a number; 1 is
             Lightning's automatic optimization.
@@ -51,18 +57,24 @@ class Data(pl.LightningDataModule, ABC):
         folds: int | None = None,
         fold: int = 0,
         split_seed: int = 0,
+        stratify: str | bool = False,
+        missing_indicator: str | bool = False,
+        max_categories: int = 100,
         seed: int = 0,
         steps_per_execution: int | str = "auto",
         passes: int = 1,
     ):
         super().__init__()
-        check_shares(val_share, test_share, folds, fold=fold)
+        self.split = Split(val_share, test_share, folds, fold=fold, seed=split_seed, stratify=stratify)
+        if missing_indicator not in ("auto", False):
+            raise UserError(f"data.missing_indicator={missing_indicator} is invalid: choose auto or false.")
+        if not isinstance(max_categories, int) or max_categories < 2:
+            raise UserError(f"data.max_categories={max_categories} is invalid: it must be an integer of at least 2.")
         if not isinstance(passes, int) or passes < 1:
             raise UserError(f"data.passes={passes} is invalid: it must be a positive integer.")
         self.batch_size, self.steps_per_execution, self.passes = batch_size, steps_per_execution, passes
         self.features, self.degree, self.scale, self.scale_target = features, degree, scale, scale_target
-        self.val_share, self.test_share, self.folds, self.fold = val_share, test_share, folds, fold
-        self.split_seed, self.seed = split_seed, seed
+        self.missing_indicator, self.max_categories, self.seed = missing_indicator, max_categories, seed
         self.samples: dict[str, tuple[Tensor, Tensor]] = {}  # stage -> x, y; empty until setup
         self.transform: dict[str, Any] = {}  # of raw inputs and targets; empty until setup
         self.supports_multi_step = False  # set by a model whose training step takes several mini-batches
@@ -78,13 +90,18 @@ class Data(pl.LightningDataModule, ABC):
             return
         self.examples = examples = self.load()
         check_examples(examples, type(self).__name__)
-        samples = self._split(examples)
+        self.indices = self.split.indices(examples)
+        samples = {stage: (examples.x[i], examples.y[i]) for stage, i in self.indices.items()}
+        if examples.test:
+            samples["test"] = examples.test
         num_train = len(samples["train"][1])
         if num_train < 2:
             found = f"Of {len(examples.y)} samples, {num_train} are left to train on, but two are needed"
             raise UserError(f"{found}: provide more, or lower data.val_share or data.test_share.")
         x = samples["train"][0]
-        self.transform = column_transform(x, self.scale, self.features, degree=self.degree, names=examples.columns)
+        encoding = self._fit_encoding(x)
+        names = input_names(encoding) if encoding else examples.columns
+        self.transform = column_transform(x, self.scale, self.features, self.degree, names=names, encoding=encoding)
         if x.is_floating_point():  # images stay bytes in memory and are scaled by the loader
             samples = {stage: (apply_transform(x, self.transform), y) for stage, (x, y) in samples.items()}
         self.samples = self._scale_targets(samples) if examples.task == "regression" else samples
@@ -100,6 +117,19 @@ class Data(pl.LightningDataModule, ABC):
         scaled = {stage: (x, rounded_target((y.double() - mean) / std)) for stage, (x, y) in samples.items()}
         x, y = scaled["train"]
         return {**scaled, "train": (x, y.float())}
+
+    def _fit_encoding(self, x: Tensor) -> list[dict[str, Any]]:
+        if not x.is_floating_point() or x.dim() != 2 or not (self.examples.kinds or self.missing_indicator):
+            return []
+        names = self.examples.columns or [f"x{i}" for i in range(x.shape[1])]
+        return fit_encoding(x, names, self.examples.kinds, bool(self.missing_indicator), self.max_categories)
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the model's inputs: encoded columns and features; empty if the columns have no names."""
+        encoding = self.transform.get("encoding")
+        columns = input_names(encoding) if encoding else list(self.examples.columns)
+        return feature_names(columns, self.features, self.degree) if columns else []
 
     def number_of(self, stage: str) -> int:
         """Return the number of samples of a stage."""
@@ -142,17 +172,6 @@ class Data(pl.LightningDataModule, ABC):
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch  # the loader's tensors are on the device already
-
-    def _split(self, examples: Examples) -> dict[str, tuple[Tensor, Tensor]]:
-        order = torch.randperm(len(examples.x), generator=torch.Generator().manual_seed(self.split_seed))
-        num_test = 0 if examples.test else round(self.test_share * len(order))
-        if self.folds is None:
-            indices = split_by_shares(order, num_test, round(self.val_share * len(order)))
-        else:
-            classes = examples.y.flatten() if examples.task in ("binary", "multiclass") else None
-            indices = split_by_fold(order, num_test, self.folds, fold=self.fold, classes=classes)
-        samples = {stage: (examples.x[i], examples.y[i]) for stage, i in indices.items()}
-        return {**samples, "test": examples.test} if examples.test else samples
 
     def _evaluation(self, stage: str) -> TensorLoader | list[Any]:
         x, y = self.samples[stage]

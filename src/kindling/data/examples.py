@@ -7,10 +7,35 @@ import torch
 from torch import Tensor
 
 from kindling import UserError
+from kindling.data.csv_cells import BOOLEANS, to_number
 from kindling.tasks.tasks import TASKS
 
 LARGEST = 1e150  # its square is a finite float64
 INTEGERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+@dataclass
+class Column:
+    """An input column that is not a number, as plain data.
+
+    Args:
+        kind: "category", "boolean" or "date".
+        values: the sorted texts of a category, or "false" and "true".
+        format: of a date: see `to_days`.
+    """
+
+    kind: str
+    values: list[str] = field(default_factory=list)
+    format: str = ""
+
+    def __post_init__(self) -> None:
+        self.is_numeric = all(to_number(value) is not None for value in self.values)
+
+    def key(self, text: str) -> Any:
+        """Return what equal values have in common: 1 and 1.0 are the same number, True and true the same boolean."""
+        if self.kind == "boolean":
+            return BOOLEANS.get(text.lower(), to_number(text))
+        return to_number(text) if self.is_numeric else text
 
 
 @dataclass
@@ -24,6 +49,10 @@ class Examples:
         class_names: names of the classes or labels; may be empty except for multiclass.
         columns: names of the columns of x; may be empty.
         test: x and y of separate test samples; None: they are split off.
+        kinds: the columns that are not numbers, by name. For a category x has the index of the value, and -1 for an
+            unknown one; for a boolean 0 or 1; for a date the days since 1970-01-01.
+        groups: a number for each sample (N,); samples with the same one stay in the same part of the split.
+        times: a number for each sample (N,); the latest are used for testing, and those before for validation.
         shift: maximum random shift of training images, in pixels.
     """
 
@@ -33,6 +62,9 @@ class Examples:
     class_names: list[str] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
     test: tuple[Tensor, Tensor] | None = None
+    kinds: dict[str, Column] = field(default_factory=dict)
+    groups: Tensor | None = None
+    times: Tensor | None = None
     shift: int = 0
 
 

@@ -1,4 +1,4 @@
-"""Tables from CSV files, with numeric columns and one or several targets."""
+"""Tables from CSV files, with one or several targets."""
 
 import logging
 from typing import Any
@@ -11,7 +11,9 @@ from kindling import UserError
 from kindling.data.base import Data
 from kindling.data.columns import as_list, as_strings, listed, parses_as, resolve
 from kindling.data.csv_file import CsvFile, open_csv
-from kindling.data.examples import Examples
+from kindling.data.examples import Column, Examples
+from kindling.data.inputs import Inputs, find_inputs, given_kinds
+from kindling.data.kinds import declared, recognize, text_codes
 from kindling.data.labels import Labels, guess, may_be_classes, refuse_gap
 from kindling.tasks.tasks import TASKS
 
@@ -29,7 +31,11 @@ class Table(Data):
         test_path: a second CSV with the same columns, which only has test samples.
         class_names: names for the sorted values of the target; None: the values as spelled in the file.
         drop: columns that are not inputs.
-        zero_is_missing: columns in which 0 marks a missing value.
+        kinds: kinds of columns, for those that are not recognised as intended: "number", "category", "boolean", "date",
+            a format of dates such as "%d.%m.%Y", or "ignored".
+        group: a column; rows with the same value in it stay in the same part of the split. It is not an input.
+        time: a column of numbers or dates; the latest rows are used for testing, and those before for validation.
+        zero_is_missing: columns of numbers in which 0 marks a missing value.
         missing: texts and numbers that mark a missing value in any column, like an empty cell. In inputs NA, NaN, null,
             None and n/a always do; in a target with classes they are classes.
         data: arguments of Data.
@@ -46,6 +52,9 @@ class Table(Data):
         test_path: str | None = None,
         class_names: list[str] | None = None,
         drop: list[str] | tuple[str, ...] = (),
+        kinds: dict[str, str] | None = None,
+        group: str | None = None,
+        time: str | None = None,
         zero_is_missing: list[str] | tuple[str, ...] = (),
         missing: list[Any] | tuple[Any, ...] = (),
         **data: Any,
@@ -55,44 +64,64 @@ class Table(Data):
             raise UserError(f"data.task={task} is unknown: choose auto, {', '.join(TASKS)}.")
         self.path, self.target, self.task, self.test_path = path, target, task, test_path
         self.class_names, self.drop, self.zero_is_missing = class_names, drop, zero_is_missing
-        self.missing = as_list(missing)
+        self.kinds, self.group, self.time, self.missing = kinds, group, time, as_list(missing)
 
     def load(self) -> Examples:
         source = open_csv(self.path, self.missing)
         header = source.header.names
-        dropped = resolve(as_list(self.drop), "data.drop", header, path=self.path)
-        targets = self._targets(header, dropped)
-        zeros = resolve(as_list(self.zero_is_missing), "data.zero_is_missing", header, path=self.path)
-        for option, names in (("data.drop", dropped), ("data.zero_is_missing", zeros)):
+        targets = self._targets(header)
+        special = {option: resolve(as_list(getattr(self, option)), f"data.{option}", header, path=self.path)
+                   for option in ("drop", "zero_is_missing", "group", "time")}  # fmt: skip
+        kinds = given_kinds(self.kinds, header, self.path)
+        for option, names in {**special, "kinds": list(kinds)}.items():
             if both := [name for name in names if name in targets]:
-                raise UserError(f"{option} names {both[0]!r}, which is the target: remove it from one of them.")
-        columns = [name for name in header if name not in targets and name not in dropped]
+                raise UserError(f"data.{option} names {both[0]!r}, which is the target: remove it from one of them.")
+        excluded = {*targets, *special["drop"], *(name for name, kind in kinds.items() if kind == "ignored")}
+        columns = [name for name in header if name not in excluded and name not in special["group"]]
         if not columns:
             raise UserError(f"{self.path} has no column besides {', '.join(targets)}: there are no inputs.")
+        used = list(dict.fromkeys([*columns, *targets, *special["group"], *special["time"]]))
+        texts = self._classes(source, targets)
+        labels = [*texts, *special["group"], *(name for name, kind in kinds.items() if kind != "number")]
+        frame = source.read(used, list(dict.fromkeys(labels)))
+        task = guess(source, frame, targets) if self.task == "auto" else self.task
+        classes = Labels(source, frame, targets[0], task=task) if task in ("binary", "multiclass") else None
+        fill = "median" if self.missing_indicator else "mean"
+        inputs = Inputs(*find_inputs(source, frame, columns, kinds), special["zero_is_missing"], fill)
+        names = [] if task == "regression" else self._names(classes.names if classes else targets, targets)
+        examples = Examples(
+            inputs.read(source, frame), _y(source, frame, targets, labels=classes, task=task), task, class_names=names,
+            columns=inputs.columns, kinds=inputs.kinds,
+        )  # fmt: skip
+        for name in special["group"]:
+            examples.groups = torch.from_numpy(text_codes(source, frame, name)[0])
+        for name in special["time"]:
+            examples.times = _times(source, frame, name, kinds.get(name))
+        if self.test_path:
+            other = self._open_test(source, [*targets, *inputs.columns])
+            rows = other.read([*inputs.columns, *targets], [*texts, *inputs.kinds])
+            examples.test = inputs.read(other, rows), _y(other, rows, targets, labels=classes, task=task)
+        return examples
+
+    def _classes(self, source: CsvFile, targets: list[str]) -> list[str]:
+        """Return the targets that are read as text."""
         one, classes = len(targets) == 1, self.task in ("binary", "multiclass")
         if classes and not one:
             raise UserError(
                 f"data.task={self.task} needs one target, but data.target has {len(targets)}: name one of them."
             )
         auto = self.task == "auto" and one and may_be_classes(source, targets[0])
-        spelled = targets if classes or auto else []
-        frame = source.read([*columns, *targets], spelled)
-        task = guess(source, frame, targets) if self.task == "auto" else self.task
-        labels = Labels(source, frame, targets[0], task=task) if task in ("binary", "multiclass") else None
-        names = [] if task == "regression" else self._names(labels.names if labels else targets, targets)
-        x, y = read_inputs(source, frame, columns, zeros=zeros), _y(source, frame, targets, labels=labels, task=task)
-        if not self.test_path:
-            return Examples(x, y, task, class_names=names, columns=columns)
-        other = open_csv(self.test_path, self.missing)
-        for name in [*targets, *columns]:
-            resolve(name, "data.test_path", other.header.names, path=self.test_path)
+        return targets if classes or auto else []
+
+    def _open_test(self, source: CsvFile, columns: list[str]) -> CsvFile:
+        other = open_csv(str(self.test_path), self.missing)
+        for name in columns:
+            resolve(name, "data.test_path", other.header.names, path=str(self.test_path))
         if other.header.separator == source.header.separator:
             other.decimal = source.decimal  # which may not be visible in the test file
-        rows = other.read([*columns, *targets], spelled)
-        test = read_inputs(other, rows, columns, zeros=zeros), _y(other, rows, targets, labels=labels, task=task)
-        return Examples(x, y, task, class_names=names, columns=columns, test=test)
+        return other
 
-    def _targets(self, header: list[str], dropped: list[str]) -> list[str]:
+    def _targets(self, header: list[str]) -> list[str]:
         if self.target is not None:
             targets = resolve(self.target, "data.target", header, path=self.path)
             if not targets:
@@ -103,6 +132,7 @@ class Table(Data):
                 f"{self.path} has a column {null[0]!r}, but data.target=null means the last column: name the target; "
                 f"for this column write 'data.target=\"{null[0]}\"'."
             )
+        dropped = resolve(as_list(self.drop), "data.drop", header, path=self.path)
         kept = [name for name in header if name not in dropped]
         if not kept:
             raise UserError(f"data.drop leaves no column of {self.path}: drop fewer.")
@@ -123,32 +153,19 @@ class Table(Data):
         return names
 
 
-def read_inputs(
-    source: CsvFile, frame: pd.DataFrame, columns: list[str], zeros: list[str], may_be_empty: bool = False
-) -> torch.Tensor:
-    """Return the raw inputs (N, columns), float64, with NaN for missing values.
-
-    Args:
-        source: the file, for its format and for messages.
-        frame: its table.
-        columns: names of the inputs.
-        zeros: those in which 0 marks a missing value.
-        may_be_empty: accept columns without any value.
-
-    Raises:
-        UserError: a cell is not a number.
-    """
-    x = np.empty((len(frame), len(columns)))  # row-major, unlike the columns of pandas
-    for i, name in enumerate(columns):
-        x[:, i] = source.numbers(frame, name, may_be_empty=may_be_empty)
-    gaps = np.isnan(x).sum(0)
-    if gaps.any():
-        where = listed(name for name, gap in zip(columns, gaps, strict=True) if gap)
-        log.info(f"{source.path} has {gaps.sum()} missing values in {where}: each becomes the mean of its column")
-    for i, name in enumerate(columns):
-        if name in zeros:
-            x[x[:, i] == 0, i] = np.nan
-    return torch.from_numpy(x)
+def _times(source: CsvFile, frame: pd.DataFrame, name: str, kind: Any) -> torch.Tensor:
+    """Return the numbers or days in the column data.time (N,)."""
+    column = declared(source, frame, name, kind) if kind not in (None, "ignored") else recognize(source, frame, name)
+    kinds = {name: column} if isinstance(column, Column) else {}
+    if kinds and kinds[name].kind != "date":
+        raise UserError(
+            f"data.time={name} is not a column of numbers or dates: name one, or set its format in data.kinds."
+        )
+    times = Inputs([name], kinds, [], "").read(source, frame)[:, 0]
+    if times.isnan().any():
+        line = source.line_of(int(times.isnan().int().argmax()))
+        raise UserError(f"{source.path} has no value in the column {name!r} of data.time, line {line}: fill it in.")
+    return times
 
 
 def _y(source: CsvFile, frame: pd.DataFrame, targets: list[str], labels: Labels | None, task: str) -> torch.Tensor:

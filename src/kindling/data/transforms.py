@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kindling import UserError
+from kindling.data.encoding import encode, is_code
 from kindling.data.features import add_features, feature_names
 
 log = logging.getLogger("kindling")
@@ -15,7 +16,12 @@ MAX_ROUNDING = 1e-3  # largest rounding error of float32 targets, relative to th
 
 
 def column_transform(
-    x: Tensor, scale: str, features: str = "none", degree: int = 2, names: list[str] | tuple[str, ...] = ()
+    x: Tensor,
+    scale: str,
+    features: str = "none",
+    degree: int = 2,
+    names: list[str] | tuple[str, ...] = (),
+    encoding: list[dict[str, Any]] | tuple[()] = (),
 ) -> dict[str, Any]:
     """Return the transform of the inputs, with fill value, shift and factor of each feature, or one each for images.
 
@@ -27,7 +33,8 @@ def column_transform(
         scale: "standard", "minmax" or "none".
         features: see `add_features`.
         degree: of the polynomial features.
-        names: names of the columns, for messages.
+        names: names of the columns, or of the inputs that they are encoded as, for messages.
+        encoding: of the columns, from `fit_encoding`.
 
     Raises:
         UserError: a column has no values, or the features cannot be computed.
@@ -38,7 +45,8 @@ def column_transform(
         if not spread:
             log.info("constant in the training samples, so without effect: all pixels of all images")
         return {"fill": [0.0], "shift": [mean], "factor": [1 / spread if spread else 0.0]}
-    columns = add_features(x.double(), features, degree).flatten(1)
+    encoded = encode(x, encoding) if encoding else x.double()
+    columns = add_features(encoded, features, degree).flatten(1)
     empty = columns.isnan().all(0).nonzero().flatten().tolist()
     if empty:
         which = _named(names, features, degree, indices=empty)
@@ -49,10 +57,13 @@ def column_transform(
         shift, factor = torch.zeros_like(fill), torch.ones_like(fill)
     else:
         shift, factor = minmax(columns, x.dtype) if scale == "minmax" else standard(columns, x.dtype)
+        if encoding and features == "none":
+            codes = torch.tensor(is_code(encoding))
+            shift, factor = torch.where(codes, 0.0, shift), torch.where(codes, 1.0, factor)
     if constant := (factor == 0).nonzero().flatten().tolist():
         which = _named(names, features, degree, indices=constant)
         log.info(f"constant in the training samples, so without effect: {which}")
-    kept = {"features": features, "degree": degree}
+    kept = {"features": features, "degree": degree} | ({"encoding": encoding} if encoding else {})
     return {**kept, "fill": fill.tolist(), "shift": shift.tolist(), "factor": factor.tolist()}
 
 
@@ -87,7 +98,9 @@ def apply_transform(x: Tensor, transform: dict[str, Any]) -> Tensor:
     """Return scaled float32 inputs (N, *input_shape) for raw samples (N, columns) or images."""
     keys = ("fill", "shift", "factor")
     fill, shift, factor = (torch.tensor(transform[key], dtype=torch.float64, device=x.device) for key in keys)
-    features = add_features(x.double(), transform.get("features", "none"), transform.get("degree", 1))
+    encoding = transform.get("encoding")
+    x = encode(x, encoding) if encoding else x.double()
+    features = add_features(x, transform.get("features", "none"), transform.get("degree", 1))
     columns = features.flatten(1)
     return ((torch.where(columns.isnan(), fill, columns) - shift) * factor).float().view_as(features)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kindling.data.base import Data
-from kindling.data.features import feature_names
+from kindling.data.encoding import is_code
 from kindling.data.transforms import is_constant
 from kindling.models.base import Model
 from kindling.models.capture import inside
@@ -81,11 +81,13 @@ def scales(data: Data) -> tuple[float, str] | None:
     if x.dim() != 2 or x.shape[1] < 2:
         return None
     deviations = x.double().std(0, correction=0)
-    varying = deviations[~is_constant(x.double(), x.dtype)]
+    if encoding := data.transform.get("encoding") if data.features == "none" else None:
+        deviations = torch.where(torch.tensor(is_code(encoding)), 0.0, deviations)  # rare categories vary little
+    varying = deviations[~is_constant(x.double(), x.dtype) & (deviations > 0)]
     if len(varying) < 2:
         return None
     widest = int(deviations.argmax())
-    names = feature_names(data.examples.columns, data.features, data.degree) if data.examples.columns else []
+    names = data.input_names
     return (varying.max() / varying.min()).item(), names[widest] if names else f"column {widest}"
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kindling import UserError
 from kindling.data.base import Data
+from kindling.data.encoding import input_names
 from kindling.data.trainer_parts import datamodule_of
 from kindling.models.linear import Linear
 
@@ -56,7 +57,10 @@ def _raw_samples(data: Data) -> tuple[Tensor, Tensor]:
     """Return the training samples' columns (N, D), without features and scaling, and classes (N,)."""
     x, y = data.samples["train"]
     factor, shift = (torch.tensor(data.transform[name], dtype=torch.float64) for name in ("factor", "shift"))
-    columns = data.examples.x.shape[1]  # the first features of a polynomial are the columns themselves
+    encoding = data.transform.get("encoding")
+    columns = (
+        len(input_names(encoding)) if encoding else data.examples.x.shape[1]
+    )  # the first features of a polynomial are the columns themselves
     return (x.double() / factor + shift)[:, :columns], y.flatten().long()
 
 

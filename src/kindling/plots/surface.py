@@ -53,6 +53,10 @@ def plane(data: Data, columns: tuple[str, str] | None = None, side: int = 100) -
         return None
     names = names if len(names) == raw.shape[1] else [f"x{i}" for i in range(raw.shape[1])]
     one, other = columns or names
+    if kinds := {one, other} & set(data.examples.kinds):
+        if columns is None:
+            return None
+        raise UserError(f"columns={one},{other}: {', '.join(sorted(kinds))} is not a number, so it cannot be an axis.")
     if unknown := {one, other} - set(names):
         raise UserError(f"columns={one},{other}: there is no {', '.join(sorted(unknown))} in {', '.join(names)}.")
     places = names.index(one), names.index(other)

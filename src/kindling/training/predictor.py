@@ -13,7 +13,8 @@ from kindling.cli.build import build
 from kindling.cli.plain import to_dict
 from kindling.data.columns import as_list, listed, resolve
 from kindling.data.csv_file import CsvFile
-from kindling.data.tabular import read_inputs
+from kindling.data.encoding import kinds_of
+from kindling.data.inputs import Inputs
 from kindling.data.transforms import apply_transform
 from kindling.models.base import Model
 from kindling.models.predict import from_logits, logits_of
@@ -53,6 +54,7 @@ class Predictor:
         self.columns: list[str] = self.transform["columns"]
         options = cfg["data"]
         self.missing = as_list(options.get("missing"))
+        self.missing_indicator = options.get("missing_indicator")
         self.zero_is_missing = as_list(options.get("zero_is_missing"))
         self.targets = [str(name) for name in as_list(options.get("target"))]
         kept = {name: value for name, value in hyperparameters.items() if name not in TRAINING_ONLY}
@@ -73,7 +75,7 @@ class Predictor:
         return self._table(from_logits(self.model.task, self.transform, logits).double().numpy())
 
     def _read(self, source: CsvFile) -> torch.Tensor:
-        """Return the raw inputs (N, columns), with NaN for missing values."""
+        """Return the raw inputs (N, columns)."""
         header = source.header.names
         if absent := [name for name in self.columns if name not in header]:
             raise UserError(
@@ -81,9 +83,10 @@ class Predictor:
             )
         if extra := [name for name in header if name not in {*self.columns, *self.targets}]:
             log.info(f"{source.path} has columns that the model does not use: {listed(extra)}")
-        frame = source.read(self.columns, [])
         zeros = resolve(self.zero_is_missing, "data.zero_is_missing", self.columns, path=source.path)
-        return read_inputs(source, frame, self.columns, zeros=zeros, may_be_empty=True)
+        encoding = self.transform.get("encoding", [])
+        inputs = Inputs(self.columns, kinds_of(encoding), zeros, "median" if self.missing_indicator else "mean")
+        return inputs.read(source, source.read(self.columns, list(inputs.kinds)), may_be_empty=True)
 
     def _table(self, found: np.ndarray) -> pd.DataFrame:
         """Return a table of probabilities or values (N, num_outputs)."""

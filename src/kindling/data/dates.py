@@ -1,0 +1,68 @@
+"""Dates in the cells of a table."""
+
+import re
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from kindling import UserError
+
+DAYS = ("%Y/%m/%d", "%d.%m.%Y", "%d.%m.%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y")
+AMBIGUOUS = ("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y")  # day or month first
+TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+FORMATS = ("ISO8601", *(day + time for day, time in product((*DAYS, *AMBIGUOUS), TIMES)))
+PLAUSIBLE = re.compile(
+    r"\d{4}-\d|\d{1,2}[./-]\d{1,2}[./-]\d{2}|\d{4}/\d|\d[ -][A-Za-z]{3,9}[ -]\d|[A-Za-z]{3,9} \d{1,2}, \d"
+)
+SAMPLE = 1_000  # distinct texts from which the format is detected
+FEATURES = ("year", "month", "weekday", "days")
+
+
+def to_days(texts: list[str], form: str) -> np.ndarray:
+    """Return the days since 1970-01-01 (N,), with the time of day as a fraction, NaN for texts of another format.
+
+    Times with a UTC offset are converted to UTC.
+
+    Args:
+        texts: N texts.
+        form: a format of `strftime`, or "ISO8601".
+    """
+    parsed = pd.to_datetime(pd.Series(texts, dtype="str"), format=form, errors="coerce", utc=True)
+    return ((parsed - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)).to_numpy("float64")
+
+
+def date_format(texts: list[str], place: str, name: str) -> str | None:
+    """Return the format of most of the texts, or None if most are not dates.
+
+    Args:
+        texts: distinct texts.
+        place: the file and the column, for the error message.
+        name: the column.
+
+    Raises:
+        UserError: the day and the month cannot be told apart.
+    """
+    sample = texts[:: max(1, len(texts) // SAMPLE)]
+    if 2 * sum(PLAUSIBLE.search(text) is not None for text in sample) <= len(sample):
+        return None
+    found = {form: to_days(sample, form) for form in FORMATS}
+    shares = {form: np.isfinite(days).mean() for form, days in found.items()}
+    best = max(shares.values())
+    if best <= 0.5:
+        return None
+    first, *others = [form for form, share in shares.items() if share == best]
+    if other := next((form for form in others if not np.array_equal(found[first], found[form], equal_nan=True)), None):
+        raise UserError(
+            f"{place} has dates such as {sample[0]!r}, which could be {first} or {other}: choose one, e.g. "
+            f"'data.kinds={{{name}: \"{first}\"}}'."
+        )
+    return first
+
+
+def date_features(days: np.ndarray, first: float) -> np.ndarray:
+    """Return year, month (1 to 12), day of the week (Monday is 0), and the days since `first`, (N, 4)."""
+    whole = np.floor(days).astype("int64")
+    dates = whole.astype("datetime64[D]")
+    months = dates.astype("datetime64[M]").astype("int64")
+    return np.column_stack([1970 + months // 12, 1 + months % 12, (whole + 3) % 7, days - first])

@@ -1,0 +1,136 @@
+"""Encoding of the columns of a table as numbers without gaps, fitted to the training samples and kept as plain data.
+
+Follows the preprocessing of RealMLP-TD-S (Holzmueller et al. 2024, arXiv 2407.04491): a category of two values becomes
+one input of -1 and 1, other categories one input per value, and a missing or unknown value is 0 everywhere.
+"""
+
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kindling.data.dates import FEATURES, date_features
+from kindling.data.examples import Column
+
+log = logging.getLogger("kindling")
+BLOCK = 65_536  # rows that are encoded at a time
+
+
+def fit_encoding(
+    x: Tensor, names: list[str], kinds: dict[str, Column], missing_indicator: bool, max_categories: int
+) -> list[dict[str, Any]]:
+    """Return the encoding of each column.
+
+    Args:
+        x: raw training samples (N, columns), NaN where missing; codes of categories, days of dates.
+        names: names of the columns.
+        kinds: those that are not numbers.
+        missing_indicator: fill missing numbers with the median instead of the mean, and mark them in a second input.
+        max_categories: largest number of inputs of a category; the rarest values share the last one.
+    """
+    encoding = []
+    for i, name in enumerate(names):
+        column = kinds.get(name)
+        if column is None or column.kind == "date":
+            encoding.append(_fit_number(x[:, i], name, column, missing_indicator))
+        else:
+            encoding.append(_fit_category(x[:, i], name, column, max_categories))
+    return encoding
+
+
+def encode(x: Tensor, encoding: list[dict[str, Any]]) -> Tensor:
+    """Return the inputs (N, inputs), float64, of raw samples (N, columns)."""
+    return torch.cat([_encode_column(x[:, i].double(), column) for i, column in enumerate(encoding)], 1)
+
+
+def kinds_of(encoding: list[dict[str, Any]]) -> dict[str, Column]:
+    """Return the columns that are not numbers, by name."""
+    return {
+        column["name"]: Column(column["kind"], column.get("values", []), column.get("format", ""))
+        for column in encoding
+        if column["kind"] != "number"
+    }
+
+
+def input_names(encoding: list[dict[str, Any]]) -> list[str]:
+    """Return the names of the inputs, e.g. "age", "age missing", "town=Rome", "joined year"."""
+    names = []
+    for column in encoding:
+        name = column["name"]
+        if column["kind"] == "date":
+            names += [f"{name} {feature}" for feature in FEATURES]
+        elif column["kind"] == "number":
+            names.append(name)
+        else:
+            values = [column["values"][code] for code in column["kept"]]
+            names += [f"{name}={value}" for value in (values[1:] if _is_pair(column) else values)]
+            names += [f"{name}=other"] if column["pooled"] else []
+        names += [f"{name} missing"] if column.get("indicator") else []
+    return names
+
+
+def is_code(encoding: list[dict[str, Any]]) -> list[bool]:
+    """Return whether each input marks a category or a missing value; these are not scaled."""
+    codes = []
+    for column in encoding:
+        width = {"number": 1, "date": len(FEATURES)}.get(column["kind"])
+        codes += [True] * _width(column) if width is None else [False] * width + [True] * column["indicator"]
+    return codes
+
+
+def _fit_number(x: Tensor, name: str, column: Column | None, missing_indicator: bool) -> dict[str, Any]:
+    present = x[~x.isnan()]
+    middle = np.median if missing_indicator else np.mean
+    fill = float(middle(present.numpy())) if len(present) else 0.0
+    indicator = missing_indicator and len(present) < len(x)
+    common = {"name": name, "fill": fill, "indicator": indicator}
+    if column is None:
+        return {"kind": "number", **common}
+    first = float(present.min()) if len(present) else 0.0
+    return {"kind": "date", **common, "format": column.format, "first": first}
+
+
+def _fit_category(x: Tensor, name: str, column: Column, max_categories: int) -> dict[str, Any]:
+    counts = torch.bincount(x[x >= 0].long(), minlength=len(column.values))
+    found = [code for code in counts.argsort(descending=True, stable=True).tolist() if counts[code]]
+    pooled = found[max_categories - 1 :] if len(found) > max_categories else []
+    if pooled:
+        log.info(
+            f"column {name!r} has {len(found)} values: the {len(pooled)} rarest share one input, because "
+            f"data.max_categories={max_categories}"
+        )
+    kept = sorted(found[: max_categories - 1] if pooled else found)
+    return {"kind": column.kind, "name": name, "values": column.values, "kept": kept, "pooled": sorted(pooled)}
+
+
+def _encode_column(x: Tensor, column: dict[str, Any]) -> Tensor:
+    if column["kind"] not in ("number", "date"):
+        return _encode_category(x, column)
+    missing = x.isnan()
+    filled = torch.where(missing, column["fill"], x)
+    if column["kind"] == "date":
+        inputs = torch.from_numpy(date_features(filled.cpu().numpy(), column["first"])).to(x.device)
+    else:
+        inputs = filled[:, None]
+    return torch.cat([inputs, missing.double()[:, None]], 1) if column["indicator"] else inputs
+
+
+def _encode_category(x: Tensor, column: dict[str, Any]) -> Tensor:
+    width, codes = _width(column), torch.where(x >= 0, x, len(column["values"])).long()
+    table = torch.zeros(len(column["values"]) + 1, width, dtype=torch.float64, device=x.device)  # the last is unknown
+    if _is_pair(column):
+        table[column["kept"], 0] = torch.tensor([-1.0, 1.0], dtype=torch.float64, device=x.device)
+    else:
+        table[column["kept"], range(len(column["kept"]))] = 1.0
+        table[column["pooled"], -1] = 1.0
+    return table[codes]
+
+
+def _is_pair(column: dict[str, Any]) -> bool:
+    return len(column["kept"]) == 2 and not column["pooled"]
+
+
+def _width(column: dict[str, Any]) -> int:
+    return 1 if _is_pair(column) else len(column["kept"]) + bool(column["pooled"])
