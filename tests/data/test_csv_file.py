@@ -51,7 +51,8 @@ def test_latin_1_files_are_read_and_logged(tmp_path, caplog):
 
 def test_empty_cells_of_inputs_are_missing_and_constant_columns_are_left_out(tmp_path, caplog):
     (tmp_path / "t.csv").write_text("a,b,sold\n1,7,0\n,7,1\n3,7,0\nNaN,7,1\n")
-    examples = loaded(tmp_path / "t.csv")
+    with caplog.at_level("INFO"):
+        examples = loaded(tmp_path / "t.csv")
     assert examples.x[:, 0].isnan().tolist() == [False, True, False, True]
     assert examples.columns == ["a"]
     assert "column 'b' is left out, because it has the same value in every row" in caplog.text
