@@ -145,7 +145,9 @@ def test_a_table_supports_every_task(tmp_path):
     path.write_text("a,b,c,d\n" + "\n".join(f"{i},{i % 2},{i % 3},{i * i}" for i in range(30)) + "\n")
     shapes = {}
     for task, target in (("binary", "b"), ("multiclass", "c"), ("multilabel", ["b"]), ("regression", ["a", "d"])):
-        data = Table(str(path), target, task, kinds={} if "a" in target else {"a": "number"}, test_share=0.0, val_share=0.0)
+        data = Table(
+            str(path), target, task, kinds={} if "a" in target else {"a": "number"}, test_share=0.0, val_share=0.0
+        )
         shapes[task] = (
             data.model_kwargs()["num_outputs"],
             tuple(data.samples["train"][1].shape),

@@ -97,6 +97,12 @@ class Split:
         return {"train": rest[:start], "val": rest[start : start + size], "test": test}
 
 
+def split_table(indices: dict[str, Tensor]) -> str:
+    """Return a CSV with the stage of each row of a table, counted from 0."""
+    stages = sorted((row, stage) for stage, rows in indices.items() for row in rows.tolist())
+    return "row,stage\n" + "".join(f"{row},{stage}\n" for row, stage in stages)
+
+
 def _pick(order: Tensor, number: int, classes: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return `number` of the indices, stratified if there are classes, and the others, both in the given order."""
     if classes is None:

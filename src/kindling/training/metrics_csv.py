@@ -10,7 +10,10 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 
-from kindling.files import replacing
+from kindling.data.base import Data
+from kindling.data.split import split_table
+from kindling.data.trainer_parts import datamodule_of
+from kindling.files import replacing, write_atomically
 from kindling.models.base import Model
 from kindling.training.checkpoint import best_of
 from kindling.training.loggers import Rewindable
@@ -18,6 +21,8 @@ from kindling.training.loggers import Rewindable
 
 class Records(pl.Callback):
     """Writes every epoch's metrics as a row of metrics.csv and to the loggers, with the epoch (from 1) as step.
+
+    For a table, split.csv has the stage of each of its rows.
 
     Values that a LightningModule logs with `self.log` have Lightning's own steps. The checkpoint contains all rows and
     the positions in the loggers' files, from which a resumed run rewrites metrics.csv and continues.
@@ -44,6 +49,9 @@ class Records(pl.Callback):
         self.loggers = trainer.loggers if trainer.is_global_zero else []
         if self.rows and trainer.is_global_zero:
             self._rewrite()
+        data = datamodule_of(trainer)
+        if isinstance(data, Data) and data.examples.columns and trainer.is_global_zero:
+            write_atomically(self.path.parent / "split.csv", split_table(data.indices))
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         if trainer.lr_scheduler_configs:  # Lightning steps them before the epoch ends

@@ -23,6 +23,7 @@ from kindling.cli.hyperparameters import hyperparameters
 from kindling.cli.monitor import TRAIN_LOSS
 from kindling.cli.overrides import command, parse_overrides
 from kindling.data.base import Data
+from kindling.data.split import split_table
 from kindling.files import write_json
 from kindling.sweeps.compose import Job
 from kindling.sweeps.grouped.events import scalar_records, serialize
@@ -61,6 +62,7 @@ def write_members(jobs: list[Job], tracker: Tracker, stack: Stack, data: Data, s
     """Write the missing folders of members that have ended."""
     records, scaling = Records(tracker), {type(data).__qualname__: data.state_dict()}
     active = set(tracker.active().tolist()) if tracker.leaving else set()
+    split = split_table(data.indices) if data.examples.columns else None
     missing = [m for m, job in enumerate(jobs) if m not in active and not job.folder.exists()]
     for start in range(0, len(missing), BATCH):
         members = missing[start : start + BATCH]
@@ -73,6 +75,8 @@ def write_members(jobs: list[Job], tracker: Tracker, stack: Stack, data: Data, s
                 (folder / ".hydra" / "config.yaml").write_text(config, encoding="utf-8")
                 (folder / ".hydra" / "overrides.yaml").write_text(_yaml(job.overrides), encoding="utf-8")
                 _metrics(folder / "metrics.csv", m, records)
+                if split:
+                    (folder / "split.csv").write_text(split, encoding="utf-8")
                 _checkpoints(folder / "checkpoints", m, records, stack=stack, scaling=scaling)
                 if counts and outcome["best_epoch"] and job.resolved["callbacks"].get("confusion"):
                     names = stack.templates[0][1].hparams["class_names"]
