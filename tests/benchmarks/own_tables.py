@@ -55,7 +55,7 @@ def kindling(path: Path, target: str, split: int) -> tuple[str, float, pd.DataFr
             raise SystemExit(f"{path.stem}: {done.stderr[-500:]}")
         metrics = json.loads(Path(folder, "run", "result.json").read_text())["metrics"]
         rows = pd.read_csv(Path(folder, "run", "split.csv"))
-    name = "test/acc" if "test/acc" in metrics else "test/r2"
+    name = "test/accuracy" if "test/accuracy" in metrics else "test/r2"
     return name, metrics[name], rows
 
 
@@ -76,7 +76,7 @@ def pipeline(table: pd.DataFrame, target: str, split: pd.DataFrame, score: str) 
         ),
         (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_exclude="number")),
     )
-    model = make_pipeline(columns, LogisticRegression(max_iter=5000) if score == "test/acc" else Ridge())
+    model = make_pipeline(columns, LogisticRegression(max_iter=5000) if score == "test/accuracy" else Ridge())
     return model.fit(x[~is_test], y[~is_test]).score(x[is_test], y[is_test])
 
 

@@ -81,7 +81,7 @@ BAD = {
     "one class": (b"a,sold\n1,yes\n2,yes\n", "needs 2 classes or more in sold, but .* has 1: yes"),
     "one number as target": (b"a,sold\n1,4\n2,4\n", "needs 2 classes in sold, but .* has 1: 4"),
     "a double name": (b"a,a,sold\n1,2,0\n", "has two columns 'a'"),
-    "a nameless column": (b",a,sold\n0,1,0\n1,2,1\n", "has no name for column 1 in its first line"),
+    "a nameless column": (b"a,,sold\n0,1,0\n1,2,1\n", "has no name for column 2 in its first line"),
     "a longer line": (b"a,sold\n1,0\n2,1,5\n", "has 3 fields in line 3, 2 in the first"),
     "all lines longer": (b"a,sold\n1,0,5\n2,1,5\n", "has 3 fields in line 2, 2 in the first"),
     "a target without a value": (b"a,sold\n1,0\n2,\n", "has no value in the target 'sold', line 3"),

@@ -31,7 +31,9 @@ class Equation(pl.Callback, Summary):
             self._write(pl_module, best_of(trainer), datamodule_of(trainer))
 
     def _write(self, module: pl.LightningModule, best: dict[str, Any], data: pl.LightningDataModule | None) -> None:
-        if best and type(module) is Linear and isinstance(data, Data) and len(data.samples["train"][0].shape) == 2:
+        if not (best and type(module) is Linear and isinstance(data, Data)):
+            return
+        if data.samples["train"][0].dim() == 2 and "smooth_clip" not in data.transform:  # which is not linear
             weight, bias = in_units_of_the_data(best["weights"], data.transform)
             if max(weight.shape) <= MAX_SIZE:
                 self.lines = equations(weight, bias, data)

@@ -58,7 +58,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 }
 CHOICES = {
     "features": ["none", "radius", "product", "polynomial"],
-    "scale": ["standard", "minmax", "none"],
+    "scale": ["standard", "minmax", "robust", "none"],
     "mode": ["min", "max", "auto"],
     "on_error": ["continue", "stop"],
     "pictures": ["none", "final", "series"],

@@ -28,7 +28,7 @@ class Data(pl.LightningDataModule, ABC):
         batch_size: number of training samples per step, or "full" for all of them.
         features: "none", "radius", "product" or "polynomial", which replace the columns of a table.
         degree: of the polynomial features.
-        scale: "standard" (mean 0, standard deviation 1), "minmax" (0 to 1) or "none"; missing values become the mean.
+        scale: "standard" (mean 0, standard deviation 1), "minmax" (0 to 1), "robust" (see `robust`) or "none".
         scale_target: for a regression, "standard" (metrics stay in the target's own unit) or "none".
         val_share: fraction of the samples used for validation.
         test_share: fraction of the samples used for testing; ignored if the data set has its own test samples.

@@ -16,6 +16,7 @@ from kindling.files import find
 
 log = logging.getLogger("kindling")
 BLOCK = 1 << 20  # number of bytes decoded at a time
+UNNAMED = "Unnamed: "  # and the number of the column, from 0, as in pandas
 MAX_LINES = 100  # lines that are searched for the header
 
 
@@ -58,7 +59,7 @@ def read_header(path: str, option: str) -> Header:
     if any(line.startswith("#") for line in lines[:skip]):
         log.info(f"{path} begins with comments, so line {skip + 1} is used as its header")
     separator = declared[1] if declared else _separator(lines[skip:])
-    names = [name.strip() for name in _fields(lines[skip:], separator)]
+    names = [name.strip() or f"{UNNAMED}{i}" for i, name in enumerate(_fields(lines[skip:], separator))]
     _check_names(path, names)
     return Header(file, encoding, separator, skip=skip, names=names)
 
@@ -131,11 +132,6 @@ def _fields(lines: list[str], separator: str) -> list[str]:
 def _check_names(path: str, names: list[str]) -> None:
     if all(to_number(name) is not None for name in names):
         raise UserError(f"{path} begins with numbers ({', '.join(names[:4])}): its first line must name the columns.")
-    for i, name in enumerate(names):
-        if not name:
-            raise UserError(
-                f"{path} has no name for column {i + 1} in its first line: name it, or delete it if it is an index."
-            )
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
         raise UserError(f"{path} has two columns {twice!r}: give each column a unique name.")

@@ -10,6 +10,7 @@ from kindling import UserError
 from kindling.data.columns import as_option
 from kindling.data.csv_cells import BOOLEANS, MARKERS, cut, to_number
 from kindling.data.csv_file import CsvFile
+from kindling.data.csv_header import UNNAMED
 from kindling.data.dates import date_format
 from kindling.data.examples import Column
 
@@ -18,7 +19,7 @@ MIN_ROWS = 20  # in shorter tables no column is taken for an identifier
 UNIQUE = 0.9  # share of distinct texts from which a column identifies the rows
 MAX_WORDS = 5  # average number of words in a cell from which a column is free text
 MAX_MEASURED = 5  # largest number of distinct texts with a unit, such as "10 mg", that are categories
-IDENTIFIER = re.compile(r"(.*[ _.-])?(id|index|uuid|guid|rowid|rownames?)|unnamed: 0", re.IGNORECASE)
+IDENTIFIER = re.compile(r"(.*[ _.-])?(id|index|uuid|guid|rowid|rownames?)", re.IGNORECASE)
 WITH_UNIT = re.compile(r"([$€£¥]?)\s*[+-]?[\d.,]*\d\s*([%$€£¥]?|[a-zA-Zµ°][^\d]*)")
 
 
@@ -38,6 +39,11 @@ def recognize(source: CsvFile, frame: pd.DataFrame, name: str) -> Column | str |
         UserError: it could be of several kinds, or is free text.
     """
     cells = frame[name]
+    if name == f"{UNNAMED}0":
+        return "it has no name, like the index of a table"
+    if name.startswith(UNNAMED) and cells.notna().any():
+        place = f"column {int(name.removeprefix(UNNAMED)) + 1}"
+        raise UserError(f"{source.path} has no name for {place} in its first line: name it, or delete it.")
     if cells.dtype.kind in "iuf":
         return _useless_number(cells, name)
     codes, texts = text_codes(source, frame, name)

@@ -11,6 +11,7 @@ from kindling import UserError
 from kindling.data.base import Data
 from kindling.data.columns import as_list, as_strings, listed, parses_as, resolve
 from kindling.data.csv_file import CsvFile, open_csv
+from kindling.data.csv_header import UNNAMED
 from kindling.data.examples import Column, Examples
 from kindling.data.inputs import Inputs, find_inputs, given_kinds
 from kindling.data.kinds import declared, recognize, text_codes
@@ -133,7 +134,7 @@ class Table(Data):
                 f"for this column write 'data.target=\"{null[0]}\"'."
             )
         dropped = resolve(as_list(self.drop), "data.drop", header, path=self.path)
-        kept = [name for name in header if name not in dropped]
+        kept = [name for name in header if name not in dropped and not name.startswith(UNNAMED)]
         if not kept:
             raise UserError(f"data.drop leaves no column of {self.path}: drop fewer.")
         log.info(f"data.target={kept[-1]}, the last column of {self.path}")

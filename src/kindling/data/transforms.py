@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from kindling.data.encoding import encode, is_code
 from kindling.data.features import add_features, feature_names
 
 log = logging.getLogger("kindling")
+SMOOTH_CLIP = 3.0  # bound of inputs scaled with scale=robust: x / sqrt(1 + (x / 3)^2)
 ROUNDING = 512  # machine epsilons, relative to the largest value, by which a constant column may vary
 MAX_ROUNDING = 1e-3  # largest rounding error of float32 targets, relative to their range
 
@@ -30,7 +32,7 @@ def column_transform(
 
     Args:
         x: inputs of the training samples.
-        scale: "standard", "minmax" or "none".
+        scale: "standard", "minmax", "robust" or "none".
         features: see `add_features`.
         degree: of the polynomial features.
         names: names of the columns, or of the inputs that they are encoded as, for messages.
@@ -41,6 +43,8 @@ def column_transform(
     """
     if x.dtype == torch.uint8:
         add_features(x, features, degree)  # raises UserError
+        if scale == "robust":
+            raise UserError("scale=robust only works with tables, but this data has images: remove it.")
         mean, spread = {"none": (0.0, 1.0), "minmax": (0.0, 255.0)}.get(scale) or _byte_statistics(x)
         if not spread:
             log.info("constant in the training samples, so without effect: all pixels of all images")
@@ -53,17 +57,15 @@ def column_transform(
         raise UserError(f"{which} has no value in any training sample: exclude it.")
     fill = columns.nanmean(0)
     columns = torch.where(columns.isnan(), fill, columns)
-    if scale == "none":
-        shift, factor = torch.zeros_like(fill), torch.ones_like(fill)
-    else:
-        shift, factor = minmax(columns, x.dtype) if scale == "minmax" else standard(columns, x.dtype)
-        if encoding and features == "none":
-            codes = torch.tensor(is_code(encoding))
-            shift, factor = torch.where(codes, 0.0, shift), torch.where(codes, 1.0, factor)
+    shift, factor = SCALES[scale](columns, x.dtype)
+    if encoding and features == "none" and scale in ("standard", "minmax"):
+        codes = torch.tensor(is_code(encoding))
+        shift, factor = torch.where(codes, 0.0, shift), torch.where(codes, 1.0, factor)
     if constant := (factor == 0).nonzero().flatten().tolist():
         which = _named(names, features, degree, indices=constant)
         log.info(f"constant in the training samples, so without effect: {which}")
     kept = {"features": features, "degree": degree} | ({"encoding": encoding} if encoding else {})
+    kept |= {"smooth_clip": SMOOTH_CLIP} if scale == "robust" else {}
     return {**kept, "fill": fill.tolist(), "shift": shift.tolist(), "factor": factor.tolist()}
 
 
@@ -85,6 +87,25 @@ def minmax(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return low, torch.where(is_constant(x, dtype), 0.0, 1 / (high - low))
 
 
+def robust(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return the median of each column of x (N, columns), and 1 / interquartile range, or 0 if it is constant.
+
+    Where the quartiles are equal, half the range takes their place: Holzmueller et al. 2024, arXiv 2407.04491.
+    """
+    low, median, high = torch.from_numpy(np.quantile(x.numpy(), [0.25, 0.5, 0.75], axis=0))
+    smallest, largest = x.aminmax(dim=0)
+    spread = torch.where(high > low, high - low, (largest - smallest) / 2)
+    return median, torch.where(is_constant(x, dtype), 0.0, 1 / spread)
+
+
+def unscaled(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return 0 and 1 for each column of x (N, columns)."""
+    return torch.zeros_like(x[0]), torch.ones_like(x[0])
+
+
+SCALES = {"standard": standard, "minmax": minmax, "robust": robust, "none": unscaled}
+
+
 def is_constant(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Return whether each column of x (N, columns), finite float64, is constant up to rounding errors."""
     low, high = x.aminmax(dim=0)
@@ -102,7 +123,10 @@ def apply_transform(x: Tensor, transform: dict[str, Any]) -> Tensor:
     x = encode(x, encoding) if encoding else x.double()
     features = add_features(x, transform.get("features", "none"), transform.get("degree", 1))
     columns = features.flatten(1)
-    return ((torch.where(columns.isnan(), fill, columns) - shift) * factor).float().view_as(features)
+    scaled = (torch.where(columns.isnan(), fill, columns) - shift) * factor
+    if clip := transform.get("smooth_clip"):
+        scaled = scaled / (1 + (scaled / clip) ** 2).sqrt()
+    return scaled.float().view_as(features)
 
 
 def _named(names: list[str] | tuple[str, ...], features: str, degree: int, indices: list[int]) -> str:

@@ -40,6 +40,8 @@ class Gaussians(pl.Callback):
                 "closed_form needs features=none (a shared covariance) or features=polynomial degree=2 (a covariance "
                 f"for each class), not features={data.features} degree={data.degree}."
             )
+        if "smooth_clip" in data.transform:
+            raise UserError("closed_form needs a linear scaling: choose scale=standard, minmax or none.")
         if 0 in data.transform["factor"]:
             raise UserError("closed_form cannot use constant columns: leave them out with data.drop.")
         x, y = _raw_samples(data)

@@ -1,5 +1,7 @@
 """Describe the data, its samples, columns and classes, as a table for TensorBoard's Text tab."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -50,7 +52,7 @@ def _other_row(name: str, column: Tensor, kind: Column) -> str:
     """Return the most frequent values of a category and their shares, or the range of dates."""
     present = column[~column.isnan()]
     if kind.kind == "date":
-        ends = np.array([present.min(), present.max()]).astype("datetime64[D]") if len(present) else []
+        ends: Any = np.array([present.min(), present.max()]).astype("datetime64[D]") if len(present) else []
         values = " to ".join(map(str, ends))
     else:
         counts = torch.bincount(present.long(), minlength=len(kind.values))
