@@ -65,6 +65,13 @@ def as_option(option: str, text: str) -> str:
     return shlex.quote(f'{option}=["{escaped}"]')
 
 
+def as_kind(name: str, kind: str) -> str:
+    """Return `data.kinds={name: kind}`, quoted for the shell and Hydra."""
+    plain = re.fullmatch(r"[A-Za-z_][\w./+-]*", name, re.ASCII) and yaml.safe_load(name) == name
+    key = name if plain else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return shlex.quote(f"data.kinds={{{key}: {kind}}}")
+
+
 def parses_as(name: str, value: Any) -> bool:
     """Return whether Python or YAML parses the string `name` as `value`, with the same type."""
     parsers: tuple[Callable[[str], Any], ...] = (int, float)

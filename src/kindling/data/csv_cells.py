@@ -16,12 +16,13 @@ THOUSANDS = {
     ".": re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?"),
     ",": re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?"),
 }
+SPACED = re.compile(r"(?<=\d)[ \u00a0\u2009\u202f'\u2019](?=\d{3}(?!\d))")  # between thousands
 DECIMAL_COMMA = re.compile(r"[+-]?[\d.]*,\d+([eE][+-]?\d+)?")
 
 
 def to_number(text: str, decimal: str = ".") -> float | None:
     """Return the number in a cell, with the given decimal separator and the other one between thousands, or None."""
-    text = text.strip()
+    text = SPACED.sub("", text.strip().replace("\u2212", "-"))
     other = "," if decimal == "." else "."
     if other in text:
         if not THOUSANDS[decimal].fullmatch(text):

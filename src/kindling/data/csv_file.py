@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from kindling import UserError
-from kindling.data.columns import as_option, parses_as
+from kindling.data.columns import as_kind, as_option, parses_as
 from kindling.data.csv_cells import MARKERS, cut, is_decimal_comma, texts_of, to_number, to_numbers
-from kindling.data.csv_header import Header, read_header, refuse_no_header
+from kindling.data.csv_header import Header, open_text, read_header, refuse_no_header
 from kindling.data.examples import LARGEST
 
 log = logging.getLogger("kindling")
@@ -87,11 +87,12 @@ class CsvFile:
             row = int(invalid.argmax())
             text = str(frame[column].iloc[row]).strip()
             commas = ", in a file with decimal commas" if to_number(text) is not None else ""
-            rare = len(text) <= 20 and 2 * invalid.sum() <= len(invalid)
-            as_missing = f"count it as missing with {as_option('data.missing', text)}, " if rare else ""
+            is_marker = len(text) <= 20 and (2 * invalid.sum() <= len(invalid) or frame[column][invalid].nunique() == 1)
+            as_missing = f"count it as missing with {as_option('data.missing', text)}, " if is_marker else ""
             raise UserError(
                 f"{self.path} has text in column {column!r}, line {self.line_of(row)}: {cut(text)!r}{commas}. A number "
-                f"is needed: correct it, {as_missing}or exclude the column with {as_option('data.drop', column)}."
+                f"is needed: correct it, {as_missing}make every value a category with "
+                f"{as_kind(column, 'category')}, or exclude the column with {as_option('data.drop', column)}."
             )
         if self.missing:
             named = [to_number(str(value)) for value in self.missing]
@@ -142,7 +143,7 @@ class CsvFile:
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the number of the last line of each record and its fields, starting with the header."""
         header = self.header
-        with header.file.open(encoding=header.encoding, newline="") as opened:
+        with open_text(header.file, header.encoding) as opened:
             lines = csv.reader(islice(opened, header.skip, None), delimiter=header.separator, skipinitialspace=True)
             for fields in lines:
                 if len(fields) > 1 or (fields and fields[0].strip()):

@@ -1,17 +1,21 @@
 """Read the header of a CSV, and detect its encoding, its separator, and the lines before the header."""
 
 import csv
+import gzip
 import logging
 import re
+import zlib
 from codecs import getincrementaldecoder
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 
 from kindling import UserError
 from kindling.data.csv_cells import to_number
+from kindling.data.parquet import to_csv
 from kindling.files import find
 
 log = logging.getLogger("kindling")
@@ -46,9 +50,11 @@ def read_header(path: str, option: str) -> Header:
         UserError: the file cannot be read, is empty or binary, or its header is missing or invalid.
     """
     file = find(path, option)
+    if file.suffix == ".parquet":
+        file = to_csv(file, path)
     encoding = _encoding(path, file)
     csv.field_size_limit(2**31 - 1)  # like pandas, which has no limit
-    with file.open(encoding=encoding, newline="") as opened:
+    with open_text(file, encoding) as opened:
         lines = list(islice(opened, MAX_LINES))
     declared = re.fullmatch(r'"?sep=(.)"?\s*', lines[0], re.IGNORECASE) if lines else None  # written by Excel
     skip = 1 if declared else 0
@@ -62,6 +68,13 @@ def read_header(path: str, option: str) -> Header:
     names = [name.strip() or f"{UNNAMED}{i}" for i, name in enumerate(_fields(lines[skip:], separator))]
     _check_names(path, names)
     return Header(file, encoding, separator, skip=skip, names=names)
+
+
+def open_text(file: Path, encoding: str) -> TextIO:
+    """Open a text file, which is decompressed if its name ends in .gz."""
+    if file.suffix == ".gz":
+        return gzip.open(file, "rt", encoding=encoding, newline="")
+    return file.open(encoding=encoding, newline="")
 
 
 def refuse_no_header(path: str, names: list[str], rows: pd.DataFrame) -> None:
@@ -87,14 +100,14 @@ def refuse_no_header(path: str, names: list[str], rows: pd.DataFrame) -> None:
 def _encoding(path: str, file: Path) -> str:
     decoder = getincrementaldecoder("utf-8-sig")()
     try:
-        with file.open("rb") as opened:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
             while block := opened.read(BLOCK):
                 if b"\0" in block:
                     raise UserError(f"{path} is a binary file (or UTF-16): save the table as CSV in UTF-8.")
                 decoder.decode(block)
         decoder.decode(b"", final=True)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     except UnicodeDecodeError:
         encoding = "cp1252" if _decodes(file, "cp1252") else "latin-1"  # the Windows encoding has the euro sign
         log.info(f"{path} is not UTF-8, so it is read as Latin-1{' (Windows-1252)' * (encoding == 'cp1252')}")
@@ -104,7 +117,7 @@ def _encoding(path: str, file: Path) -> str:
 
 def _decodes(file: Path, encoding: str) -> bool:
     try:
-        with file.open(encoding=encoding, newline="") as opened:
+        with open_text(file, encoding) as opened:
             while opened.read(BLOCK):
                 pass
     except UnicodeDecodeError:

@@ -7,13 +7,16 @@ import numpy as np
 import pandas as pd
 
 from kindling import UserError
+from kindling.data.columns import as_kind
 
 DAYS = ("%Y/%m/%d", "%d.%m.%Y", "%d.%m.%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y")
 AMBIGUOUS = ("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y")  # day or month first
 TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-FORMATS = ("ISO8601", *(day + time for day, time in product((*DAYS, *AMBIGUOUS), TIMES)))
+FORMATS = (
+    "ISO8601", *(day + time for day, time in product((*DAYS, *AMBIGUOUS), TIMES)), *(time[1:] for time in TIMES[1:])
+)  # fmt: skip
 PLAUSIBLE = re.compile(
-    r"\d{4}-\d|\d{1,2}[./-]\d{1,2}[./-]\d{2}|\d{4}/\d|\d[ -][A-Za-z]{3,9}[ -]\d|[A-Za-z]{3,9} \d{1,2}, \d"
+    r"\d{4}[-/]\d|\d{1,2}[./-]\d{1,2}[./-]\d{2}|\d[ -][A-Za-z]{3,9}[ -]\d|[A-Za-z]{3,9} \d{1,2}, \d|\d:\d\d"
 )
 SAMPLE = 1_000  # distinct texts from which the format is detected
 FEATURES = ("year", "month", "weekday", "days")
@@ -29,7 +32,8 @@ def to_days(texts: list[str], form: str) -> np.ndarray:
         form: a format of `strftime`, or "ISO8601".
     """
     parsed = pd.to_datetime(pd.Series(texts, dtype="str"), format=form, errors="coerce", utc=True)
-    return ((parsed - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)).to_numpy("float64")
+    moments = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[us]")  # nanoseconds would end in 2262
+    return (moments - np.datetime64(0, "us")) / np.timedelta64(1, "D")
 
 
 def date_format(texts: list[str], place: str, name: str) -> str | None:
@@ -53,9 +57,10 @@ def date_format(texts: list[str], place: str, name: str) -> str | None:
         return None
     first, *others = [form for form, share in shares.items() if share == best]
     if other := next((form for form in others if not np.array_equal(found[first], found[form], equal_nan=True)), None):
+        quoted = f'"{first}"'
         raise UserError(
-            f"{place} has dates such as {sample[0]!r}, which could be {first} or {other}: choose one, e.g. "
-            f"'data.kinds={{{name}: \"{first}\"}}'."
+            f"{place} has dates such as {sample[0]!r}, which could be {first} or {other}: choose one, e.g. with "
+            f"{as_kind(name, quoted)}."
         )
     return first
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kindling.data.csv_cells import cut
 from kindling.data.dates import FEATURES, date_features
 from kindling.data.examples import Column
 
@@ -64,7 +65,7 @@ def input_names(encoding: list[dict[str, Any]]) -> list[str]:
         elif column["kind"] == "number":
             names.append(name)
         else:
-            values = [column["values"][code] for code in column["kept"]]
+            values = [cut(column["values"][code]) for code in column["kept"]]
             names += [f"{name}={value}" for value in (values[1:] if _is_pair(column) else values)]
             names += [f"{name}=other"] if column["pooled"] else []
         names += [f"{name} missing"] if column.get("indicator") else []

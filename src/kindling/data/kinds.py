@@ -1,5 +1,6 @@
 """The kind of each input column of a table: a number, a category, a boolean or a date."""
 
+import logging
 import re
 from typing import Any
 
@@ -7,20 +8,25 @@ import numpy as np
 import pandas as pd
 
 from kindling import UserError
-from kindling.data.columns import as_option
+from kindling.data.columns import as_kind, as_option
 from kindling.data.csv_cells import BOOLEANS, MARKERS, cut, to_number
 from kindling.data.csv_file import CsvFile
 from kindling.data.csv_header import UNNAMED
 from kindling.data.dates import date_format
 from kindling.data.examples import Column
 
+log = logging.getLogger("kindling")
+
 KINDS = ("number", "category", "boolean", "date", "ignored")
 MIN_ROWS = 20  # in shorter tables no column is taken for an identifier
 UNIQUE = 0.9  # share of distinct texts from which a column identifies the rows
 MAX_WORDS = 5  # average number of words in a cell from which a column is free text
+MAX_COMPARED = 100  # largest number of values that are compared with each other, in quadratic time
 MAX_MEASURED = 5  # largest number of distinct texts with a unit, such as "10 mg", that are categories
 IDENTIFIER = re.compile(r"(.*[ _.-])?(id|index|uuid|guid|rowid|rownames?)", re.IGNORECASE)
 WITH_UNIT = re.compile(r"([$€£¥]?)\s*[+-]?[\d.,]*\d\s*([%$€£¥]?|[a-zA-Zµ°][^\d]*)")
+CODE = re.compile(r"[\d\W_]*\d[\d\W_]*")  # digits and punctuation
+FORMAT = '"%d.%m.%Y"'
 
 
 def text_codes(source: CsvFile, frame: pd.DataFrame, name: str) -> tuple[np.ndarray, list[str]]:
@@ -53,13 +59,13 @@ def recognize(source: CsvFile, frame: pd.DataFrame, name: str) -> Column | str |
         return "it has the same value in every row"
     if all(text.lower() in BOOLEANS for text in texts):
         return Column("boolean", ["false", "true"])
-    numbers = np.array([to_number(text, source.decimal) is not None for text in texts])
+    numbers = np.array([any(to_number(text, decimal) is not None for decimal in ".,") for text in texts])
     present = codes[codes >= 0]
     if 2 * numbers.sum() >= len(texts) or 2 * numbers[present].sum() >= len(present):
         return None
     if form := date_format(texts, f"{source.path}, column {name!r},", name):
         return Column("date", format=form)
-    _refuse_units(source, name, texts)
+    _reject_odd_numbers(source, name, texts)
     return _category(source, name, codes, texts)
 
 
@@ -93,7 +99,7 @@ def declared(source: CsvFile, frame: pd.DataFrame, name: str, kind: Any) -> Colu
             return Column("date", format=form)
         raise UserError(
             f"{source.path} has no known format of dates in column {name!r}, e.g. {cut(texts[0])!r}: give it, as in "
-            f"'data.kinds={{{name}: \"%d.%m.%Y\"}}'."
+            f"{as_kind(name, FORMAT)}."
         )
     raise UserError(
         f"data.kinds={{{name}: {kind}}} is unknown: choose {', '.join(KINDS)}, or a format of dates such as %d.%m.%Y."
@@ -121,14 +127,18 @@ def _useless_number(cells: pd.Series, name: str) -> str | None:
     return None
 
 
-def _refuse_units(source: CsvFile, name: str, texts: list[str]) -> None:
+def _reject_odd_numbers(source: CsvFile, name: str, texts: list[str]) -> None:
     matches = [WITH_UNIT.fullmatch(text) for text in texts]
     units = {match[1] or match[2] for match in matches if match}
-    if all(matches) and len(units) == 1 and (len(texts) > MAX_MEASURED or units <= set("%$€£¥")):
-        unit = units.pop()
+    found = ""
+    if all(matches) and len(units) == 1 and units != {""} and (len(texts) > MAX_MEASURED or units <= set("%$€£¥")):
+        found = f"numbers with {units.pop()!r}"
+    elif len(texts) > MAX_MEASURED and all(CODE.fullmatch(text) for text in texts):
+        found = "digits that are neither numbers nor dates"
+    if found:
         raise UserError(
-            f"{source.path} has numbers with {unit!r} in column {name!r}, e.g. {cut(texts[0])!r}: remove it from "
-            f"the cells, make each text a category with 'data.kinds={{{name}: category}}', or exclude the column with "
+            f"{source.path} has {found} in column {name!r}, e.g. {cut(texts[0])!r}: write them as numbers, "
+            f"make each text a category with {as_kind(name, 'category')}, or exclude the column with "
             f"{as_option('data.drop', name)}."
         )
 
@@ -139,8 +149,11 @@ def _category(source: CsvFile, name: str, codes: np.ndarray, texts: list[str]) -
     if words > MAX_WORDS and len(texts) > MIN_ROWS:
         raise UserError(
             f"{source.path} has free text in column {name!r}, e.g. {cut(texts[0])!r}: exclude it with "
-            f"{as_option('data.drop', name)}, or make each text a category with 'data.kinds={{{name}: category}}'."
+            f"{as_option('data.drop', name)}, or make each text a category with {as_kind(name, 'category')}."
         )
     if count >= MIN_ROWS and len(texts) > UNIQUE * count:
         return f"it identifies the rows: {len(texts)} different texts in {count} cells"
+    folded = [text.casefold() for text in texts]
+    if len(texts) <= MAX_COMPARED and (alike := [text for text in texts if folded.count(text.casefold()) > 1]):
+        log.warning(f"{source.path} has {' and '.join(map(cut, alike))} in {name}: they are different categories")
     return Column("category", _sorted(texts))
