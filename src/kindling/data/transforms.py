@@ -12,6 +12,7 @@ from kindling.data.encoding import encode, is_code
 from kindling.data.features import add_features, feature_names
 
 log = logging.getLogger("kindling")
+LIMIT = 1e18  # of scaled inputs; its square is a finite float32
 SMOOTH_CLIP = 3.0  # bound of inputs scaled with scale=robust: x / sqrt(1 + (x / 3)^2)
 ROUNDING = 512  # machine epsilons, relative to the largest value, by which a constant column may vary
 MAX_ROUNDING = 1e-3  # largest rounding error of float32 targets, relative to their range
@@ -126,7 +127,7 @@ def apply_transform(x: Tensor, transform: dict[str, Any]) -> Tensor:
     scaled = (torch.where(columns.isnan(), fill, columns) - shift) * factor
     if clip := transform.get("smooth_clip"):
         scaled = scaled / (1 + (scaled / clip) ** 2).sqrt()
-    return scaled.float().view_as(features)
+    return scaled.clamp(-LIMIT, LIMIT).float().view_as(features)
 
 
 def _named(names: list[str] | tuple[str, ...], features: str, degree: int, indices: list[int]) -> str:
