@@ -85,7 +85,7 @@ def test_dates_become_year_month_weekday_and_days():
     names, values = encoded(days, Column("date", format="ISO8601"))
     assert names == ["c year", "c month", "c weekday", "c days"]
     elapsed = (dates - dates.min()) / pd.Timedelta(days=1)
-    expected = np.column_stack([dates.dt.year, dates.dt.month, dates.dt.weekday, elapsed])
+    expected = np.column_stack([dates.dt.year, dates.dt.month, dates.dt.day_of_week, elapsed])
     np.testing.assert_allclose(values, expected)
 
 

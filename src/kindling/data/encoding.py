@@ -102,7 +102,7 @@ def _fit_category(x: Tensor, name: str, column: Column, max_categories: int) -> 
             f"column {name!r} has {len(found)} values: the {len(pooled)} rarest share one input, because "
             f"data.max_categories={max_categories}"
         )
-    kept = sorted(found[: max_categories - 1] if pooled else found)
+    kept = sorted(found[: max_categories - 1] if pooled else found) or [0]  # without a value, an input of zeros
     return {"kind": column.kind, "name": name, "values": column.values, "kept": kept, "pooled": sorted(pooled)}
 
 
@@ -125,7 +125,7 @@ def _encode_category(x: Tensor, column: dict[str, Any]) -> Tensor:
         table[column["kept"], 0] = torch.tensor([-1.0, 1.0], dtype=torch.float64, device=x.device)
     else:
         table[column["kept"], range(len(column["kept"]))] = 1.0
-        table[column["pooled"], -1] = 1.0
+        table[column["pooled"], -1:] = 1.0
     return table[codes]
 
 
