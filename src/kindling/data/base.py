@@ -10,13 +10,13 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from kindling import UserError
-from kindling.data.encoding import fit_encoding, input_names
+from kindling.data.encoding import check_encoding, fit_encoding, input_names
 from kindling.data.examples import Examples, check_examples
 from kindling.data.features import feature_names
-from kindling.data.loader import Pixels, TensorLoader
+from kindling.data.loader import Pixels, TensorLoader, steps_per_second
 from kindling.data.split import Split
 from kindling.data.trainer_parts import overfits_batches
-from kindling.data.transforms import apply_transform, column_transform, is_constant, rounded_target, target_statistics
+from kindling.data.transforms import apply_transform, column_transform, scale_targets, target_transform
 
 log = logging.getLogger("kindling")
 
@@ -66,10 +66,7 @@ class Data(pl.LightningDataModule, ABC):
     ):
         super().__init__()
         self.split = Split(val_share, test_share, folds, fold=fold, seed=split_seed, stratify=stratify)
-        if missing_indicator not in ("auto", False):
-            raise UserError(f"data.missing_indicator={missing_indicator} is invalid: choose auto or false.")
-        if not isinstance(max_categories, int) or max_categories < 2:
-            raise UserError(f"data.max_categories={max_categories} is invalid: it must be an integer of at least 2.")
+        check_encoding(missing_indicator, max_categories)
         if not isinstance(passes, int) or passes < 1:
             raise UserError(f"data.passes={passes} is invalid: it must be a positive integer.")
         self.batch_size, self.steps_per_execution, self.passes = batch_size, steps_per_execution, passes
@@ -104,19 +101,10 @@ class Data(pl.LightningDataModule, ABC):
         self.transform = column_transform(x, self.scale, self.features, self.degree, names=names, encoding=encoding)
         if x.is_floating_point():  # images stay bytes in memory and are scaled by the loader
             samples = {stage: (apply_transform(x, self.transform), y) for stage, (x, y) in samples.items()}
-        self.samples = self._scale_targets(samples) if examples.task == "regression" else samples
-
-    def _scale_targets(self, samples: dict[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
-        y = samples["train"][1]
-        if is_constant(y.double(), y.dtype).any():
-            log.info("constant in the training samples: the target" + " (one of several)" * (y.shape[1] > 1))
-        mean, std = torch.zeros(()), torch.ones(())
-        if self.scale_target != "none":
-            mean, std = target_statistics(y)
-            self.transform |= {"target_shift": mean.tolist(), "target_std": std.tolist()}
-        scaled = {stage: (x, rounded_target((y.double() - mean) / std)) for stage, (x, y) in samples.items()}
-        x, y = scaled["train"]
-        return {**scaled, "train": (x, y.float())}
+        if examples.task == "regression":
+            self.transform |= target_transform(samples["train"][1], self.scale_target)
+            samples = scale_targets(samples, self.transform)
+        self.samples = samples
 
     def _fit_encoding(self, x: Tensor) -> list[dict[str, Any]]:
         if not x.is_floating_point() or x.dim() != 2 or not (self.examples.kinds or self.missing_indicator):
@@ -159,7 +147,9 @@ class Data(pl.LightningDataModule, ABC):
     def train_dataloader(self) -> TensorLoader:
         batch = self.samples_per_step
         trainer = self.trainer if self.supports_multi_step else None
-        num_steps = self._num_steps(trainer.lightning_module, batch) if trainer else None
+        num_steps = None if isinstance(self.steps_per_execution, str) or not trainer else self.steps_per_execution
+        if trainer and num_steps is None:
+            num_steps = steps_per_second(self.samples["train"][0][0], trainer.lightning_module, batch)
         # With overfit_batches the same first batches are used in every epoch.
         seed = None if self.trainer and overfits_batches(self.trainer) else self.seed
         return self.loader("train", batch, seed, num_steps=num_steps)
@@ -192,14 +182,6 @@ class Data(pl.LightningDataModule, ABC):
             x, y, batch_size, seed=seed, num_steps=num_steps, pixels=pixels,
             rank=rank, world_size=world_size, passes=passes,
         )  # fmt: skip
-
-    def _num_steps(self, model: pl.LightningModule, batch_size: int) -> int:
-        """Return how many mini-batches take about a second: at most 2,000, 4e6 input values, and 5e9 multiply-adds."""
-        if not isinstance(self.steps_per_execution, str):
-            return self.steps_per_execution
-        values = self.samples["train"][0][0].numel() * batch_size
-        weights = sum(p.numel() for p in model.parameters()) * batch_size
-        return max(1, min(2_000, 4_000_000 // values, 5_000_000_000 // max(1, weights)))
 
 
 def model_kwargs(data: pl.LightningDataModule) -> dict[str, Any]:

@@ -11,12 +11,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kindling import UserError
 from kindling.data.csv_cells import cut
 from kindling.data.dates import FEATURES, date_features
 from kindling.data.examples import Column
 
 log = logging.getLogger("kindling")
 BLOCK = 65_536  # rows that are encoded at a time
+
+
+def check_encoding(missing_indicator: Any, max_categories: Any) -> None:
+    """Check the options of the encoding.
+
+    Raises:
+        UserError: one is invalid.
+    """
+    if missing_indicator not in ("auto", False):
+        raise UserError(f"data.missing_indicator={missing_indicator} is invalid: choose auto or false.")
+    if not isinstance(max_categories, int) or max_categories < 2:
+        raise UserError(f"data.max_categories={max_categories} is invalid: it must be an integer of at least 2.")
 
 
 def fit_encoding(

@@ -130,6 +130,13 @@ def _convert(
         yield pixels(x, next(moves) if moves else None), y
 
 
+def steps_per_second(sample: Tensor, model: pl.LightningModule, batch_size: int) -> int:
+    """Return how many mini-batches take about a second: at most 2,000, 4e6 input values, and 5e9 multiply-adds."""
+    values = sample.numel() * batch_size
+    weights = sum(p.numel() for p in model.parameters()) * batch_size
+    return max(1, min(2_000, 4_000_000 // values, 5_000_000_000 // max(1, weights)))
+
+
 def steps_per_epoch(trainer: pl.Trainer) -> int:
     """Return the number of optimizer steps per epoch; Lightning counts a group of mini-batches as one batch."""
     loader = trainer.train_dataloader

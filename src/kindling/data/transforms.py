@@ -148,6 +148,26 @@ def _byte_statistics(x: Tensor) -> tuple[float, float]:
     return mean.item(), (frequency * (values - mean) ** 2).sum().sqrt().item()
 
 
+def target_transform(y: Tensor, scale: str) -> dict[str, list[float]]:
+    """Return the mean and the standard deviation of training targets (N, num_outputs), or nothing for "none"."""
+    if is_constant(y.double(), y.dtype).any():
+        log.info("constant in the training samples: the target" + " (one of several)" * (y.shape[1] > 1))
+    if scale == "none":
+        return {}
+    mean, std = target_statistics(y)
+    return {"target_shift": mean.tolist(), "target_std": std.tolist()}
+
+
+def scale_targets(
+    samples: dict[str, tuple[Tensor, Tensor]], transform: dict[str, Any]
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return the samples of each stage with scaled targets; those to train on are float32."""
+    std, mean = target_scaling(transform)
+    scaled = {stage: (x, rounded_target((y.double() - mean) / std)) for stage, (x, y) in samples.items()}
+    x, y = scaled["train"]
+    return {**scaled, "train": (x, y.float())}
+
+
 def target_statistics(y: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation (num_outputs,); 1 for a constant target."""
     mean, factor = standard(y.double(), y.dtype)  # float32 would lose digits of values with a large offset
