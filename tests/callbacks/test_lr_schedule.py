@@ -118,7 +118,7 @@ def test_a_model_with_its_own_scheduler_is_refused(run):
     data = Blobs(steps_per_execution=1)
     trainer = pl.Trainer(max_epochs=1, accelerator="cpu", callbacks=[SCHEDULES["cosine"]()], logger=False,
                          enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
-    with pytest.raises(UserError, match="needs a model with one optimizer and without schedulers"):
+    with pytest.raises(UserError, match="exactly one optimizer and no scheduler of its own"):
         trainer.fit(Scheduled(**data.model_kwargs()), datamodule=data)
 
 

@@ -54,5 +54,5 @@ def test_scaled_gradients_with_a_fused_optimizer_are_refused():
 
     fused = torch.optim.Adam([torch.zeros(1, requires_grad=True)], fused=True)
     trainer = SimpleNamespace(precision="16-mixed", optimizers=[fused])
-    with pytest.raises(UserError, match=r"add optimizer.fused=false"):
+    with pytest.raises(UserError, match=r"set optimizer.fused=false"):
         Gradients(clip=1.0).on_train_start(trainer, None)

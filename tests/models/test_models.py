@@ -49,7 +49,7 @@ def test_a_cnn_without_pooling_keeps_the_size():
     assert parameters(model) == (25 * 4 + 4) + (4 * 64 * 7 + 7) + (7 * 10 + 10)
 
 
-def test_a_cnn_refuses_tables_and_too_many_poolings():
+def test_a_cnn_refuses_tables_and_too_many_pooling_layers():
     with pytest.raises(UserError, match="use model=deep, wide, wide_deep or logistic"):
         CNN([8], 1, task="binary")
     with pytest.raises(UserError, match=r"shorten model.channels, or set model.pool=none"):

@@ -226,7 +226,7 @@ def test_another_search_is_refused_in_the_same_folder(searched, tmp_path):
         ([LR], {"n_trials": 0}, "hydra.sweeper.n_trials=0 is invalid: it must be an integer of at least 1"),
         ([LR], {"batch": None}, "hydra.sweeper.batch=None is invalid"),
         ([LR], {"sampler": "grid"}, "hydra.sweeper.sampler=grid is unknown: use tpe or random"),
-        (["seed=0,1"], {"repeat": 2}, "repeat=2 and seed=0,1 both choose the seeds"),
+        (["seed=0,1"], {"repeat": 2}, "repeat=2 and seed=0,1 both set seed: remove one"),
     ],
 )
 def test_an_invalid_search_is_refused_before_its_folder_is_made(args, numbers, message, searched, tmp_path):

@@ -164,7 +164,7 @@ def test_an_edited_project_still_trains_together(copy, what):
 def test_the_job_that_diverges_is_not_the_one_compared(copy):
     own = ["lr=1e30,0.01", "activation=identity", "optimizer=sgd", "epochs=3", "trainer=cpu", *PLAIN]
     sweep = python(copy, "train.py", "-m", *own, "hydra.sweep.dir=sweep")
-    expected = "checking this version of the code once: a few steps of lr=0.01"
+    expected = "results as single runs (once per version of the code): a few steps of lr=0.01"
     assert expected in sweep.stdout, sweep.stdout + sweep.stderr
     assert "1-2/2  2 models of type" in sweep.stdout
 

@@ -116,7 +116,7 @@ def test_repeat_and_folds_are_expanded_to_lists():
     assert with_repetitions(["lr=1,2"], 3, None) == ["lr=1,2", "seed=0,1,2"]
     assert with_repetitions(["seed=7", "lr=1"], 2, None) == ["lr=1", "seed=7,8"]
     assert with_repetitions([], 1, 3) == ["data.fold=0,1,2", "data.folds=3"]
-    with pytest.raises(UserError, match="repeat=3 and seed=1,2 both choose"):
+    with pytest.raises(UserError, match="repeat=3 and seed=1,2 both set seed"):
         with_repetitions(["seed=1,2"], 3, None)
 
 

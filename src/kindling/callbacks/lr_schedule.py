@@ -46,7 +46,11 @@ class Schedule(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if len(trainer.optimizers) != 1 or trainer.lr_scheduler_configs:
-            raise UserError("schedule=... needs a model with one optimizer and without schedulers: leave it out.")
+            found = f"{len(trainer.optimizers)} optimizers and {len(trainer.lr_scheduler_configs)} schedulers"
+            raise UserError(
+                "schedule=... requires a model with exactly one optimizer and no scheduler of its own, but this one "
+                f"has {found}: remove schedule."
+            )
         optimizer, steps = trainer.optimizers[0], self._steps(trainer)
         if self.saved and self.total and self.saved["steps"] != steps:
             raise UserError(

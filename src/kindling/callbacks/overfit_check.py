@@ -56,11 +56,11 @@ class Overfit(pl.Callback):
         change = f"went from {first:.4g} to {self.last:.4g} in {trainer.global_step} steps"
         if not self.last <= self.share * first:
             raise UserError(
-                f"debug=overfit: the loss of {self.rows} samples {change}, and not to {self.share:.0%} of the first. "
-                "Look for a layer that blocks gradients, a second softmax or sigmoid, targets with another shape than "
-                "the logits, or a wrong learning rate."
+                f"debug=overfit: the loss on {self.rows} samples {change}; it should have fallen to {self.share:.0%} "
+                "of its initial value. Check for a layer that blocks gradients, an extra softmax or sigmoid, targets "
+                "whose shape differs from that of the logits, or an unsuitable learning rate."
             )
-        log.info(f"debug=overfit: the loss of {self.rows} samples {change}; the model can learn")
+        log.info(f"debug=overfit: the loss on {self.rows} samples {change}: the model can learn")
 
 
 def _choose(x: Tensor, y: Tensor, number: int) -> Tensor:

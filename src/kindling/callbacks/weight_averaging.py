@@ -39,7 +39,8 @@ class Averaged(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if len(trainer.optimizers) != 1:
-            raise UserError("average=... needs a model with one optimizer: leave it out.")
+            found = f"this model has {len(trainer.optimizers)}"
+            raise UserError(f"average=... requires exactly one optimizer, but {found}: remove average.")
         tensors = [*pl_module.parameters(), *pl_module.buffers()]
         self.current = [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
         self.others = [tensor.to(pl_module.device) for tensor in self.others] or [t.clone() for t in self.current]
@@ -62,10 +63,10 @@ class Averaged(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.decay is None and self.count < 2:
-            begin, what = math.ceil(self.first) + 1, "only the last epoch's weights" if self.count else "nothing"
+            what, start = ("averaged one epoch", "started") if self.count else ("had no effect", "would have started")
             log.info(
-                f"average=swa has averaged {what}: it begins with epoch {begin} of {trainer.max_epochs}, and training "
-                f"ended after epoch {trainer.current_epoch}"
+                f"average=swa {what}: averaging {start} in epoch {math.ceil(self.first) + 1}, and training ended after "
+                f"epoch {trainer.current_epoch}; train longer, or lower callbacks.average.start"
             )
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

@@ -150,7 +150,9 @@ def _trained(job: Job, loaded: dict[str, Any], trust: bool) -> tuple["Data", "Mo
     data = loaded[key] = loaded.get(key) or build(cfg.data)
     model = build(cfg.model, **model_kwargs(data))
     if not isinstance(data, Data) or not isinstance(model, Model):
-        raise UserError(f"{job.folder.name} does not use subclasses of Kindling's Data and Model, which this needs.")
+        raise UserError(
+            f"{job.folder.name} does not use subclasses of Kindling's Data and Model, as an ensemble requires."
+        )
     model.load_state_dict(load(best, trust)["state_dict"])
     return data, model.eval()
 

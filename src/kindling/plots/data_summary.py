@@ -10,7 +10,7 @@ from kindling.plots.style import markdown
 MAX_COLUMNS = 40
 
 
-def data_card(data: Data) -> str:
+def data_summary(data: Data) -> str:
     """Return Markdown with the samples and targets of each stage, and the range and gaps of each raw column."""
     examples = data.examples
     head = "| samples | number |" + _heads(examples)
