@@ -109,7 +109,7 @@ def test_a_schedule_of_a_different_length_is_not_resumed(tmp_path):
         fitted(tmp_path / "other", schedule)
 
 
-def test_a_model_with_its_own_scheduler_is_refused(run):
+def test_a_model_with_its_own_scheduler_is_rejected(run):
     class Scheduled(Deep):
         def configure_optimizers(self):
             optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
@@ -127,6 +127,6 @@ def test_plateau_monitors_the_validation_loss_of_a_users_module(stock, tmp_path)
     assert [float(row["lr"]) for row in rows_of(tmp_path / "run")][-1] < 1e-6
 
 
-def test_plateau_without_a_logged_value_is_refused(stock):
+def test_plateau_without_a_logged_value_is_rejected(stock):
     with pytest.raises(UserError, match="schedule=plateau monitors val/loss, which was not logged"):
         stock("Logs", "+model.val=''", "schedule=plateau")

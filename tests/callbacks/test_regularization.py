@@ -47,7 +47,7 @@ def test_clip_limits_the_norm_of_all_gradients_of_every_mini_batch(run, tmp_path
     assert max(norms) > 0.3 > min(norms)
 
 
-def test_scaled_gradients_with_a_fused_optimizer_are_refused():
+def test_scaled_gradients_with_a_fused_optimizer_are_rejected():
     from types import SimpleNamespace
 
     from kindling.callbacks.regularization import Gradients

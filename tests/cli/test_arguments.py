@@ -39,10 +39,10 @@ from kindling.cli.grammar import explain_multiple_values, explain_parse_error, f
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_the_message_ends_with_what_to_write(args, suggestion):
-    with pytest.raises(UserError) as refused:
+    with pytest.raises(UserError) as rejected:
         arguments.check(args)
-    assert str(refused.value).removesuffix(".").endswith(suggestion)
-    assert "\n" not in str(refused.value)
+    assert str(rejected.value).removesuffix(".").endswith(suggestion)
+    assert "\n" not in str(rejected.value)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_the_message_ends_with_what_to_write(args, suggestion):
     ],
 )
 def test_an_invalid_argument_is_named(args, message):
-    with pytest.raises(UserError) as refused:
+    with pytest.raises(UserError) as rejected:
         arguments.check(args)
-    assert message in str(refused.value)
+    assert message in str(rejected.value)
 
 
 @pytest.mark.parametrize(

@@ -121,11 +121,11 @@ def test_cfg_job_prints_the_config_without_importing_torch(watched):
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_an_invalid_argument_gets_a_plain_message_before_torch_is_imported(watched, tmp_path, args, message):
-    refused = watched(*args)
-    assert refused.returncode == 2, refused.stderr
-    assert message in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert "torch imported: False" in refused.stdout
+    rejected = watched(*args)
+    assert rejected.returncode == 2, rejected.stderr
+    assert message in rejected.stderr
+    assert "Traceback" not in rejected.stderr
+    assert "torch imported: False" in rejected.stdout
     assert "-m" in args or not (tmp_path / "runs").exists()
 
 
@@ -200,10 +200,10 @@ def test_flags_may_come_anywhere():
 
 
 @pytest.mark.parametrize("override", ["repeat=2", "folds=3", "on_error=stop", "sweep.name=a"])
-def test_an_option_that_only_a_sweep_reads_is_refused_without_one(override):
+def test_an_option_that_only_a_sweep_reads_is_rejected_without_one(override):
     with pytest.raises(UserError, match=rf"^{override} only applies to sweeps: put -m in front"):
-        validation.refuse_sweep_options(["seed=3", override])
-    validation.refuse_sweep_options(["repeat=1", "folds=null", "on_error=continue", "epochs=3"])
+        validation.reject_sweep_options(["seed=3", override])
+    validation.reject_sweep_options(["repeat=1", "folds=null", "on_error=continue", "epochs=3"])
 
 
 def test_files_are_checked_only_for_the_built_in_data_classes():
@@ -288,7 +288,7 @@ def test_a_run_works_without_its_optional_parts(shell, tmp_path, override):
 def test_a_diverged_run_exits_with_1_and_one_with_an_unknown_argument_with_2_and_one_line(shell):
     plain = ["data=blobs", "epochs=2", "trainer=cpu", *PLAIN]
     assert shell("train.py", *plain, "optimizer=sgd", "lr=1e9").returncode == 1
-    refused = shell("train.py", *plain, "+model.widht=3")
-    assert (refused.returncode, refused.stderr) == (
+    rejected = shell("train.py", *plain, "+model.widht=3")
+    assert (rejected.returncode, rejected.stderr) == (
         2, "kindling.models.mlp.Deep has no argument widht. Did you mean width?\n",
     )  # fmt: skip

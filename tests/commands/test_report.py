@@ -133,7 +133,7 @@ def test_the_report_of_a_sweep_has_leaderboard_effects_and_pictures_of_the_winne
         (("run=killed",), "killed has no result.json: the run is in progress, or was killed (resume=killed)"),
     ],
 )
-def test_folders_without_a_finished_run_or_a_sweep_are_refused(tmp_path, args, message):
+def test_folders_without_a_finished_run_or_a_sweep_are_rejected(tmp_path, args, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "killed/.hydra").mkdir(parents=True)
     (tmp_path / "killed/.hydra/config.yaml").write_text("data: {}\n")

@@ -211,11 +211,11 @@ def test_the_console_shows_twenty_rows_and_the_csv_shows_all(job, sweep, capsys)
     assert len(table(sweep)) == 25
 
 
-def test_a_folder_without_jobs_is_refused(tmp_path):
+def test_a_folder_without_jobs_is_rejected(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
         command = [sys.executable, "-m", "kindling", "leaderboard", str(folder)]
-        refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert (refused.returncode, str(folder) in refused.stderr, "sweep" in refused.stderr) == (2, True, True)
+        rejected = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (rejected.returncode, str(folder) in rejected.stderr, "sweep" in rejected.stderr) == (2, True, True)
 
 
 def test_importing_it_loads_no_heavy_library():
@@ -343,10 +343,10 @@ def test_only_the_winner_is_tested_afterwards(job, sweep, capsys, monkeypatch):
     assert tested == ["lr=2"]
     assert "winner on the test samples: loss 0.2500" in capsys.readouterr().out
 
-    def refuse(folder):
+    def reject(folder):
         raise UserError("no test samples")
 
-    monkeypatch.setattr(evaluate_module, "evaluate", refuse)
+    monkeypatch.setattr(evaluate_module, "evaluate", reject)
     make_board(sweep)
     assert "The winner was not tested: no test samples" in capsys.readouterr().out
 

@@ -48,6 +48,6 @@ def test_hydras_syntax_is_converted_to_optunas_distributions(override, expected)
         ("monitor=val/loss,val/f1", "monitor must be the same for all trials"),
     ],
 )
-def test_sweeps_without_meaning_for_a_search_are_refused(override, message):
+def test_sweeps_without_meaning_for_a_search_are_rejected(override, message):
     with pytest.raises(UserError, match=message):
         distribution(OverridesParser.create().parse_override(override))

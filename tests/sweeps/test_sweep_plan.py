@@ -50,12 +50,12 @@ def test_a_job_is_composed_as_by_hydra(args):
 
 
 @pytest.mark.parametrize("override", ["epocs=3", "model.foo=1"])
-def test_an_unknown_name_is_refused(override):
+def test_an_unknown_name_is_rejected(override):
     with pytest.raises(ConfigCompositionException):
         planned([["lr=0.1", override]])
 
 
-def test_invalid_values_are_refused_before_the_first_job():
+def test_invalid_values_are_rejected_before_the_first_job():
     with pytest.raises(UserError, match="depth=0 is invalid"):
         planned([["depth=1"], ["depth=0"]])
     with pytest.raises(UserError, match=r"data\.path must be given"):

@@ -166,10 +166,10 @@ def test_a_crash_keeps_the_best_weights_so_far(tmp_path):
 
 
 def test_a_user_error_on_the_command_line_has_no_traceback(shell):
-    refused = shell("train.py", "data=ring", "model=cnn")
-    assert refused.returncode == 2
-    assert "model=cnn needs images" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    rejected = shell("train.py", "data=ring", "model=cnn")
+    assert rejected.returncode == 2
+    assert "model=cnn needs images" in rejected.stderr
+    assert "Traceback" not in rejected.stderr
 
 
 BORING = """
@@ -240,7 +240,7 @@ class Net(pl.LightningModule):
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 58
 
 
-def test_a_misspelt_monitor_is_refused_with_the_known_names(run):
+def test_a_misspelt_monitor_is_rejected_with_the_known_names(run):
     with pytest.raises(
         UserError, match=r"monitor=val/acuracy is not a value of this model: choose val/loss, val/accuracy"
     ):

@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
 from kindling.cli import monitor, validation
-from kindling.cli.build import refuse_missing_packages
-from kindling.cli.errors import plain_errors, refuse
+from kindling.cli.build import reject_missing_packages
+from kindling.cli.errors import plain_errors, reject
 from kindling.cli.plain import to_dict
 
 
@@ -28,9 +28,9 @@ class Check(Callback):
         folder = to_dict(config.hydra.run, resolve=False)["dir"]
         was_given = "${" not in folder and not config.resume and "LOCAL_RANK" not in os.environ
         if was_given and (Path(folder) / ".claim").exists():  # Hydra would overwrite its .hydra/
-            refuse(f"{folder} already contains a run: omit hydra.run.dir, or continue the run with resume={folder}.")
+            reject(f"{folder} already contains a run: omit hydra.run.dir, or continue the run with resume={folder}.")
         with plain_errors():
-            validation.refuse_sweep_options(list(config.hydra.overrides.task))
+            validation.reject_sweep_options(list(config.hydra.overrides.task))
         self._check(config)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -42,7 +42,7 @@ class Check(Callback):
             return
         error = job_return._return_value  # the public property prints a line from Hydra before it raises
         if isinstance(error, UserError):
-            refuse(str(error))
+            reject(str(error))
         file = Path(job_return.hydra_cfg.hydra.runtime.output_dir) / "result.json"
         if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("status") == "diverged":
             sys.exit(1)
@@ -53,9 +53,9 @@ class Check(Callback):
         job = OmegaConf.masked_copy(config, [str(key) for key in config if key not in unresolvable])
         missing = OmegaConf.missing_keys(job)
         if missing:
-            refuse(f"{', '.join(sorted(missing))} must be given, e.g. {min(missing)}=...")
+            reject(f"{', '.join(sorted(missing))} must be given, e.g. {min(missing)}=...")
         if config.trainer.get("strategy") == "ddp" and config.hydra.mode == RunMode.MULTIRUN:
-            refuse("trainer=ddp would restart the whole sweep in every process: start the runs individually.")
+            reject("trainer=ddp would restart the whole sweep in every process: start the runs individually.")
         nodes = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         with plain_errors():
             resolved = to_dict(job, resolve=True)
@@ -63,4 +63,4 @@ class Check(Callback):
             validation.check_files(resolved)
             raw = to_dict(nodes, resolve=False)
             monitor.check_callbacks(raw)
-            refuse_missing_packages(raw)
+            reject_missing_packages(raw)

@@ -9,7 +9,7 @@ from typing import cast
 from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
-from kindling.cli.build import refuse_incompatible
+from kindling.cli.build import reject_incompatible
 from kindling.cli.conf import RESUMABLE
 from kindling.cli.overrides import parse_overrides, search_path
 from kindling.cli.plain import to_dict
@@ -56,7 +56,7 @@ def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list
             )
     hydra = Path(cfg.folder) / ".hydra"
     old, new = cast(DictConfig, OmegaConf.load(hydra / "config.yaml")), to_dict(cfg, resolve=False)
-    refuse_incompatible(to_dict(old, resolve=False), Path(cfg.folder))
+    reject_incompatible(to_dict(old, resolve=False), Path(cfg.folder))
     path = search_path(OmegaConf.load(hydra / "hydra.yaml").hydra)
     for key in {key.split(".")[0] for key in given}:
         old[key] = new[key]

@@ -121,7 +121,7 @@ def check_files(config: dict[str, Any]) -> None:
             find(str(path), option)
 
 
-def refuse_sweep_options(overrides: list[str]) -> None:
+def reject_sweep_options(overrides: list[str]) -> None:
     """Check that no override sets an option that only sweeps read.
 
     Raises:

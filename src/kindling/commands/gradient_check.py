@@ -56,7 +56,7 @@ def check(model: "Model", x: "Tensor", y: "Tensor", max_weights: int = MAX_WEIGH
         y: targets as in training.
         max_weights: how many weights of a tensor are checked.
     """
-    import torch  # imported here, so that invalid arguments are refused before
+    import torch  # imported here, so that invalid arguments are rejected before
 
     model.double().eval()
     x, y = (t.double() if t.is_floating_point() else t for t in (x, y))

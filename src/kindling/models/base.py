@@ -19,9 +19,9 @@ from kindling import UserError
 from kindling.data.base import Data
 from kindling.data.loader import TensorLoader
 from kindling.data.trainer_parts import datamodule_of
+from kindling.models.checks import reject_batch_of_one, reject_true_precision
 from kindling.models.multi_step import backward_of, why_single_batches, zero_grad_of
 from kindling.models.noise import seed_noise
-from kindling.models.refusals import refuse_batch_of_one, refuse_true_precision
 from kindling.tasks.scoring import Metric, check_custom, scores
 from kindling.tasks.tasks import TASKS, Loss
 
@@ -93,8 +93,8 @@ class Model(pl.LightningModule, ABC):
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
-            refuse_batch_of_one(self)
-            refuse_true_precision(self.trainer)
+            reject_batch_of_one(self)
+            reject_true_precision(self.trainer)
             seed_noise(self, torch.initial_seed())
             self.single_step_reason = why_single_batches(self, Model)
             self.automatic_optimization = self.single_step_reason is not None
