@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import PLAIN, PROJECT, needs, notes
+from conftest import PLAIN, PROJECT, compose_config, needs, notes
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
@@ -47,21 +47,23 @@ def test_help_describes_every_choice_and_option_without_importing_torch(watched)
         for file in (file.relative_to(folder).with_suffix("") for file in folder.glob("*/**/[!_]*.yaml")):
             files.setdefault(file.parts[0], set()).add("/".join(file.parts[1:]))
     for group in files.keys() - {"hydra"}:
-        section = re.search(rf"^{group}:\n((?:  .*\n)+)", done.stdout, re.M).group(1)
-        listed = {line.split()[0]: line.split()[1:] for line in section.splitlines()}
-        assert listed.keys() == files[group]
+        section = re.search(rf"^{group}(?: \(default \w+\))?:\n((?:  .*\n)+)", done.stdout, re.M).group(1)
+        described, *folders = re.split(r"^  (\S+/)\.\.\. ", section, flags=re.M)
+        listed = {line.split()[0]: line.split()[1:] for line in described.splitlines()}
+        inner = zip(folders[::2], folders[1::2], strict=True)
+        assert (
+            listed.keys() | {f"{name}{one}" for name, text in inner for one in re.split(r",\s+", text.strip())}
+            == (files[group])
+        )
         assert all(listed.values())
-    for option in (
-        "activation",
-        "depth",
-        "width",
-        "hidden_sizes",
-        "dropout",
-        "seed",
-        "steps_per_execution",
-        "patience",
-    ):
-        assert re.search(rf"^  {option} +\S.*\(default .*\)$", done.stdout, re.M)
+
+
+def test_help_shows_the_options_first_each_with_a_default_that_can_be_typed(watched):
+    text = watched("--help").stdout
+    shown = re.findall(r"^  ([\w.]+)=(\S+) +\S.*$", text.partition("\ndata (default diabetes):")[0], re.M)
+    assert {"activation", "depth", "hidden_sizes", "seed", "steps_per_execution"} <= {name for name, _ in shown}
+    assert {("mode", "auto"), ("sweep.name", "null"), ("monitor", "val/loss")} <= set(shown)
+    compose_config(*(f"{name}={value}" for name, value in shown))
 
 
 def test_cfg_job_prints_the_config_without_importing_torch(watched):
@@ -152,7 +154,7 @@ def test_an_option_that_the_model_does_not_read_gets_a_note(override):
 
 def test_depth_gets_a_note_when_hidden_sizes_replaces_it():
     assert notes("hidden_sizes=[6,4]", "depth=8") == [
-        "note: depth=8 has no effect: hidden_sizes replaces depth and width"
+        "note: depth=8 has no effect: hidden_sizes overrides depth and width"
     ]
 
 
