@@ -102,9 +102,9 @@ class Foreign(pl.LightningModule):
     pass
 
 
-def test_a_group_is_described_by_its_model_and_config_choice():
+def test_a_group_is_described_by_its_choice_of_model():
     ((group,), _) = formed([["model=wide", f"seed={seed}"] for seed in (0, 1)])
-    assert str(group).startswith("2 models of type Deep (model=wide) with ")
+    assert str(group).startswith("2 jobs, model=wide with ")
 
 
 @pytest.mark.parametrize(

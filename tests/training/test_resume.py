@@ -209,10 +209,13 @@ def test_last_is_a_finished_run_if_more_epochs_are_given(runs):
     assert resume.expand(["resume=last", "epochs=9"])[1] == f"resume='{Path('runs/a-b/whole')}'"
 
 
-def test_without_a_run_that_can_be_resumed_the_message_has_the_reasons(runs):
-    runs(mistyped=("failed", False), far=("diverged", True))
-    with pytest.raises(UserError, match=r"no run in .* that can be resumed: .*far \(diverged\); .*before its first"):
+def test_without_a_run_that_can_be_resumed_the_message_names_only_the_newest_with_the_reason(runs):
+    runs(**{f"run{i}": ("failed", False) for i in range(9)}, far=("diverged", True))
+    with pytest.raises(
+        UserError, match=r"no run to resume in .* The newest cannot be resumed: .*far \(diverged\)"
+    ) as error:
         resume.expand(["resume=last"])
+    assert str(error.value).endswith(" (nor can 9 older ones). Start a new run.")
 
 
 @pytest.mark.slow

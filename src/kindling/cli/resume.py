@@ -15,6 +15,8 @@ from kindling.cli.overrides import parse_overrides, search_path
 from kindling.cli.plain import to_dict
 from kindling.files import LAST, replacing
 
+MAX_LISTED = 3  # newer runs that resume=last names as not resumable
+
 
 def expand(args: list[str]) -> list[str]:
     """Return the arguments with `resume=...` expanded for Hydra, and flags moved to the front, as its parser requires.
@@ -95,12 +97,14 @@ def _last(overrides: list[str], sweep: bool) -> Path:
         folder = path.parent
         reason = _why_not_sweep(folder, overrides) if path.name == "jobs.json" else _why_not_run(folder, overrides)
         if not reason:
-            newer = f"; newer ones that cannot be resumed: {'; '.join(skipped)}" if skipped else ""
+            more = f"; and {len(skipped) - MAX_LISTED} more" if len(skipped) > MAX_LISTED else ""
+            newer = f"; newer ones that cannot be resumed: {'; '.join(skipped[:MAX_LISTED])}{more}" if skipped else ""
             print(f"resume=last resumes {folder}{newer}", file=sys.stderr)
             return folder
         skipped.append(f"{folder} ({reason})")
-    none = f" that can be resumed: {'; '.join(skipped)}" if skipped else ""
-    raise UserError(f"resume=last found no {'sweep' if sweep else 'run'} in {Path.cwd() / 'runs'}{none}.")
+    kind, others = "sweep" if sweep else "run", f" (nor can {len(skipped) - 1} older ones)" * (len(skipped) > 1)
+    newest = f". The newest cannot be resumed: {skipped[0]}{others}" if skipped else ""
+    raise UserError(f"resume=last found no {kind} to resume in {Path.cwd() / 'runs'}{newest}. Start a new {kind}.")
 
 
 def _why_not_run(folder: Path, overrides: list[str]) -> str:

@@ -96,7 +96,7 @@ class Run:
         self.threads = choose_threads(trainer, model, data)
         counts = [f"{data.number_of(stage):,} {stage}" for stage in data.samples] if isinstance(data, Data) else []
         samples = "  ".join(counts) + " samples" if counts else type(data).__name__
-        name = named(type(model).__name__, {options.get("model")})
+        name = named(type(model), {options.get("model")})
         log.info(f"{samples}  {name} with {self.params:,} parameters  on {trainer.strategy.root_device}")
         if self.in_epoch and not isinstance(model, Model):
             log.info(

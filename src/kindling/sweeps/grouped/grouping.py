@@ -68,7 +68,7 @@ class Group:
     def __str__(self) -> str:
         kinds = len(self.variants)
         size = _size(self.variants[0].model, {job.choices.get("model") for job in self.jobs})
-        return f"{len(self.jobs)} models of type {size}" + f" in {kinds} variants" * (kinds > 1)
+        return f"{len(self.jobs)} jobs, {size}" + f" in {kinds} variants" * (kinds > 1)
 
 
 def form_groups(jobs: list[Job], most_bytes: float) -> tuple[list[Group], list[tuple[Job, str]]]:
@@ -192,4 +192,4 @@ def _without(node: dict, paths: tuple[tuple[str, ...], ...]) -> str:
 
 
 def _size(model: Model, choices: set[str | None]) -> str:
-    return f"{named(type(model).__name__, choices)} with {sum(p.numel() for p in model.parameters()):,} parameters"
+    return f"{named(type(model), choices)} with {sum(p.numel() for p in model.parameters()):,} parameters"
