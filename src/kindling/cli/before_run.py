@@ -1,7 +1,9 @@
 """Reject an impossible run before its folder is created, and set the exit code from the run's outcome."""
 
 import json
+import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from kindling.cli import monitor, validation
 from kindling.cli.build import reject_missing_packages
 from kindling.cli.errors import plain_errors, reject
 from kindling.cli.plain import to_dict
+from kindling.files import is_untrained
 
 
 class Check(Callback):
@@ -24,9 +27,13 @@ class Check(Callback):
     Hydra swallows exceptions raised in a callback, but not SystemExit.
     """
 
+    def __init__(self) -> None:
+        self.creates_folder = False  # whether the run's folder did not exist before; set by `on_run_start`
+
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         folder = to_dict(config.hydra.run, resolve=False)["dir"]
         was_given = "${" not in folder and not config.resume and "LOCAL_RANK" not in os.environ
+        self.creates_folder = "${unique:}" in folder or (was_given and not Path(folder).exists())
         if was_given and (Path(folder) / ".claim").exists():  # Hydra would overwrite its .hydra/
             reject(f"{folder} already contains a run: omit hydra.run.dir, or continue the run with resume={folder}.")
         with plain_errors():
@@ -37,13 +44,21 @@ class Check(Callback):
         self._check(config)  # a sweep's job, for which on_run_start is not called
 
     def on_run_end(self, config: DictConfig, job_return: JobReturn | None = None, **kwargs: Any) -> None:
-        """Exit with code 2 after an error that the user can fix, and with code 1 after a run that diverged."""
+        """Exit with code 2 after an error that the user can fix, and with code 1 after a run that diverged.
+
+        After such an error before training, e.g. an invalid cell in a CSV, the folder that Hydra has made is deleted.
+        """
         if job_return is None or job_return.hydra_cfg is None:
             return
+        folder = Path(job_return.hydra_cfg.hydra.runtime.output_dir)
         error = job_return._return_value  # the public property prints a line from Hydra before it raises
         if isinstance(error, UserError):
+            # A run that has claimed the folder has released it; otherwise the folder belongs to another run.
+            if self.creates_folder and not (folder / ".claim").exists() and is_untrained(folder):
+                logging.shutdown()  # closes the log, because Windows does not delete open files
+                shutil.rmtree(folder, ignore_errors=True)
             reject(str(error))
-        file = Path(job_return.hydra_cfg.hydra.runtime.output_dir) / "result.json"
+        file = folder / "result.json"
         if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("status") == "diverged":
             sys.exit(1)
 

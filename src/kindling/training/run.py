@@ -17,7 +17,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from kindling import UserError, files
 from kindling.data.base import Data, has_test_samples
 from kindling.data.trainer_parts import callbacks_of, find_callback
-from kindling.files import BEST, LAST, write_json
+from kindling.files import BEST, LAST, is_untrained, write_json
 from kindling.models.base import Model
 from kindling.training.checkpoint import BestAndLast
 from kindling.training.divergence import Divergence
@@ -31,8 +31,6 @@ from kindling.training.summary import Summary, named
 from kindling.training.trainer import choose_threads
 
 log = logging.getLogger("kindling")
-
-PLAIN = (bool, int, float, str)
 
 
 class Run:
@@ -103,7 +101,8 @@ class Run:
                 f"resumed in the middle of epoch {self.recorded + 1}: the means that {type(model).__name__} logs for "
                 "that epoch cover only its remaining batches"
             )
-        own = {} if isinstance(model, Model) else {k: v for k, v in model.hparams.items() if isinstance(v, PLAIN)}
+        found = {} if isinstance(model, Model) else model.hparams
+        own = {k: v for k, v in found.items() if isinstance(v, bool | int | float | str)}
         for logger in trainer.loggers:
             logger.log_hyperparams(options | own)
         if not self.resume:
@@ -153,11 +152,8 @@ class Run:
         if self.resume and error and not (saver and saver.saved_at):
             log.info(f"{self.folder} was not resumed and is unchanged")
             return
-        outcome = self._result(status)
-        if diverged:
-            outcome["diverged"] = diverged
-        if status == "failed":
-            outcome["error"] = f"{type(error).__name__}: {error}"
+        outcome = self._result(status) | ({"diverged": diverged} if diverged else {})
+        outcome |= {"error": f"{type(error).__name__}: {error}"} if status == "failed" else {}
         for callback in callbacks_of(self.trainer) if self.trainer else ():
             if isinstance(callback, Summary):
                 summary = callback.summary(self.command, self.cfg)
@@ -197,4 +193,8 @@ class Run:
             log.info(f"{result['status']}: {reason}")
         if result["status"] == "interrupted" and (self.folder / LAST).exists():
             log.info(f"resume   python train.py resume={folder}")
-        log.info(f"folder   {folder}\nagain    {self.command}")
+        if self.claim and isinstance(error, UserError) and is_untrained(self.folder):
+            self.claim.close()
+            (self.folder / ".claim").unlink()  # so that the folder can be deleted, see kindling.cli.before_run, or used
+        else:
+            log.info(f"folder   {folder}\nagain    {self.command}")
