@@ -89,7 +89,7 @@ class Doctor(pl.Callback, Summary):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data = datamodule_of(trainer)
         if not isinstance(pl_module, Model) or not isinstance(data, Data):
-            log.info("no advice: it needs subclasses of kindling.models.base.Model and kindling.data.base.Data")
+            log.info("no advice: it requires subclasses of kindling.models.base.Model and kindling.data.base.Data")
         elif trainer.is_global_zero:
             self.examined = pl_module, data
 

@@ -53,7 +53,7 @@ class RangeTest(pl.Callback):
     ) -> None:
         output = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if not isinstance(output, torch.Tensor):
-            raise UserError(f"training_step of {type(pl_module).__name__} returns no loss, which lr_find needs.")
+            raise UserError(f"training_step of {type(pl_module).__name__} returns no loss, but lr_find needs one.")
         loss = output.item()
         self.average = DECAY * self.average + (1 - DECAY) * loss
         smoothed = self.average / (1 - DECAY ** (len(self.steps) + 1))

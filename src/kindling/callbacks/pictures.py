@@ -43,7 +43,7 @@ class Pictures(pl.Callback):
         if self.pictures == "none":
             return
         if not isinstance(pl_module, Model) or not isinstance(data, Data):
-            log.info("no pictures: they need subclasses of kindling.models.base.Model and kindling.data.base.Data")
+            log.info("no pictures: they require subclasses of kindling.models.base.Model and kindling.data.base.Data")
         elif trainer.is_global_zero:
             self.drawn = pl_module, data
 

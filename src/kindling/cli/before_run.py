@@ -70,7 +70,7 @@ class Check(Callback):
         if missing:
             reject(f"{', '.join(sorted(missing))} must be given, e.g. {min(missing)}=...")
         if config.trainer.get("strategy") == "ddp" and config.hydra.mode == RunMode.MULTIRUN:
-            reject("trainer=ddp would restart the whole sweep in every process: start the runs individually.")
+            reject("trainer=ddp would restart the whole sweep in every process: start the runs one by one.")
         nodes = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         with plain_errors():
             resolved = to_dict(job, resolve=True)

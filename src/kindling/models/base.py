@@ -69,7 +69,7 @@ class Model(pl.LightningModule, ABC):
         if label_smoothing:
             if "smoothing" not in inspect.signature(self.loss).parameters:
                 raise UserError(
-                    f"label_smoothing={label_smoothing} only works with loss=bce and cross_entropy: remove it."
+                    f"label_smoothing={label_smoothing} only works with loss=bce or cross_entropy: remove it."
                 )
             smoothable: Callable[..., Tensor] = self.loss
             self.training_loss = partial(smoothable, smoothing=label_smoothing)

@@ -87,7 +87,7 @@ class Run:
         self.trainer, self.model, self.data, self.cfg = trainer, model, data, cfg
         if trainer.max_epochs and 0 < trainer.max_epochs < self.recorded:
             found = f"{self.folder} already has {self.recorded} epochs, and epochs={trainer.max_epochs} is fewer"
-            raise UserError(f"{found}: remove it, or set more.")
+            raise UserError(f"{found}: increase or remove epochs.")
         if self.resume:  # before Lightning loads the checkpoint, so that float64 weights are not rounded
             trainer.precision_plugin.convert_module(model)
         self.params = sum(p.numel() for p in model.parameters() if p.requires_grad)

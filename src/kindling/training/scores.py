@@ -16,8 +16,8 @@ from kindling.models.base import Model
 
 log = logging.getLogger("kindling")
 NEVER_DEFINED = (
-    "was undefined (not a finite number) in every epoch, so no epoch is the best. AUROC, for example, needs validation "
-    "samples of every class: monitor another value, or give validation more samples with data.val_share=..."
+    "was undefined (not a finite number) in every epoch, so there is no best epoch. AUROC, for example, needs "
+    "validation samples of every class: monitor another metric, or increase data.val_share."
 )
 
 
@@ -104,7 +104,7 @@ def monitored_name(monitor: str, trainer: pl.Trainer, is_compared: bool) -> tupl
     if any(split(other)[0] == "val" for other in others):
         raise UserError(f"{module} logs no validation loss for monitor={VAL_LOSS}. {choices}")
     score = f"its {name} is the score" if name else "there is no score"
-    return name, f"{_why_unmonitored(trainer, module)}, so the last epoch counts as the best, and {score}"
+    return name, f"{_why_unmonitored(trainer, module)}, so the last epoch counts as the best and {score}"
 
 
 def validated(trainer: pl.Trainer) -> bool:
