@@ -255,7 +255,7 @@ def test_the_command_draws_a_run_and_the_activations(finished, tmp_path):
     assert call("activations").stdout.strip() == "activations.png"
     assert (tmp_path / "activations.png").stat().st_size > 20_000
     rejected = call("folder=run")
-    assert (rejected.returncode, "The arguments are wrong: got folder=run, expected" in rejected.stderr) == (2, True)
+    assert (rejected.returncode, "Invalid arguments: got folder=run, expected" in rejected.stderr) == (2, True)
     assert "is not a run folder" in call("run=nowhere").stderr
 
 

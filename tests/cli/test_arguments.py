@@ -101,7 +101,7 @@ def test_the_suggested_quoting_gives_the_original_value(override):
     ],
 )
 def test_unclosed_lists_and_quotes_get_a_correction(override, multirun, suggestion):
-    assert explain_parse_error(override, multirun) == f"{override} cannot be parsed as it is: write  {suggestion}"
+    assert explain_parse_error(override, multirun) == f"{override} cannot be parsed as written: use  {suggestion}"
 
 
 def test_several_values_without_m_are_explained():
@@ -140,8 +140,8 @@ def test_the_names_of_other_tools_get_the_name_used_here(override, meant, capsys
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("data=my.csv", "data=my.csv is unknown: for your own table write  data=csv data.path=my.csv"),
-        ("data=iris", "For your own table write data=csv data.path=..."),
+        ("data=my.csv", "data=my.csv is unknown: for your own table, write  data=csv data.path=my.csv"),
+        ("data=iris", "For your own table, write data=csv data.path=..."),
         ("model=mlp", "model=mlp is unknown. Did you mean deep?"),
         ("optimizer=Adam", "optimizer=Adam is unknown. Did you mean adam?"),
         ("debug=true", "debug=true is unknown. Known: fast"),

@@ -52,7 +52,7 @@ def test_with_a_covariance_per_class_it_is_quadratic_discriminant_analysis(run, 
     ("args", "message"),
     [
         (["data=line", "model=linear"], "needs classes"),
-        (["data=blobs", "model=deep"], "needs model=logistic"),
+        (["data=blobs", "model=deep"], "requires model=logistic"),
         (["data=ring", "model=logistic", "features=radius"], "features=none"),
     ],
 )

@@ -206,9 +206,9 @@ def test_a_failed_job_ends_a_search_with_on_error_stop(searched):
 def test_another_search_is_rejected_in_the_same_folder(searched, tmp_path):
     searched(near, LR, "activation=relu,tanh", n_trials=1)
     for args in ([LR, "activation=relu,gelu"], [LR], [LR, "activation=relu,tanh", "epochs=7"]):
-        with pytest.raises(UserError, match=r"has a different search \(.*\): use another sweep.name"):
+        with pytest.raises(UserError, match=r"belongs to a different search \(.*\): use another sweep.name"):
             searched(near, *args)
-    differences = r"has a different search \(mode=max, mode=min, monitor=val/f1, monitor=val/loss\)"
+    differences = r"belongs to a different search \(mode=max, mode=min, monitor=val/f1, monitor=val/loss\)"
     with pytest.raises(UserError, match=differences):
         searched(near, LR, "activation=relu,tanh", "monitor=val/f1")
     searched(near, "lr=interval(0.01,0.2)", "activation=relu,tanh", n_trials=2)  # limits may change

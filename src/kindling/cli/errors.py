@@ -60,9 +60,9 @@ def _explain_choice(error: MissingConfigException) -> str:
     if choice in PACKAGES:
         return f'{group}={choice} needs another package: pip install -e ".[{PACKAGES[choice]}]"'
     if group == "data" and re.search(r"\.\w+$", choice):
-        return f"data={choice} is unknown: for your own table write  data=csv data.path={choice}"
+        return f"data={choice} is unknown: for your own table, write  data=csv data.path={choice}"
     known = {*conf.choices(group), *(name for name in error.options or [] if name[0] != "_")}
-    own = " For your own table write data=csv data.path=..." if group == "data" else ""
+    own = " For your own table, write data=csv data.path=..." if group == "data" else ""
     return f"{group}={choice} is unknown.{suggestions.suggest_choice(choice, known)}{own}"
 
 

@@ -142,7 +142,8 @@ def check_gradients(cfg: DictConfig) -> None:
     data, model = data_and_model(cfg)
     if not isinstance(model, Model) or not isinstance(data, Data):
         raise UserError(
-            "gradient_check needs subclasses of kindling.models.base.Model and kindling.data.base.Data: choose others."
+            "gradient_check requires subclasses of kindling.models.base.Model and kindling.data.base.Data: choose "
+            "another model or data set."
         )
     if cfg.callbacks.get("init") and (init := build(cfg.callbacks.init)):
         init.setup(None, model, "fit")

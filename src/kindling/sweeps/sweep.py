@@ -30,7 +30,7 @@ class Sweep:
     """The jobs of one launcher call.
 
     Args:
-        workers: number of processes; None: one per core if that pays; 0: train in this process.
+        workers: number of processes; None: one per core if that pays off; 0: train in this process.
         most_bytes: approximate memory that a group may take.
     """
 

@@ -26,8 +26,8 @@ class NotPlain(UserError):
 
     def __init__(self, checkpoint: Path, found: str):
         super().__init__(
-            f"{checkpoint} contains more than plain data ({found}), so loading it could run any program. If you trust "
-            "its source, add trust=true."
+            f"{checkpoint} contains more than plain data ({found}), so loading it could execute arbitrary code. If "
+            "you trust its source, add trust=true."
         )
         self.found = found
 
@@ -57,7 +57,7 @@ def best_checkpoint(folder: Path) -> Path:
     best = folder / BEST
     if not best.is_file():
         raise UserError(
-            f"{folder} has no checkpoints/best.ckpt: the run ended before its first epoch did. Train it again."
+            f"{folder} has no checkpoints/best.ckpt: the run ended before its first epoch was complete. Train it again."
         )
     return best
 

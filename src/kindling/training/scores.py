@@ -104,7 +104,7 @@ def monitored_name(monitor: str, trainer: pl.Trainer, is_compared: bool) -> tupl
     if any(split(other)[0] == "val" for other in others):
         raise UserError(f"{module} logs no validation loss for monitor={VAL_LOSS}. {choices}")
     score = f"its {name} is the score" if name else "there is no score"
-    return name, f"{_why_unmonitored(trainer, module)}, so the last epoch counts as the best and {score}"
+    return name, f"{_why_unmonitored(trainer, module)}, so the last epoch counts as the best, and {score}"
 
 
 def validated(trainer: pl.Trainer) -> bool:
