@@ -1,4 +1,4 @@
-"""Names of the activation functions; does not import torch, so that a wrong name is rejected at once."""
+"""Names of the activation functions; does not import torch, so that a wrong name is rejected immediately."""
 
 from difflib import get_close_matches
 from typing import Any

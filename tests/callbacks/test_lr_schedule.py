@@ -105,7 +105,7 @@ def test_a_schedule_of_a_different_length_is_not_resumed(tmp_path):
     fitted(tmp_path, SCHEDULES["cosine"]())
     schedule = SCHEDULES["cosine"]()
     schedule.load_state_dict({"steps": 348, "scheduler": {}})
-    with pytest.raises(UserError, match="made for 348 steps, but this run would have 174"):
+    with pytest.raises(UserError, match="created for 348 steps, but this run would have 174"):
         fitted(tmp_path / "other", schedule)
 
 

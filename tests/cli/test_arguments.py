@@ -101,7 +101,7 @@ def test_the_suggested_quoting_gives_the_original_value(override):
     ],
 )
 def test_unclosed_lists_and_quotes_get_a_correction(override, multirun, suggestion):
-    assert explain_parse_error(override, multirun) == f"{override} cannot be parsed as written: use  {suggestion}"
+    assert explain_parse_error(override, multirun) == f"{override} cannot be parsed: write  {suggestion}"
 
 
 def test_several_values_without_m_are_explained():

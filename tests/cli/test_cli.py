@@ -103,7 +103,7 @@ def test_cfg_job_prints_the_config_without_importing_torch(watched):
         ),
         (["data.path=???"], "data.path must be given"),
         (["experiment=null"], "write ~experiment"),
-        (["model=deep", "lr=[1"], "lr=[1 cannot be parsed as written: use  lr=[1]"),
+        (["model=deep", "lr=[1"], "lr=[1 cannot be parsed: write  lr=[1]"),
         (["-m", "activation=rellu"], "activation=rellu is unknown. Did you mean relu?"),
         (["epochs", "=", "10"], "here  epochs=10"),
         (["data=csv", "data.path=no.csv"], "data.path=no.csv: no such file"),

@@ -17,10 +17,10 @@ log = logging.getLogger("kindling")
 class Overfit(pl.Callback):
     """Trains on a few samples until the loss has fallen enough.
 
-    The samples are so few that even a linear model can fit them: at most one more than there are inputs.
+    There are at most one more samples than inputs, so that even a linear model can fit them.
 
     Args:
-        share: the loss must fall to this share of the first step's loss.
+        share: fraction of the first step's loss to which the loss must fall.
         rows: number of samples of a kindling.data.base.Data; other data are not reduced.
 
     Raises:

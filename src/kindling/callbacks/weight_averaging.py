@@ -23,7 +23,7 @@ class Averaged(pl.Callback):
     Args:
         decay: of an exponential average over optimizer steps (Polyak and Juditsky 1992); None for an equal average
             of the weights at the ends of epochs (stochastic weight averaging, Izmailov et al. 2018).
-        start: share of the epochs after which averaging begins.
+        start: fraction of the epochs before averaging starts.
     """
 
     supports_multi_step = True
@@ -33,7 +33,7 @@ class Averaged(pl.Callback):
         self.average = get_swa_multi_avg_fn() if decay is None else get_ema_multi_avg_fn(decay)
         self.others: list[torch.Tensor] = []  # the averages or, while they are swapped in, the optimizer's weights
         self.current: list[torch.Tensor] = []  # the module's own tensors
-        self.first = 0.0  # the epoch at which averaging begins
+        self.first = 0.0  # number of epochs before averaging starts
         self.count, self.shown = 0, False
         self.hook: RemovableHandle | None = None
 

@@ -59,7 +59,7 @@ def _advice_for_zero_lr(case: Case) -> list[str]:
 
 
 def blocked(case: Case) -> Finding:
-    """Name the options with which hidden layers cannot learn."""
+    """Name the options that keep hidden layers from learning."""
     found = blocking(case)
     sentence = f"With {listed(found)} the gradient of the hidden layers is 0 before training, so they cannot learn."
     return sentence, [tuple(found.values())]

@@ -2,14 +2,14 @@
 
 from kindling.doctor.case import ADAPTIVE, FEW_STEPS, NARROW, Case
 
-# option -> value from which it may keep a run from learning; chosen far above usual values
+# option -> value from which it may keep a run from learning; chosen well above usual values
 STRONG = {"weight_decay": 0.01, "l1": 0.001, "dropout": 0.5, "label_smoothing": 0.3}
 STRONG_DECOUPLED = 1.0  # for adamw, which multiplies it by lr
 TIGHT = 0.1  # gradient norm allowed by clip
 
 
 def blocking(case: Case) -> dict[str, str]:
-    """Return options with which hidden layers cannot learn, and the overrides that replace them."""
+    """Return options that keep hidden layers from learning, and the overrides that replace them."""
     found: dict[str, str] = {}
     if case.hidden and case.options.get("activation") in ("sign", "step"):
         found[f"activation={case.options['activation']}"] = "activation=relu"
@@ -35,7 +35,7 @@ def excessive_limits(case: Case) -> dict[str, str]:
 
 
 def questionable(case: Case) -> dict[str, str]:
-    """Return other settings with which a run may underfit, and the overrides that replace them."""
+    """Return other settings that may make a run underfit, and the overrides that replace them."""
     options, found = case.options, dict[str, str]()
     if not case.is_scaled:
         found["scale=none"] = "scale=standard"

@@ -36,8 +36,8 @@ class Gaussians(pl.Callback):
         own = data.features == "polynomial" and data.degree == 2
         if not own and data.features != "none":
             raise UserError(
-                "closed_form requires features=none (a shared covariance) or features=polynomial degree=2 (a covariance "
-                f"per class), not features={data.features} degree={data.degree}."
+                "closed_form requires features=none (shared covariance) or features=polynomial degree=2 (one per "
+                f"class), not features={data.features} degree={data.degree}."
             )
         if 0 in data.transform["factor"]:
             raise UserError("closed_form cannot use constant columns: leave them out with data.drop.")

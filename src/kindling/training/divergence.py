@@ -19,7 +19,7 @@ class Divergence(pl.Callback):
     """Stops a run whose loss is not finite or has grown beyond DIVERGED times a plausible value.
 
     The plausible value is the larger of the first epoch's loss and the best constant predictor's. At the end of the run
-    it is the latter only, because a learning rate of 1e9 ruins the first epoch too.
+    it is only the latter, because with a learning rate of 1e9 even the first epoch's loss is huge.
 
     Attributes:
         diverged: where the run diverged and why, or None.

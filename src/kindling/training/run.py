@@ -101,8 +101,8 @@ class Run:
                 f"resumed in the middle of epoch {self.recorded + 1}: the means that {type(model).__name__} logs for "
                 "that epoch cover only its remaining batches"
             )
-        found = {} if isinstance(model, Model) else model.hparams
-        own = {k: v for k, v in found.items() if isinstance(v, bool | int | float | str)}
+        hparams = {} if isinstance(model, Model) else model.hparams
+        own = {k: v for k, v in hparams.items() if isinstance(v, bool | int | float | str)}
         for logger in trainer.loggers:
             logger.log_hyperparams(options | own)
         if not self.resume:

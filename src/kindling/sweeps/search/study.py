@@ -37,7 +37,7 @@ def search(space: SearchSpace, jobs: Jobs, n_trials: int, batch: int, seed: int 
         if not isinstance(number, int) or number < 1:
             raise UserError(f"hydra.sweeper.{name}={number} is invalid: it must be an integer of at least 1.")
     is_running = True
-    with claim(jobs.folder / ".search", new=False):  # held between batches, too
+    with claim(jobs.folder / ".search", new=False):  # also held between batches
         study = _study(space, jobs, seed, sampler=sampler)
         jobs.begin()
         try:
