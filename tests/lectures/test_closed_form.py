@@ -51,7 +51,7 @@ def test_with_a_covariance_per_class_it_is_quadratic_discriminant_analysis(run, 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["data=line", "model=linear"], "needs classes"),
+        (["data=line", "model=linear"], "requires classes"),
         (["data=blobs", "model=deep"], "requires model=logistic"),
         (["data=ring", "model=logistic", "features=radius"], "features=none"),
     ],

@@ -26,7 +26,7 @@ def reasons(*args):
     ("args", "why"),
     [
         (["data=mnist_sample", "model=cnn"], "convolutions are not faster in a group"),
-        (["data=mnist_sample", "model=deep", "width=128", "depth=6", "batch_size=full"], "its steps are too long"),
+        (["data=mnist_sample", "model=deep", "width=128", "depth=6", "batch_size=full"], "the network is too large"),
         (["+trainer.strategy=ddp"], "it uses several processes"),
         (["steps_per_execution=1"], "steps_per_execution=1 requires"),
         (["max_steps=50"], "callbacks.last_step works only in single runs"),
