@@ -10,6 +10,7 @@ from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
 TEMPORARY = re.compile(re.escape(tempfile.gettempdir()) + r"/tmp\w+")
+PACKAGES = re.compile(r"/\S+/site-packages/")  # of this machine
 
 
 def execute(path: Path) -> nbformat.NotebookNode:
@@ -31,7 +32,7 @@ def execute(path: Path) -> nbformat.NotebookNode:
     notebook.metadata = metadata
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
         if "text" in output:
-            output.text = TEMPORARY.sub("/tmp/notebook", output.text)
+            output.text = PACKAGES.sub("site-packages/", TEMPORARY.sub("/tmp/notebook", output.text))
     return notebook
 
 

@@ -31,6 +31,13 @@ def test_the_page_covers_what_projects_add():
     assert sum(map(len, COMMANDS.values())) == 9
 
 
+def test_the_model_in_the_readme_is_the_same():
+    blocks = dict(re.findall(r"```\w+\n# (\S+)\n(.*?)```", PARTS["A model"], re.DOTALL))
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert len(blocks) == 2
+    assert all(f"`{path}`:\n\n" in readme and f"\n{text}```" in readme for path, text in blocks.items())
+
+
 @pytest.mark.slow
 @needs("sweeps")
 @needs("callbacks/weight_init.py")

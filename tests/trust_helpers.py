@@ -9,7 +9,7 @@ from stock_modules import Evil
 from kindling import UserError
 
 SMALL = ["data=blobs", "epochs=2", "depth=1", "width=4"]
-REFUSAL = r"contains more than plain data \(.*open\), so loading it could run any program. .* add trust=true"
+REJECTION = r"contains more than plain data \(.*open\), so loading it could execute arbitrary code. .* add trust=true"
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def poison(checkpoint, key="program"):
     return witness
 
 
-def refuses(witness, command, *arguments):
-    with pytest.raises(UserError, match=REFUSAL):
+def rejects(witness, command, *arguments):
+    with pytest.raises(UserError, match=REJECTION):
         command(*arguments)
     assert not witness.exists()

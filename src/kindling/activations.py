@@ -1,4 +1,4 @@
-"""Names of the activation functions; does not import torch, so that a wrong name is rejected at once."""
+"""Names of the activation functions; does not import torch, so that a wrong name is rejected immediately."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -44,7 +44,7 @@ ALIASES = {
     "swish": "silu",
 }
 _MIXES = "mixes the units of a layer, and Kindling's losses already apply it to the logits. Choose an element-wise one"
-REFUSED = {
+REJECTED = {
     "softmax": _MIXES,
     "softmin": _MIXES,
     "softmax2d": _MIXES,
@@ -64,8 +64,8 @@ def canonical(name: str) -> str:
     key = ALIASES.get(key, key)
     if key in ACTIVATIONS:
         return key
-    if key in REFUSED:
-        raise UserError(f"activation={name} {REFUSED[key]}: {', '.join(ACTIVATIONS)}.")
+    if key in REJECTED:
+        raise UserError(f"activation={name} {REJECTED[key]}: {', '.join(ACTIVATIONS)}.")
     near = get_close_matches(key, [*ACTIVATIONS, *ALIASES], 1)
     hint = f" Did you mean {near[0]}?" if near else ""
     raise UserError(f"activation={name} is unknown.{hint} Known: {', '.join(ACTIVATIONS)}.")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ CORE = (
     "__init__.py",
 )  # everything else is optional
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")  # relative to a run's folder
+# What a run's folder has before training: the config, the lock, the log, event files with hyperparameters, the result.
+BEFORE_TRAINING = r"\.hydra/\w+\.yaml|\.claim|[^/]+\.log|events\.out\.tfevents\.[^/]+|result\.json"
 START = Path.cwd()  # relative paths are resolved against it even after hydra.job.chdir=true
 
 
@@ -53,6 +56,12 @@ def display_path(path: Path) -> Path:
     """Return the path relative to the folder the program was started in, or absolute if it is outside."""
     path = path.absolute()
     return path.relative_to(START) if path.is_relative_to(START) else path
+
+
+def is_untrained(folder: Path) -> bool:
+    """Return whether a run's folder has only files that are written before training, and no checkpoint or metrics."""
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()]
+    return all(re.fullmatch(BEFORE_TRAINING, name) for name in names)
 
 
 @contextmanager

@@ -105,11 +105,11 @@ def test_a_schedule_of_a_different_length_is_not_resumed(tmp_path):
     fitted(tmp_path, SCHEDULES["cosine"]())
     schedule = SCHEDULES["cosine"]()
     schedule.load_state_dict({"steps": 348, "scheduler": {}})
-    with pytest.raises(UserError, match="made for 348 steps, but this run would have 174"):
+    with pytest.raises(UserError, match="created for 348 steps, but this run would have 174"):
         fitted(tmp_path / "other", schedule)
 
 
-def test_a_model_with_its_own_scheduler_is_refused(run):
+def test_a_model_with_its_own_scheduler_is_rejected(run):
     class Scheduled(Deep):
         def configure_optimizers(self):
             optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
@@ -118,7 +118,7 @@ def test_a_model_with_its_own_scheduler_is_refused(run):
     data = Blobs(steps_per_execution=1)
     trainer = pl.Trainer(max_epochs=1, accelerator="cpu", callbacks=[SCHEDULES["cosine"]()], logger=False,
                          enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
-    with pytest.raises(UserError, match="needs a model with one optimizer and without schedulers"):
+    with pytest.raises(UserError, match="exactly one optimizer and no scheduler of its own"):
         trainer.fit(Scheduled(**data.model_kwargs()), datamodule=data)
 
 
@@ -127,6 +127,6 @@ def test_plateau_monitors_the_validation_loss_of_a_users_module(stock, tmp_path)
     assert [float(row["lr"]) for row in rows_of(tmp_path / "run")][-1] < 1e-6
 
 
-def test_plateau_without_a_logged_value_is_refused(stock):
+def test_plateau_without_a_logged_value_is_rejected(stock):
     with pytest.raises(UserError, match="schedule=plateau monitors val/loss, which was not logged"):
         stock("Logs", "+model.val=''", "schedule=plateau")

@@ -67,7 +67,7 @@ FAST = ("no gradient", "mixed samples")
 )
 def test_a_fault_is_found(run, model, data):
     assert issubclass(getattr(sys.modules[__name__], model), Model)
-    with pytest.raises(UserError, match=r"debug=overfit: the loss of \d samples went from .* Look for a layer"):
+    with pytest.raises(UserError, match=r"debug=overfit: the loss on \d samples went from .* Check for a layer"):
         run(f"data={data}", "debug=overfit", f"model._target_=test_overfit_check.{model}", "epochs=600", "lr=0.01")
 
 
@@ -88,7 +88,7 @@ def test_a_model_that_can_learn_passes_and_the_number_of_steps_is_reported(run, 
     with caplog.at_level("INFO", "kindling"):
         result = run("debug=overfit", f"model={model}", "lr=0.02")
     assert result["status"] == "finished"
-    assert "debug=overfit: the loss of 8 samples went from" in caplog.text
+    assert "debug=overfit: the loss on 8 samples went from" in caplog.text
     assert "the model can learn" in caplog.text
 
 

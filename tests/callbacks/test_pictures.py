@@ -105,7 +105,7 @@ def test_the_decision_surface_equals_the_predictions(args):
         torch.testing.assert_close(found[place], wanted, atol=1e-5, rtol=0)
 
 
-def test_other_columns_are_at_their_median_and_an_unknown_column_is_refused():
+def test_other_columns_are_at_their_median_and_an_unknown_column_is_rejected():
     data, _ = built("data=diabetes")
     grid = surface.plane(data, ("glucose", "bmi"))
     others = [i for i in range(8) if i not in grid.places]
@@ -254,8 +254,8 @@ def test_the_command_draws_a_run_and_the_activations(finished, tmp_path):
     assert "run/surface.png" in drawn.stdout
     assert call("activations").stdout.strip() == "activations.png"
     assert (tmp_path / "activations.png").stat().st_size > 20_000
-    refused = call("folder=run")
-    assert (refused.returncode, "The arguments are wrong: got folder=run, expected" in refused.stderr) == (2, True)
+    rejected = call("folder=run")
+    assert (rejected.returncode, "Invalid arguments: got folder=run, expected" in rejected.stderr) == (2, True)
     assert "is not a run folder" in call("run=nowhere").stderr
 
 

@@ -10,7 +10,7 @@ from kindling.plots import loss_path as path
 
 @pytest.mark.parametrize("place", [
     *("plots.tensorboard.write_histograms", "plots.tensorboard.write_graph", "plots.tensorboard.write_pr_curves"),
-    *("plots.data_card.data_card", "plots.loss_path.draw_path", "callbacks.pictures.stage_predictions"),
+    *("plots.data_summary.data_summary", "plots.loss_path.draw_path", "callbacks.pictures.stage_predictions"),
 ])  # fmt: skip
 def test_each_kind_of_picture_may_fail_separately(run, monkeypatch, caplog, place):
     def broken(*_, **__):

@@ -1,6 +1,6 @@
 """Drawing a run does not execute anything in its checkpoint, unless it is trusted."""
 
-from trust_helpers import poison, refuses, trained
+from trust_helpers import poison, rejects, trained
 
 from kindling.plots.run_folder import draw
 
@@ -8,7 +8,7 @@ __all__ = ["trained"]
 
 
 def test_pictures_do_not_execute_the_contents_of_best_ckpt(trained):
-    refuses(poison(trained / "checkpoints/best.ckpt"), draw, trained)
+    rejects(poison(trained / "checkpoints/best.ckpt"), draw, trained)
 
 
 def test_a_trusted_checkpoint_is_drawn(trained):

@@ -47,12 +47,12 @@ def test_clip_limits_the_norm_of_all_gradients_of_every_mini_batch(run, tmp_path
     assert max(norms) > 0.3 > min(norms)
 
 
-def test_scaled_gradients_with_a_fused_optimizer_are_refused():
+def test_scaled_gradients_with_a_fused_optimizer_are_rejected():
     from types import SimpleNamespace
 
     from kindling.callbacks.regularization import Gradients
 
     fused = torch.optim.Adam([torch.zeros(1, requires_grad=True)], fused=True)
     trainer = SimpleNamespace(precision="16-mixed", optimizers=[fused])
-    with pytest.raises(UserError, match=r"add optimizer.fused=false"):
+    with pytest.raises(UserError, match=r"set optimizer.fused=false"):
         Gradients(clip=1.0).on_train_start(trainer, None)

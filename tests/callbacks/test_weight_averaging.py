@@ -46,9 +46,9 @@ def test_swa_averages_the_weights_at_the_ends_of_the_last_epochs(run, tmp_path):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["epochs=2"], "averaged nothing: it begins with epoch 3 of 2, and training ended after epoch 2"),
-        (["max_steps=25"], "averaged nothing: it begins with epoch 4 of 4, and training ended after epoch 3"),
-        ([], "averaged only the last epoch's weights: it begins with epoch 4 of 4, and training ended after epoch 4"),
+        (["epochs=2"], "had no effect: averaging would have started in epoch 3, and training ended after epoch 2"),
+        (["max_steps=25"], "had no effect: averaging would have started in epoch 4, and training ended after epoch 3"),
+        ([], "averaged one epoch: averaging started in epoch 4, and training ended after epoch 4"),
         (["callbacks.average.start=0.5"], None),
         (["average=ema"], None),
     ],
@@ -56,7 +56,7 @@ def test_swa_averages_the_weights_at_the_ends_of_the_last_epochs(run, tmp_path):
 def test_swa_without_averaged_weights_is_reported(run, caplog, args, message):
     caplog.set_level(logging.INFO)
     run(*ARGS, "average=swa", *args)
-    assert (f"average=swa has {message}" in caplog.text) if message else ("average=swa has" not in caplog.text)
+    assert (f"average=swa {message}" in caplog.text) if message else ("train longer" not in caplog.text)
 
 
 def test_the_averages_are_validated(run, tmp_path):

@@ -60,13 +60,13 @@ def test_training_starts_from_a_file_of_weights(run, tmp_path):
         ),
     ],
 )
-def test_a_file_that_does_not_fit_the_model_is_refused(tmp_path, content, message):
+def test_a_file_that_does_not_fit_the_model_is_rejected(tmp_path, content, message):
     (tmp_path / "start.json").write_text(content)
     model = Linear([2], 1, task="binary")
     with pytest.raises(UserError, match=message):
         initialise(model, str(tmp_path / "start.json"))
 
 
-def test_a_missing_file_is_refused():
+def test_a_missing_file_is_rejected():
     with pytest.raises(UserError, match=r"init=nowhere.json: no such file"):
         initialise(nn.Linear(1, 1), "nowhere.json")

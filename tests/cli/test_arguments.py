@@ -39,10 +39,10 @@ from kindling.cli.grammar import explain_multiple_values, explain_parse_error, f
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_the_message_ends_with_what_to_write(args, suggestion):
-    with pytest.raises(UserError) as refused:
+    with pytest.raises(UserError) as rejected:
         arguments.check(args)
-    assert str(refused.value).removesuffix(".").endswith(suggestion)
-    assert "\n" not in str(refused.value)
+    assert str(rejected.value).removesuffix(".").endswith(suggestion)
+    assert "\n" not in str(rejected.value)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_the_message_ends_with_what_to_write(args, suggestion):
     ],
 )
 def test_an_invalid_argument_is_named(args, message):
-    with pytest.raises(UserError) as refused:
+    with pytest.raises(UserError) as rejected:
         arguments.check(args)
-    assert message in str(refused.value)
+    assert message in str(rejected.value)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_the_suggested_quoting_gives_the_original_value(override):
     ],
 )
 def test_unclosed_lists_and_quotes_get_a_correction(override, multirun, suggestion):
-    assert explain_parse_error(override, multirun) == f"{override} cannot be parsed as it is: write  {suggestion}"
+    assert explain_parse_error(override, multirun) == f"{override} cannot be parsed: write  {suggestion}"
 
 
 def test_several_values_without_m_are_explained():
@@ -140,8 +140,8 @@ def test_the_names_of_other_tools_get_the_name_used_here(override, meant, capsys
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("data=my.csv", "data=my.csv is unknown: for your own table write  data=csv data.path=my.csv"),
-        ("data=iris", "For your own table write data=csv data.path=..."),
+        ("data=my.csv", "data=my.csv is unknown: for your own table, write  data=csv data.path=my.csv"),
+        ("data=iris", "For your own table, write data=csv data.path=..."),
         ("model=mlp", "model=mlp is unknown. Did you mean deep?"),
         ("optimizer=Adam", "optimizer=Adam is unknown. Did you mean adam?"),
         ("debug=true", "debug=true is unknown. Known: fast"),

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from kindling import UserError
 from kindling.cli import build
-from kindling.cli.build import refuse_missing_packages
+from kindling.cli.build import reject_missing_packages
 
 OWN = """
 class Net:
@@ -46,10 +46,10 @@ def own(tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_an_error_in_the_config_gives_a_one_line_message(own, target, arguments, message):
-    with pytest.raises(UserError) as refused:
+    with pytest.raises(UserError) as rejected:
         own(target, **arguments)
-    assert message in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert message in str(rejected.value)
+    assert "\n" not in str(rejected.value)
 
 
 def test_an_exception_in_a_constructor_is_not_changed(own):
@@ -65,7 +65,7 @@ def test_an_exception_during_the_import_of_a_module_is_not_changed(own, tmp_path
         own("own_net.Net", hidden=3)
 
 
-def test_a_node_without_a_target_is_refused():
+def test_a_node_without_a_target_is_rejected():
     with pytest.raises(UserError, match="3 has no _target_"):
         build.build(3)
 
@@ -87,13 +87,13 @@ def test_building_does_not_change_the_config():
         ("comet_ml.Experiment", "comet-ml"),
     ],
 )
-def test_a_missing_package_is_refused_without_importing_anything(target, package, monkeypatch):
+def test_a_missing_package_is_rejected_without_importing_anything(target, package, monkeypatch):
     installed = importlib.util.find_spec
     absent = package.replace("-", "_")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == absent else installed(name) or name)
     before = set(sys.modules)
     with pytest.raises(UserError, match=rf"{target} needs .*, which is not installed: pip install {package}"):
-        refuse_missing_packages({"logger": [{"mine": {"_target_": target}}]})
+        reject_missing_packages({"logger": [{"mine": {"_target_": target}}]})
     assert set(sys.modules) == before
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import PLAIN, PROJECT, needs, notes
+from conftest import PLAIN, PROJECT, compose_config, needs, notes
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
@@ -47,21 +47,23 @@ def test_help_describes_every_choice_and_option_without_importing_torch(watched)
         for file in (file.relative_to(folder).with_suffix("") for file in folder.glob("*/**/[!_]*.yaml")):
             files.setdefault(file.parts[0], set()).add("/".join(file.parts[1:]))
     for group in files.keys() - {"hydra"}:
-        section = re.search(rf"^{group}:\n((?:  .*\n)+)", done.stdout, re.M).group(1)
-        listed = {line.split()[0]: line.split()[1:] for line in section.splitlines()}
-        assert listed.keys() == files[group]
+        section = re.search(rf"^{group}(?: \(default \w+\))?:\n((?:  .*\n)+)", done.stdout, re.M).group(1)
+        described, *folders = re.split(r"^  (\S+/)\.\.\. ", section, flags=re.M)
+        listed = {line.split()[0]: line.split()[1:] for line in described.splitlines()}
+        inner = zip(folders[::2], folders[1::2], strict=True)
+        assert (
+            listed.keys() | {f"{name}{one}" for name, text in inner for one in re.split(r",\s+", text.strip())}
+            == (files[group])
+        )
         assert all(listed.values())
-    for option in (
-        "activation",
-        "depth",
-        "width",
-        "hidden_sizes",
-        "dropout",
-        "seed",
-        "steps_per_execution",
-        "patience",
-    ):
-        assert re.search(rf"^  {option} +\S.*\(default .*\)$", done.stdout, re.M)
+
+
+def test_help_shows_the_options_first_each_with_a_default_that_can_be_typed(watched):
+    text = watched("--help").stdout
+    shown = re.findall(r"^  ([\w.]+)=(\S+) +\S.*$", text.partition("\ndata (default diabetes):")[0], re.M)
+    assert {"activation", "depth", "hidden_sizes", "seed", "steps_per_execution"} <= {name for name, _ in shown}
+    assert {("mode", "auto"), ("sweep.name", "null"), ("monitor", "val/loss")} <= set(shown)
+    compose_config(*(f"{name}={value}" for name, value in shown))
 
 
 def test_cfg_job_prints_the_config_without_importing_torch(watched):
@@ -101,7 +103,7 @@ def test_cfg_job_prints_the_config_without_importing_torch(watched):
         ),
         (["data.path=???"], "data.path must be given"),
         (["experiment=null"], "write ~experiment"),
-        (["model=deep", "lr=[1"], "lr=[1 cannot be parsed as it is: write  lr=[1]"),
+        (["model=deep", "lr=[1"], "lr=[1 cannot be parsed: write  lr=[1]"),
         (["-m", "activation=rellu"], "activation=rellu is unknown. Did you mean relu?"),
         (["epochs", "=", "10"], "here  epochs=10"),
         (["data=csv", "data.path=no.csv"], "data.path=no.csv: no such file"),
@@ -121,11 +123,11 @@ def test_cfg_job_prints_the_config_without_importing_torch(watched):
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_an_invalid_argument_gets_a_plain_message_before_torch_is_imported(watched, tmp_path, args, message):
-    refused = watched(*args)
-    assert refused.returncode == 2, refused.stderr
-    assert message in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert "torch imported: False" in refused.stdout
+    rejected = watched(*args)
+    assert rejected.returncode == 2, rejected.stderr
+    assert message in rejected.stderr
+    assert "Traceback" not in rejected.stderr
+    assert "torch imported: False" in rejected.stdout
     assert "-m" in args or not (tmp_path / "runs").exists()
 
 
@@ -152,7 +154,7 @@ def test_an_option_that_the_model_does_not_read_gets_a_note(override):
 
 def test_depth_gets_a_note_when_hidden_sizes_replaces_it():
     assert notes("hidden_sizes=[6,4]", "depth=8") == [
-        "note: depth=8 has no effect: hidden_sizes replaces depth and width"
+        "note: depth=8 has no effect: hidden_sizes overrides depth and width"
     ]
 
 
@@ -200,10 +202,10 @@ def test_flags_may_come_anywhere():
 
 
 @pytest.mark.parametrize("override", ["repeat=2", "folds=3", "on_error=stop", "sweep.name=a"])
-def test_an_option_that_only_a_sweep_reads_is_refused_without_one(override):
+def test_an_option_that_only_a_sweep_reads_is_rejected_without_one(override):
     with pytest.raises(UserError, match=rf"^{override} only applies to sweeps: put -m in front"):
-        validation.refuse_sweep_options(["seed=3", override])
-    validation.refuse_sweep_options(["repeat=1", "folds=null", "on_error=continue", "epochs=3"])
+        validation.reject_sweep_options(["seed=3", override])
+    validation.reject_sweep_options(["repeat=1", "folds=null", "on_error=continue", "epochs=3"])
 
 
 def test_files_are_checked_only_for_the_built_in_data_classes():
@@ -288,7 +290,7 @@ def test_a_run_works_without_its_optional_parts(shell, tmp_path, override):
 def test_a_diverged_run_exits_with_1_and_one_with_an_unknown_argument_with_2_and_one_line(shell):
     plain = ["data=blobs", "epochs=2", "trainer=cpu", *PLAIN]
     assert shell("train.py", *plain, "optimizer=sgd", "lr=1e9").returncode == 1
-    refused = shell("train.py", *plain, "+model.widht=3")
-    assert (refused.returncode, refused.stderr) == (
+    rejected = shell("train.py", *plain, "+model.widht=3")
+    assert (rejected.returncode, rejected.stderr) == (
         2, "kindling.models.mlp.Deep has no argument widht. Did you mean width?\n",
     )  # fmt: skip

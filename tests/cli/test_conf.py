@@ -11,7 +11,7 @@ from kindling.cli.conf import choice_file, choices
 @pytest.mark.slow
 @pytest.mark.parametrize("data", choices("data"))
 @pytest.mark.parametrize("model", choices("model"))
-def test_every_pair_of_data_and_model_fits_eight_samples_or_is_refused(data, model):
+def test_every_pair_of_data_and_model_fits_eight_samples_or_is_rejected(data, model):
     own = {"csv": ["data.path=src/kindling/lectures/data/linear9.csv"], "playback": ["data.num_examples=200"]}.get(
         data, []
     )

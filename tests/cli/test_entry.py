@@ -112,5 +112,5 @@ def test_a_copy_without_the_project_explains_how_to_install_it(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "site-packages")}
     done = python("-m", PACKAGE.name, "rename", "x", cwd=tmp_path, env=env)
     assert done.returncode == 2
-    assert "only an editable install works: run `pip install -e .` in the project's folder" in done.stderr
+    assert "install it in editable mode with `pip install -e .` in the project's folder" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -1,23 +1,26 @@
 """Notes on the console: the choice that a model was made from, and why a regression's loss differs from its MSE."""
 
 import pytest
+import torch
 
+from kindling.models.mlp import Deep
 from kindling.training.result import loss_note
 from kindling.training.summary import named
 
 
 @pytest.mark.parametrize(
-    ("class_name", "choices", "expected"),
+    ("cls", "choices", "expected"),
     [
-        ("Deep", {"deep"}, "Deep"),
-        ("WideDeep", {"wide_deep"}, "WideDeep"),
-        ("Deep", {"wide"}, "Deep (model=wide)"),
-        ("Deep", {"wide", "deep", None}, "Deep (model=wide)"),
-        ("Linear", {"logistic", "linear", "line"}, "Linear (model=line and logistic)"),
+        (Deep, {"deep"}, "model=deep"),
+        (Deep, {"wide"}, "model=wide"),
+        (Deep, {"wide", "deep", None}, "model=deep,wide"),
+        (Deep, {None}, "Deep"),
+        (torch.nn.Linear, {"mine"}, "model=mine (Linear)"),
+        (torch.nn.Linear, set(), "Linear"),
     ],
 )
-def test_a_model_is_named_by_its_class_and_by_its_choice_if_they_differ(class_name, choices, expected):
-    assert named(class_name, choices) == expected
+def test_a_model_is_named_by_its_choice_and_by_its_class_unless_it_is_built_in(cls, choices, expected):
+    assert named(cls, choices) == expected
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_a_wrong_prediction_with_probability_one_has_a_finite_loss():
 
 
 @pytest.mark.parametrize("other", ["data.split_seed=1", "data.path=src/kindling/lectures/data/linear9.csv"])
-def test_jobs_on_different_data_are_refused(sweep, other):
+def test_jobs_on_different_data_are_rejected(sweep, other):
     folder = sweep("data=diabetes")
     (_, second) = sorted(folder.glob("*/.hydra/config.yaml"))
     cfg = OmegaConf.load(second)
@@ -110,7 +110,7 @@ def test_jobs_on_different_data_are_refused(sweep, other):
         ensemble(folder)
 
 
-def test_fewer_than_two_members_or_no_test_samples_are_refused(sweep, tmp_path):
+def test_fewer_than_two_members_or_no_test_samples_are_rejected(sweep, tmp_path):
     folder = sweep("data=blobs", "data.num_test=0", "data.test_share=0")
     with pytest.raises(UserError, match=r"has no test samples: set data\.test_share"):
         ensemble(folder)
@@ -130,5 +130,5 @@ def test_the_command_line_prints_the_table(sweep, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert table(json.loads((folder / "ensemble.json").read_text())) in done.stdout
-    refused = subprocess.run([*command[:-1], "nowhere"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert (refused.returncode, "nowhere is not a folder" in refused.stderr) == (2, True)
+    rejected = subprocess.run([*command[:-1], "nowhere"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (rejected.returncode, "nowhere is not a folder" in rejected.stderr) == (2, True)

@@ -156,6 +156,6 @@ def test_the_command_exits_with_1_if_a_gradient_is_wrong(tmp_path):
 
 
 @pytest.mark.parametrize(("args", "message"), [(["-m", "lr=1,2"], "remove -m and resume"), (["data=rnig"], "ring?")])
-def test_invalid_arguments_are_refused(tmp_path, args, message):
+def test_invalid_arguments_are_rejected(tmp_path, args, message):
     done = gradient_check(tmp_path, *args)
     assert (done.returncode, message in done.stderr, list(tmp_path.iterdir())) == (2, True, []), done.stderr

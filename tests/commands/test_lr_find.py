@@ -92,7 +92,7 @@ def test_it_prints_the_command_and_writes_the_curve(tmp_path):
         (["epochs=-3"], "epochs=-3"),
     ],
 )
-def test_invalid_arguments_are_refused(tmp_path, args, message):
+def test_invalid_arguments_are_rejected(tmp_path, args, message):
     done = lr_find(tmp_path, *args)
     assert done.returncode == 2
     assert message in done.stderr

@@ -63,20 +63,20 @@ def without_confusion(folder: Path, name: str = NAME) -> None:
         (NAME, f"src/{NAME} exists already"),
     ],
 )
-def test_rename_refuses_invalid_package_names(copy, name, message):
+def test_rename_rejects_invalid_package_names(copy, name, message):
     before = texts(copy)
-    refused = python(copy, "-m", NAME, "rename", name)
-    assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
+    rejected = python(copy, "-m", NAME, "rename", name)
+    assert (rejected.returncode, message in rejected.stderr) == (2, True), rejected.stderr
     assert texts(copy) == before
 
 
 @needs_rename
-def test_rename_refuses_a_folder_without_the_project(copy):
+def test_rename_rejects_a_folder_without_the_project(copy):
     (copy / "src" / NAME).rename(copy / "elsewhere")
     command = [sys.executable, "-m", NAME, "rename", NEW]
     env = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
-    refused = subprocess.run(command, cwd=copy, env=env, capture_output=True, encoding="utf-8", timeout=60)
-    assert (refused.returncode, f"There is no src/{NAME} in" in refused.stderr) == (2, True), refused.stderr
+    rejected = subprocess.run(command, cwd=copy, env=env, capture_output=True, encoding="utf-8", timeout=60)
+    assert (rejected.returncode, f"There is no src/{NAME} in" in rejected.stderr) == (2, True), rejected.stderr
 
 
 @needs_rename
@@ -107,15 +107,15 @@ def test_rename_does_not_change_ignored_or_binary_files(copy):
 
 
 @needs_strip
-def test_strip_lists_optional_parts_with_their_size_and_refuses_everything_else(copy):
+def test_strip_lists_optional_parts_with_their_size_and_rejects_everything_else(copy):
     listed = python(copy, "-m", NAME, "strip")
     assert listed.returncode == 0, listed.stderr
     rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
     assert all(int(lines.replace(",", "")) > 0 and what for _, lines, what in rows), listed.stdout
     known = [name for name, *_ in rows]
     assert {"confusion_matrix", "strip"} <= set(known)
-    refused = python(copy, "-m", NAME, "strip", "tasks")
-    assert (refused.returncode, refused.stderr.strip()) == (
+    rejected = python(copy, "-m", NAME, "strip", "tasks")
+    assert (rejected.returncode, rejected.stderr.strip()) == (
         2,
         f"tasks is not an optional part. Optional parts: {', '.join(known)}.",
     )
@@ -144,13 +144,13 @@ def test_strip_lists_optional_parts_with_their_size_and_refuses_everything_else(
     ],
     ids=["import from", "import", "a call of several lines"],
 )
-def test_strip_refuses_a_part_that_something_else_needs(copy, path, text, message):
+def test_strip_rejects_a_part_that_something_else_needs(copy, path, text, message):
     for part in ("callbacks/pictures.py", "commands/pictures.py", "plots/run_folder.py"):  # they need its figure, too
         (copy / "src" / NAME / part).unlink(missing_ok=True)
     (copy / path).write_text(text.format(name=NAME), encoding="utf-8")
     before = texts(copy)
-    refused = python(copy, "-m", NAME, "strip", "confusion_matrix")
-    assert (refused.returncode, message.format(name=NAME) in refused.stderr) == (2, True), refused.stderr
+    rejected = python(copy, "-m", NAME, "strip", "confusion_matrix")
+    assert (rejected.returncode, message.format(name=NAME) in rejected.stderr) == (2, True), rejected.stderr
     assert texts(copy) == before
 
 
@@ -177,13 +177,13 @@ def test_a_stripped_project_trains_without_the_part_and_its_options(copy):
 
 @needs_strip
 @needs_search
-def test_strip_refuses_a_part_that_a_plugin_imports(copy):
+def test_strip_rejects_a_part_that_a_plugin_imports(copy):
     with (copy / f"src/hydra_plugins/{NAME}_config/__init__.py").open("a", encoding="utf-8") as plugin:
         plugin.write(f"from {NAME}.sweeps.search.space import distribution\n")
     before = texts(copy)
-    refused = python(copy, "-m", NAME, "strip", "search")
+    rejected = python(copy, "-m", NAME, "strip", "search")
     wanted = f"src/hydra_plugins/{NAME}_config/__init__.py imports {NAME}.sweeps.search: strip or edit that first."
-    assert (refused.returncode, refused.stderr.strip()) == (2, wanted)
+    assert (rejected.returncode, rejected.stderr.strip()) == (2, wanted)
     assert texts(copy) == before
 
 

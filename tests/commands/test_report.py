@@ -127,13 +127,14 @@ def test_the_report_of_a_sweep_has_leaderboard_effects_and_pictures_of_the_winne
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ((), "Give one folder, either run=... or sweep=...: python -m kindling report [run="),
+        ((), "got none, expected python -m kindling report run=<folder of a run or sweep>"),
+        (("sweep=nowhere",), "got sweep=nowhere, expected python -m kindling report run="),
         (("run=nowhere",), "nowhere is not a folder"),
         (("run=empty",), "empty contains no jobs"),
         (("run=killed",), "killed has no result.json: the run is in progress, or was killed (resume=killed)"),
     ],
 )
-def test_folders_without_a_finished_run_or_a_sweep_are_refused(tmp_path, args, message):
+def test_folders_without_a_finished_run_or_a_sweep_are_rejected(tmp_path, args, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "killed/.hydra").mkdir(parents=True)
     (tmp_path / "killed/.hydra/config.yaml").write_text("data: {}\n")

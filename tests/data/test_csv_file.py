@@ -185,7 +185,7 @@ def test_an_invalid_csv_ends_with_one_message_and_exit_code_2(shell, tmp_path):
     output = done.stdout + done.stderr
     assert output.count("own.csv has text in column 'a', line 3: 'x'") == 1
     assert "Traceback" not in output
-    assert '"status": "failed"' in next(tmp_path.glob("runs/*/*/result.json")).read_text()
+    assert not list(tmp_path.glob("runs/*/*"))
 
 
 def test_columns_of_a_large_offset_keep_their_digits(tmp_path):

@@ -28,7 +28,7 @@ HEALTHY = [
 UNHEALTHY = {
     "data=diabetes depth=12 activation=sigmoid optimizer=sgd epochs=30": "The gradient vanishes",
     "data=blobs width=512 depth=10 init=normal epochs=3": "The gradient explodes",
-    "data=diabetes lr=0.3 depth=4 epochs=30": "of the rectified units are 0 for every sample",
+    "data=diabetes lr=0.3 depth=4 epochs=30": "of the rectified units output 0 for every sample",
     "data=diabetes activation=tanh lr=0.3 epochs=30": "are at the limits of their range",
     "data=diabetes activation=tanh lr=1 epochs=30": "The training loss",
     "data=diabetes optimizer=sgd lr=1e-4 epochs=30": "was still falling",
@@ -70,7 +70,7 @@ def test_classes_that_are_rare_or_have_few_samples_are_named(run, tmp_path):
     (tmp_path / "few.csv").write_text("\n".join(["a,b,c,label", *rows]) + "\n")
     advice = run("data=csv", f"data.path={tmp_path / 'few.csv'}", "data.target=label", "epochs=2")["advice"]
     assert any("of the training samples are rare" in line and "monitor=val/f1" in line for line in advice)
-    assert any("training samples of rare are few for 3 inputs" in line and "train.py -m " in line for line in advice)
+    assert any("training samples of rare for 3 inputs" in line and "train.py -m " in line for line in advice)
 
 
 def test_the_measurements_do_not_change_the_run_and_are_stored_in_the_checkpoint(run, tmp_path):
@@ -80,7 +80,7 @@ def test_the_measurements_do_not_change_the_run_and_are_stored_in_the_checkpoint
     states = [torch.load(tmp_path / f / "checkpoints/last.ckpt", weights_only=True) for f in ("with", "without")]
     assert all(torch.equal(states[0]["state_dict"][k], v) for k, v in states[1]["state_dict"].items())
     kept = states[0]["callbacks"]["Doctor"]["history"]
-    assert [look["epoch"] for look in kept["looks"]] == [0, 1, 2, 3]
+    assert [snapshot["epoch"] for snapshot in kept["snapshots"]] == [0, 1, 2, 3]
     assert len(kept["train_loss"]) == len(kept["val_loss"]) == 3
     assert "advice" not in json.loads((tmp_path / "without/result.json").read_text())
 
@@ -91,15 +91,15 @@ def test_gradients_and_dead_units_equal_those_computed_with_pytorch():
     x, y = (part[:256] for part in data.samples["train"])
     with torch.no_grad():
         model.net[0].bias[1] = -100.0  # one of seven units is dead
-    look = measurements.look(model, x, y, 0)
+    snapshot = measurements.take_snapshot(model, x, y, 0)
     torch.nn.functional.binary_cross_entropy_with_logits(model(x), y).backward()
     matrices = [p.grad for p in model.parameters() if p.dim() > 1]
-    assert look.gradients == pytest.approx([g.square().mean().sqrt().item() for g in matrices])
-    assert look.norm == pytest.approx(torch.nn.utils.get_total_norm([p.grad for p in model.parameters()]).item())
+    assert snapshot.gradients == pytest.approx([g.square().mean().sqrt().item() for g in matrices])
+    assert snapshot.norm == pytest.approx(torch.nn.utils.get_total_norm([p.grad for p in model.parameters()]).item())
     hidden = [torch.relu(model.net[0](x))]
     hidden.append(torch.relu(model.net[2](hidden[0])))
-    assert look.dead == pytest.approx(sum((h == 0).all(0).sum().item() for h in hidden) / 7)
-    assert look.saturated is None
+    assert snapshot.dead == pytest.approx(sum((h == 0).all(0).sum().item() for h in hidden) / 7)
+    assert snapshot.saturated is None
 
 
 def test_scores_of_simple_models_equal_those_of_scikit_learn():

@@ -29,12 +29,15 @@ UNHEALTHY = {
     "blocked, zeros": ("init=zeros epochs=20", "init=zeros"),
     "blocked, sign": ("activation=sign epochs=20", "activation=sign"),
     "blocked, step": ("activation=step depth=1 epochs=20", "activation=step"),
-    "restrained, penalties": ("weight_decay=0.1 l1=0.01 clip=1 optimizer=adam lr=0.01", "weight_decay=0.1 and l1=0.01"),
-    "restrained, dropout": ("dropout=0.95 epochs=30", "dropout=0.95"),
-    "restrained, clip": ("clip=0.0001 optimizer=sgd epochs=30", "clip=0.0001"),
-    "restrained, max_steps": ("max_steps=20 optimizer=sgd", "max_steps=20"),
-    "restrained, average": ("average=ema epochs=3 optimizer=sgd batch_size=full", "average=ema"),
-    "restrained, smoothing": ("label_smoothing=0.95 weight_decay=0.5", "weight_decay=0.5 and label_smoothing=0.95"),
+    "limited, penalties": (
+        "weight_decay=0.1 l1=0.01 clip=1 optimizer=adam lr=0.01",
+        "weight_decay=0.1 and l1=0.01",
+    ),
+    "limited, dropout": ("dropout=0.95 epochs=30", "dropout=0.95"),
+    "limited, clip": ("clip=0.0001 optimizer=sgd epochs=30", "clip=0.0001"),
+    "limited, max_steps": ("max_steps=20 optimizer=sgd", "max_steps=20"),
+    "limited, average": ("average=ema epochs=3 optimizer=sgd batch_size=full", "average=ema"),
+    "limited, smoothing": ("label_smoothing=0.95 weight_decay=0.5", "weight_decay=0.5 and label_smoothing=0.95"),
     "lr 0": ("lr=0 epochs=3", "The learning rate is 0"),
 }
 
@@ -90,7 +93,7 @@ def test_the_suggested_folds_are_all_trained(shell, tmp_path):
     rows = [f"{i % 7},{i % 5},{i % 3},{i % 2}" for i in range(24)]
     (tmp_path / "few.csv").write_text("\n".join(["a,b,c,label", *rows]) + "\n")
     table = ["data=csv", "data.path=few.csv", "data.target=label", "epochs=2", *PLAIN, "trainer=cpu"]
-    advice = shell("train.py", *table).stdout.partition("a single split is uncertain.")[2]
+    advice = shell("train.py", *table).stdout.partition("a single split is unreliable.")[2]
     args = shlex.split(advice.partition("Try: ")[2].splitlines()[0])[2:]
     done = shell("train.py", *args)
     assert done.returncode == 0, done.stderr

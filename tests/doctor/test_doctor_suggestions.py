@@ -9,11 +9,11 @@ from kindling.callbacks import doctor as callback
 from kindling.doctor import rules
 from kindling.doctor.case import Case
 from kindling.doctor.command import Command, replaced
-from kindling.doctor.measurements import History, Look
+from kindling.doctor.measurements import History, Snapshot
 from kindling.doctor.outcomes import few_samples
 
-FLAT = History([0.69] * 20, [0.69] * 20, [Look(0, [0.1, 0.1, 0.1], 0.5, 0.69, None, None)])
-FALLING = History([1 - i / 40 for i in range(20)], [1 - i / 40 for i in range(20)], FLAT.looks)
+FLAT = History([0.69] * 20, [0.69] * 20, [Snapshot(0, [0.1, 0.1, 0.1], 0.5, 0.69, None, None)])
+FALLING = History([1 - i / 40 for i in range(20)], [1 - i / 40 for i in range(20)], FLAT.snapshots)
 UNDERFIT = {
     "score": ("accuracy", 0.6),
     "simple": {"the most frequent class": 0.6, "a linear model": 0.8},
@@ -59,14 +59,14 @@ def suggested(sentence):
     return command
 
 
-@pytest.mark.parametrize(("line", "culprits"), LEARNS_NOTHING.items())
-def test_the_suggestion_is_a_different_run_without_the_culprit(line, culprits):
+@pytest.mark.parametrize(("line", "causes"), LEARNS_NOTHING.items())
+def test_the_suggestion_is_a_different_run_without_the_cause(line, causes):
     unhealthy = case(line, **UNDERFIT)
     advice = rules.advice(unhealthy)
     assert advice
     for command in map(suggested, advice):
         assert Command(command)._built() != unhealthy.command._built()
-        assert not set(culprits) & set(shlex.split(command))
+        assert not set(causes) & set(shlex.split(command))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_learning_rate_far_too_high_is_replaced_by_the_default():
     assert suggested(rules.advice(unhealthy)[0]) == "python train.py data=ring optimizer=sgd lr=0.1"
 
 
-@pytest.mark.parametrize("history", [History(), History([float("nan")], [float("nan")], FLAT.looks)])
+@pytest.mark.parametrize("history", [History(), History([float("nan")], [float("nan")], FLAT.snapshots)])
 @pytest.mark.parametrize("diverged", [None, "the training loss was not finite"])
 def test_a_run_without_losses_gets_advice_or_none(history, diverged):
     assert isinstance(rules.advice(case("", history=history, diverged=diverged, best_epoch=0)), list)

@@ -51,17 +51,17 @@ def test_with_a_covariance_per_class_it_is_quadratic_discriminant_analysis(run, 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["data=line", "model=linear"], "needs classes"),
-        (["data=blobs", "model=deep"], "needs model=logistic"),
+        (["data=line", "model=linear"], "requires classes"),
+        (["data=blobs", "model=deep"], "requires model=logistic"),
         (["data=ring", "model=logistic", "features=radius"], "features=none"),
     ],
 )
-def test_unsuitable_models_data_and_features_are_refused(run, args, message):
+def test_unsuitable_models_data_and_features_are_rejected(run, args, message):
     with pytest.raises(UserError, match=message):
         run(*args, "epochs=1", *SETTING)
 
 
-def test_a_constant_column_is_refused(run, tmp_path):
+def test_a_constant_column_is_rejected(run, tmp_path):
     (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(f"{i % 9},36.6,{i % 2}\n" for i in range(40)))
     args = ["data=csv", f"data.path={tmp_path / 't.csv'}", "data.kinds={b: number}", *SETTING]
     with pytest.raises(UserError, match="closed_form cannot use constant columns"):

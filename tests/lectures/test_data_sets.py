@@ -121,7 +121,7 @@ def test_without_validation_samples_best_is_last_and_there_is_no_test_score(run,
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_early_stopping_stops_and_is_refused_without_validation_samples(run):
+def test_early_stopping_stops_and_is_rejected_without_validation_samples(run):
     result = run("data=diabetes", "patience=3", "lr=0.05", "epochs=60", folder="a")
     assert result["epochs"] == result["best_epoch"] + 3
     with pytest.raises(ValueError, match="patience=3 needs val/loss, but this data has no validation samples"):

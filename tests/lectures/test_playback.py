@@ -1,4 +1,4 @@
-"""Simulated viewers follow their description, files are read or refused, and a hidden layer improves predictions."""
+"""Simulated viewers follow their description, files are read or rejected, and a hidden layer improves predictions."""
 
 import io
 import time
@@ -113,14 +113,14 @@ def test_a_file_is_read_and_its_last_week_is_converted_to_zeros_and_ones(tmp_pat
         ({"train_eigens": np.full((4, 924), None)}, "cannot be read"),
     ],
 )
-def test_a_file_with_another_shape_is_refused(tmp_path, arrays, message):
+def test_a_file_with_another_shape_is_rejected(tmp_path, arrays, message):
     np.savez(tmp_path / "own.npz", **arrays)
     with pytest.raises(UserError, match=message):
         Playback(path=str(tmp_path / "own.npz")).load()
 
 
 @pytest.mark.parametrize("content", ["nothing", "a text", "a plain array", "half an archive"])
-def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
+def test_a_file_that_is_no_archive_is_rejected(tmp_path, content):
     file, buffer = tmp_path / "own.npz", io.BytesIO()
     np.savez(buffer, train_eigens=np.zeros((4, 924)))
     if content == "a plain array":
@@ -134,7 +134,7 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
         Playback(path=str(file)).load()
 
 
-def test_a_missing_file_is_refused():
+def test_a_missing_file_is_rejected():
     with pytest.raises(UserError, match=r"^data\.path=nowhere\.npz: no such file"):
         Playback(path="nowhere.npz").load()
 

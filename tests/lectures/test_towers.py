@@ -1,4 +1,4 @@
-"""Towers process only their own columns and refuse unsuitable data; two_inputs follows its formulas."""
+"""Towers process only their own columns and reject unsuitable data; two_inputs follows its formulas."""
 
 import pytest
 import torch
@@ -69,7 +69,7 @@ def test_batch_norm_and_dropout_are_in_every_part():
         ([18], 2, {"towers": [[4]]}, r"has 1 towers for 2 groups: give one tower per group"),
     ],
 )
-def test_unsuitable_data_is_refused(shape, outputs, model, message):
+def test_unsuitable_data_is_rejected(shape, outputs, model, message):
     with pytest.raises(UserError, match=message):
         Towers(shape, outputs, task="regression", **model)
 

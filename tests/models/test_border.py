@@ -99,7 +99,7 @@ def test_lbfgs_gets_its_closure(tmp_path):
 
     lbfgs = partial(torch.optim.LBFGS, lr=0.1)
     model, net = both(tmp_path, Quasi, lambda module: lbfgs(module.parameters()), batch_size="full")
-    assert model.single_step_reason == "LBFGS is not known to support more"
+    assert model.single_step_reason == "LBFGS is not known to support several steps per training_step"
     assert_same(model, net)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from kindling import UserError
-from kindling.activations import ACTIVATIONS, REFUSED, canonical
+from kindling.activations import ACTIVATIONS, REJECTED, canonical
 from kindling.models.activation_modules import activation_module
 from kindling.models.base import Model
 from kindling.models.cnn import CNN
@@ -49,7 +49,7 @@ def test_a_cnn_without_pooling_keeps_the_size():
     assert parameters(model) == (25 * 4 + 4) + (4 * 64 * 7 + 7) + (7 * 10 + 10)
 
 
-def test_a_cnn_refuses_tables_and_too_many_poolings():
+def test_a_cnn_rejects_tables_and_too_many_pooling_layers():
     with pytest.raises(UserError, match="use model=deep, wide, wide_deep or logistic"):
         CNN([8], 1, task="binary")
     with pytest.raises(UserError, match=r"shorten model.channels, or set model.pool=none"):
@@ -90,8 +90,8 @@ def test_every_prelu_has_its_own_slope():
     assert len({id(slope.weight) for slope in slopes}) == 3
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_activations_that_are_not_element_wise_are_refused_with_the_reason(name):
+@pytest.mark.parametrize("name", REJECTED)
+def test_activations_that_are_not_element_wise_are_rejected_with_the_reason(name):
     with pytest.raises(UserError, match=r"mixes the units|halves the width"):
         canonical(name)
 
@@ -119,7 +119,7 @@ def fifty_one(tmp_path):
 
 
 @pytest.mark.parametrize(("size", "passes"), [(50, 1), (38, 3), (1, 1)])
-def test_batch_norm_refuses_a_batch_of_one_sample_before_training(run, fifty_one, size, passes):
+def test_batch_norm_rejects_a_batch_of_one_sample_before_training(run, fifty_one, size, passes):
     message = rf"batch_size={size} leaves a batch of 1 \({51 * passes} samples an epoch\)"
     with pytest.raises(UserError, match=message):
         run(*fifty_one, f"batch_size={size}", f"data.passes={passes}")
@@ -132,9 +132,9 @@ def test_batch_norm_trains_if_no_batch_has_one_sample(run, fifty_one, size, pass
 
 @pytest.mark.slow
 def test_batch_norm_checks_the_batch_of_each_process(fifty_one, shell):
-    refused = shell("train.py", *fifty_one, "batch_size=48", "trainer=ddp_cpu")
-    assert refused.returncode == 2
-    assert "leaves a batch of 3 shared among 2 processes" in refused.stderr
+    rejected = shell("train.py", *fifty_one, "batch_size=48", "trainer=ddp_cpu")
+    assert rejected.returncode == 2
+    assert "leaves a batch of 3 shared among 2 processes" in rejected.stderr
 
 
 def test_a_model_is_abstract_until_it_has_forward():
@@ -175,6 +175,6 @@ def test_every_model_fits_a_tiny_data_set_of_every_task(cls, shape, task):
     assert loss.item() < 0.02
 
 
-def test_without_an_optimizer_training_is_refused():
+def test_without_an_optimizer_training_is_rejected():
     with pytest.raises(UserError, match="has no optimizer"):
         Linear([2], 1, task="binary").configure_optimizers()

@@ -66,7 +66,7 @@ def test_the_best_variant_wins_and_the_checkpoint_of_its_best_seed_is_named(job,
     assert [board.label(row.options) for row in board.rows] == ["tanh depth=2", "relu depth=2", "tanh depth=4"]
     shown = capsys.readouterr().out
     assert (
-        "tanh depth=2 leads relu depth=2 by 0.012 in val/loss, more than the noise between seeds "
+        "tanh depth=2 leads relu depth=2 by 0.012 in val/loss, which is larger than the noise between seeds "
         "(permutation test, p = 0.0079)." in shown
     )
     assert "command: python train.py activation=tanh depth=2 seed=0" in shown
@@ -85,7 +85,7 @@ def test_a_lead_within_the_noise_between_seeds_is_called_a_tie(job, sweep, capsy
     variant(job, "activation=relu", mean=0, seeds=relu)
     variant(job, "activation=tanh", mean=0, seeds=tanh)
     make_board(sweep)
-    expected = f"no more than the noise between seeds (permutation test, p = {scipy_p(tanh, relu):.2g}): call it a tie."
+    expected = f"within the noise between seeds (permutation test, p = {scipy_p(tanh, relu):.2g}): treat them as tied."
     assert expected in capsys.readouterr().out
 
 
@@ -95,7 +95,7 @@ def test_too_few_seeds_are_reported(job, sweep, capsys, seeds):
     variant(job, "activation=tanh", mean=0.1, seeds=SEEDS[:seeds])
     make_board(sweep)
     expected = (
-        f"; {seeds} against {seeds} seeds are too few to tell whether that is more than noise: "
+        f"; {seeds} and {seeds} seeds are too few to tell whether this is more than noise: "
         "train at least 4 of each, e.g. repeat=5."
     )
     assert expected in capsys.readouterr().out
@@ -211,11 +211,11 @@ def test_the_console_shows_twenty_rows_and_the_csv_shows_all(job, sweep, capsys)
     assert len(table(sweep)) == 25
 
 
-def test_a_folder_without_jobs_is_refused(tmp_path):
+def test_a_folder_without_jobs_is_rejected(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
         command = [sys.executable, "-m", "kindling", "leaderboard", str(folder)]
-        refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert (refused.returncode, str(folder) in refused.stderr, "sweep" in refused.stderr) == (2, True, True)
+        rejected = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (rejected.returncode, str(folder) in rejected.stderr, "sweep" in rejected.stderr) == (2, True, True)
 
 
 def test_importing_it_loads_no_heavy_library():
@@ -343,10 +343,10 @@ def test_only_the_winner_is_tested_afterwards(job, sweep, capsys, monkeypatch):
     assert tested == ["lr=2"]
     assert "winner on the test samples: loss 0.2500" in capsys.readouterr().out
 
-    def refuse(folder):
+    def reject(folder):
         raise UserError("no test samples")
 
-    monkeypatch.setattr(evaluate_module, "evaluate", refuse)
+    monkeypatch.setattr(evaluate_module, "evaluate", reject)
     make_board(sweep)
     assert "The winner was not tested: no test samples" in capsys.readouterr().out
 

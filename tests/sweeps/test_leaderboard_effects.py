@@ -179,7 +179,7 @@ def test_with_mode_auto_the_name_decides_what_is_better(job, sweep, monitor, fir
     assert rank(sweep, read_jobs(sweep)).rows[0].options == {"lr": first}
 
 
-def test_an_unknown_direction_is_refused(job, sweep):
+def test_an_unknown_direction_is_rejected(job, sweep):
     job("lr=1", score=0.1, monitor="val/x", mode="auto")
     with pytest.raises(UserError, match="whether a higher val/x is better: train the jobs with mode=min or mode=max"):
         rank(sweep, read_jobs(sweep))

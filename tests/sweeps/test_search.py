@@ -203,12 +203,12 @@ def test_a_failed_job_ends_a_search_with_on_error_stop(searched):
     assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "RUNNING"]
 
 
-def test_another_search_is_refused_in_the_same_folder(searched, tmp_path):
+def test_another_search_is_rejected_in_the_same_folder(searched, tmp_path):
     searched(near, LR, "activation=relu,tanh", n_trials=1)
     for args in ([LR, "activation=relu,gelu"], [LR], [LR, "activation=relu,tanh", "epochs=7"]):
-        with pytest.raises(UserError, match=r"has a different search \(.*\): use another sweep.name"):
+        with pytest.raises(UserError, match=r"belongs to a different search \(.*\): use another sweep.name"):
             searched(near, *args)
-    differences = r"has a different search \(mode=max, mode=min, monitor=val/f1, monitor=val/loss\)"
+    differences = r"belongs to a different search \(mode=max, mode=min, monitor=val/f1, monitor=val/loss\)"
     with pytest.raises(UserError, match=differences):
         searched(near, LR, "activation=relu,tanh", "monitor=val/f1")
     searched(near, "lr=interval(0.01,0.2)", "activation=relu,tanh", n_trials=2)  # limits may change
@@ -226,10 +226,10 @@ def test_another_search_is_refused_in_the_same_folder(searched, tmp_path):
         ([LR], {"n_trials": 0}, "hydra.sweeper.n_trials=0 is invalid: it must be an integer of at least 1"),
         ([LR], {"batch": None}, "hydra.sweeper.batch=None is invalid"),
         ([LR], {"sampler": "grid"}, "hydra.sweeper.sampler=grid is unknown: use tpe or random"),
-        (["seed=0,1"], {"repeat": 2}, "repeat=2 and seed=0,1 both choose the seeds"),
+        (["seed=0,1"], {"repeat": 2}, "repeat=2 and seed=0,1 both set seed: remove one"),
     ],
 )
-def test_an_invalid_search_is_refused_before_its_folder_is_made(args, numbers, message, searched, tmp_path):
+def test_an_invalid_search_is_rejected_before_its_folder_is_made(args, numbers, message, searched, tmp_path):
     with pytest.raises(UserError, match=message):
         searched(near, *args, **numbers)
     assert not (tmp_path / "sweep").exists()

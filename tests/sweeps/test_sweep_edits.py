@@ -156,7 +156,7 @@ def test_an_edited_project_still_trains_together(copy, what):
     edits, args = TOGETHER[what]
     edit(copy, edits)
     output = swept(copy, args)
-    assert "1-2/2  2 models of type" in output, output
+    assert "1-2/2  2 jobs, model=" in output, output
     assert "individually" not in output
 
 
@@ -164,9 +164,9 @@ def test_an_edited_project_still_trains_together(copy, what):
 def test_the_job_that_diverges_is_not_the_one_compared(copy):
     own = ["lr=1e30,0.01", "activation=identity", "optimizer=sgd", "epochs=3", "trainer=cpu", *PLAIN]
     sweep = python(copy, "train.py", "-m", *own, "hydra.sweep.dir=sweep")
-    expected = "checking this version of the code once: a few steps of lr=0.01"
+    expected = "results as single runs (once per version of the code): a few steps of lr=0.01"
     assert expected in sweep.stdout, sweep.stdout + sweep.stderr
-    assert "1-2/2  2 models of type" in sweep.stdout
+    assert "1-2/2  2 jobs, model=" in sweep.stdout
 
 
 @pytest.mark.slow

@@ -53,8 +53,8 @@ def test_a_sweep_runs_with_one_thread_per_process_and_can_be_repeated(launcher, 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="ray is installed")
 def test_the_error_of_a_launcher_without_its_package_explains_how_to_install_it(shell):
-    refused = shell("train.py", "-m", "hydra/launcher=ray", "seed=0,1")
-    assert (refused.returncode, refused.stderr.strip()) == (
+    rejected = shell("train.py", "-m", "hydra/launcher=ray", "seed=0,1")
+    assert (rejected.returncode, rejected.stderr.strip()) == (
         2,
         'hydra/launcher=ray needs another package: pip install -e ".[ray]"',
     )

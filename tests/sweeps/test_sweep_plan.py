@@ -50,12 +50,12 @@ def test_a_job_is_composed_as_by_hydra(args):
 
 
 @pytest.mark.parametrize("override", ["epocs=3", "model.foo=1"])
-def test_an_unknown_name_is_refused(override):
+def test_an_unknown_name_is_rejected(override):
     with pytest.raises(ConfigCompositionException):
         planned([["lr=0.1", override]])
 
 
-def test_invalid_values_are_refused_before_the_first_job():
+def test_invalid_values_are_rejected_before_the_first_job():
     with pytest.raises(UserError, match="depth=0 is invalid"):
         planned([["depth=1"], ["depth=0"]])
     with pytest.raises(UserError, match=r"data\.path must be given"):
@@ -116,7 +116,7 @@ def test_repeat_and_folds_are_expanded_to_lists():
     assert with_repetitions(["lr=1,2"], 3, None) == ["lr=1,2", "seed=0,1,2"]
     assert with_repetitions(["seed=7", "lr=1"], 2, None) == ["lr=1", "seed=7,8"]
     assert with_repetitions([], 1, 3) == ["data.fold=0,1,2", "data.folds=3"]
-    with pytest.raises(UserError, match="repeat=3 and seed=1,2 both choose"):
+    with pytest.raises(UserError, match="repeat=3 and seed=1,2 both set seed"):
         with_repetitions(["seed=1,2"], 3, None)
 
 

@@ -173,7 +173,7 @@ def test_a_sweep_stopped_by_a_signal_reports_how_to_continue(undisturbed, tmp_pa
     command = [sys.executable, str(PROJECT / "train.py"), "resume=runs/sweeps/s"]
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert "resuming 8 models of type" in again.stdout
+    assert "resuming 8 jobs, model=" in again.stdout
     assert records(tmp_path / "runs/sweeps/s") == records(expected)
 
 

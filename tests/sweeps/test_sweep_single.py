@@ -26,7 +26,7 @@ def reasons(*args):
     ("args", "why"),
     [
         (["data=mnist_sample", "model=cnn"], "convolutions are not faster in a group"),
-        (["data=mnist_sample", "model=deep", "width=128", "depth=6", "batch_size=full"], "its steps are too long"),
+        (["data=mnist_sample", "model=deep", "width=128", "depth=6", "batch_size=full"], "the network is too large"),
         (["+trainer.strategy=ddp"], "it uses several processes"),
         (["steps_per_execution=1"], "steps_per_execution=1 requires"),
         (["max_steps=50"], "callbacks.last_step works only in single runs"),
@@ -56,7 +56,8 @@ def test_the_reason_is_reported(args, why):
 
 def test_a_job_that_fits_no_group_is_trained_individually():
     (group,), ((job, why),) = formed([*TWO, ["width=7"]])
-    assert (len(group.jobs), "width=7" in job.overrides, why) == (2, True, "no other job can share its group")
+    assert (len(group.jobs), "width=7" in job.overrides) == (2, True)
+    assert why == "no other job has a network of the same shape"
 
 
 class OwnStep(Deep):
@@ -101,9 +102,9 @@ class Foreign(pl.LightningModule):
     pass
 
 
-def test_a_group_is_described_by_its_model_and_config_choice():
+def test_a_group_is_described_by_its_choice_of_model():
     ((group,), _) = formed([["model=wide", f"seed={seed}"] for seed in (0, 1)])
-    assert str(group).startswith("2 models of type Deep (model=wide) with ")
+    assert str(group).startswith("2 jobs, model=wide with ")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 from sweeps.sweep_helpers import trained_together
-from trust_helpers import REFUSAL, SMALL, poison
+from trust_helpers import REJECTION, SMALL, poison
 
 from kindling import UserError
 
@@ -22,6 +22,6 @@ def test_a_resumed_sweep_does_not_execute_the_contents_of_its_groups_checkpoint(
             trained_together(tmp_path, batch)
     (checkpoint,) = (tmp_path / "groups").glob("*.ckpt")
     witness = poison(checkpoint, "program")
-    with pytest.raises(UserError, match=REFUSAL):
+    with pytest.raises(UserError, match=REJECTION):
         trained_together(tmp_path, batch)
     assert not witness.exists()

@@ -153,8 +153,8 @@ def test_a_perceptron_of_zeros_learns(task):
     assert model.net[0].bias.grad.abs().sum() > 0
 
 
-def test_a_loss_that_does_not_fit_its_task_is_refused():
+def test_a_loss_that_does_not_fit_its_task_is_rejected():
     with pytest.raises(UserError, match="loss=hinge does not fit task=regression: choose mse"):
         Linear([2], 1, task="regression", loss="hinge")
-    with pytest.raises(UserError, match=r"label_smoothing=0.1 only works with loss=bce and cross_entropy"):
+    with pytest.raises(UserError, match=r"label_smoothing=0.1 only works with loss=bce or cross_entropy"):
         Linear([2], 1, task="binary", loss="hinge", label_smoothing=0.1)

@@ -87,7 +87,7 @@ def test_a_signal_to_the_first_of_two_processes_stops_both_and_both_can_be_resum
         assert {k: float(v) for k, v in again.items()} == pytest.approx({k: float(v) for k, v in row.items()}, abs=1e-6)
 
 
-def test_ddp_in_a_sweep_is_refused(shell):
-    refused = shell("train.py", "-m", "trainer=ddp_cpu", "seed=0,1", "hydra/launcher=basic")
-    assert refused.returncode == 2
-    assert "would restart the whole sweep in every process" in refused.stderr
+def test_ddp_in_a_sweep_is_rejected(shell):
+    rejected = shell("train.py", "-m", "trainer=ddp_cpu", "seed=0,1", "hydra/launcher=basic")
+    assert rejected.returncode == 2
+    assert "would restart the whole sweep in every process" in rejected.stderr

@@ -1,6 +1,6 @@
 """Evaluating a run does not execute code in its checkpoint, unless it is trusted."""
 
-from trust_helpers import poison, refuses, trained
+from trust_helpers import poison, rejects, trained
 
 from kindling.training.evaluate import evaluate
 
@@ -8,7 +8,7 @@ __all__ = ["trained"]
 
 
 def test_evaluate_does_not_execute_code_in_best_ckpt(trained):
-    refuses(poison(trained / "checkpoints/best.ckpt"), evaluate, trained)
+    rejects(poison(trained / "checkpoints/best.ckpt"), evaluate, trained)
 
 
 def test_the_same_checkpoint_is_loaded_with_trust(trained):

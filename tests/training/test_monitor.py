@@ -64,7 +64,7 @@ def test_every_metric_of_a_task_states_its_direction_and_the_name_agrees(task):
 
 
 @pytest.mark.parametrize("extra", [[], ["mode=max"]])
-def test_a_value_that_a_built_in_model_does_not_have_is_refused_before_training(run, tmp_path, extra):
+def test_a_value_that_a_built_in_model_does_not_have_is_rejected_before_training(run, tmp_path, extra):
     with pytest.raises(
         UserError, match=r"monitor=val/acuracy is not a value of this model: choose val/loss, val/accuracy"
     ):
@@ -72,13 +72,13 @@ def test_a_value_that_a_built_in_model_does_not_have_is_refused_before_training(
     assert not (tmp_path / "run" / "metrics.csv").exists()
 
 
-def test_an_unknown_direction_is_refused_before_training(stock, tmp_path):
+def test_an_unknown_direction_is_rejected_before_training(stock, tmp_path):
     with pytest.raises(UserError, match=r"monitor=val_foo: its name does not determine .* set mode=max or mode=min"):
         stock("Logs", "monitor=val_foo")
     assert not (tmp_path / "run" / "metrics.csv").exists()
 
 
-def test_a_name_that_was_not_logged_is_refused_with_the_logged_names(stock):
+def test_a_name_that_was_not_logged_is_rejected_with_the_logged_names(stock):
     with pytest.raises(UserError, match=r"monitor=val_los was not logged. Logged: val_loss, train_loss\. Set monitor="):
         stock("Logs", "monitor=val_los", "mode=min")
 
@@ -111,7 +111,7 @@ def test_without_logged_values_there_is_no_score_and_the_last_epoch_is_kept(stoc
     assert "logs no validation loss, so the last epoch counts as the best, and there is no score" in caplog.text
 
 
-def test_a_validation_without_a_loss_is_refused_with_the_logged_names(stock):
+def test_a_validation_without_a_loss_is_rejected_with_the_logged_names(stock):
     with pytest.raises(
         UserError, match=r"Logs logs no validation loss for monitor=val/loss. Logged: val_x, train_loss"
     ):
@@ -229,8 +229,8 @@ def test_a_direction_opposite_to_the_metrics_own_is_logged(run, caplog):
 
 def test_a_callback_with_its_own_monitored_value_needs_its_own_direction(shell):
     args = ["train.py", "data=blobs", "epochs=1", *PLAIN, "callbacks.checkpoints.monitor=val/accuracy"]
-    refused = shell(*args)
-    assert (refused.returncode, "set monitor=val/accuracy, which all" in refused.stderr) == (2, True), refused.stderr
+    rejected = shell(*args)
+    assert (rejected.returncode, "set monitor=val/accuracy, which all" in rejected.stderr) == (2, True), rejected.stderr
     shell(*args, "callbacks.checkpoints.mode=max", check=True)
 
 

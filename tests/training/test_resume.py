@@ -126,31 +126,31 @@ def test_a_run_in_float64_resumes_without_rounding(shell, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_option_that_would_change_a_resumed_run_is_refused(shell, tmp_path):
+def test_an_option_that_would_change_a_resumed_run_is_rejected(shell, tmp_path):
     folder = tmp_path / "run"
     shell("train.py", *RUN, "epochs=1", f"hydra.run.dir={folder}", check=True)
     before = (folder / "result.json").read_text(encoding="utf-8")
-    refused = shell("train.py", f"resume={folder}", "optimizer=sgd")
-    assert refused.returncode == 2
-    assert "optimizer=sgd cannot change when a run is resumed" in refused.stderr
+    rejected = shell("train.py", f"resume={folder}", "optimizer=sgd")
+    assert rejected.returncode == 2
+    assert "optimizer=sgd cannot change when a run is resumed" in rejected.stderr
     assert (folder / "result.json").read_text(encoding="utf-8") == before
 
 
-def test_resume_without_a_run_is_refused(shell):
+def test_resume_without_a_run_is_rejected(shell):
     for override, message in (("resume=last", "found no run"), ("resume=nowhere", "is not a run folder")):
-        refused = shell("train.py", override)
-        assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
-        assert "Traceback" not in refused.stderr
+        rejected = shell("train.py", override)
+        assert (rejected.returncode, message in rejected.stderr) == (2, True), rejected.stderr
+        assert "Traceback" not in rejected.stderr
 
 
 @pytest.mark.slow
-def test_a_second_run_in_a_folder_is_refused(shell, tmp_path):
+def test_a_second_run_in_a_folder_is_rejected(shell, tmp_path):
     folder = tmp_path / "run"
     shell("train.py", *RUN, "epochs=1", f"hydra.run.dir={folder}", check=True)
     before = {path: path.read_bytes() for path in folder.glob("*.json")}
-    refused = shell("train.py", *RUN, "epochs=1", f"hydra.run.dir={folder}")
-    assert refused.returncode == 2
-    assert "already contains a run" in refused.stderr
+    rejected = shell("train.py", *RUN, "epochs=1", f"hydra.run.dir={folder}")
+    assert rejected.returncode == 2
+    assert "already contains a run" in rejected.stderr
     assert {path: path.read_bytes() for path in folder.glob("*.json")} == before
 
 
@@ -171,8 +171,8 @@ def test_a_run_that_cannot_be_resumed_stays_unchanged(shell, tmp_path):
         (["data=ring", "epochs=1", f"hydra.run.dir={folder}"], "already contains a run"),
         (["-m", f"resume={folder}", "epochs=4,5"], "is not a sweep folder"),
     ]:
-        refused = shell("train.py", *args)
-        assert (refused.returncode, message in refused.stdout + refused.stderr) == (2, True), refused.stderr
+        rejected = shell("train.py", *args)
+        assert (rejected.returncode, message in rejected.stdout + rejected.stderr) == (2, True), rejected.stderr
         assert files() == before
 
 
@@ -209,10 +209,13 @@ def test_last_is_a_finished_run_if_more_epochs_are_given(runs):
     assert resume.expand(["resume=last", "epochs=9"])[1] == f"resume='{Path('runs/a-b/whole')}'"
 
 
-def test_without_a_run_that_can_be_resumed_the_message_has_the_reasons(runs):
-    runs(mistyped=("failed", False), far=("diverged", True))
-    with pytest.raises(UserError, match=r"no run in .* that can be resumed: .*far \(diverged\); .*before its first"):
+def test_without_a_run_that_can_be_resumed_the_message_names_only_the_newest_with_the_reason(runs):
+    runs(**{f"run{i}": ("failed", False) for i in range(9)}, far=("diverged", True))
+    with pytest.raises(
+        UserError, match=r"no run to resume in .* The newest cannot be resumed: .*far \(diverged\)"
+    ) as error:
         resume.expand(["resume=last"])
+    assert str(error.value).endswith(" (nor can 9 older ones). Start a new run.")
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 import torch
-from conftest import PROJECT, compose_config, rows_of
+from conftest import PLAIN, PROJECT, compose_config, needs, rows_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kindling import UserError
@@ -166,11 +166,50 @@ def test_a_crash_keeps_the_best_weights_so_far(tmp_path):
 
 
 def test_a_user_error_on_the_command_line_has_no_traceback(shell):
-    refused = shell("train.py", "data=ring", "model=cnn")
-    assert refused.returncode == 2
-    assert "model=cnn needs images" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    rejected = shell("train.py", "data=ring", "model=cnn")
+    assert rejected.returncode == 2
+    assert (rejected.stdout, rejected.stderr.count("\n")) == ("", 1)
+    assert rejected.stderr.startswith("model=cnn needs images")
 
+
+@pytest.mark.parametrize("where", [[], ["hydra.run.dir=new"], ["hydra.run.dir=old"]])
+@pytest.mark.parametrize("error", [["model=cnn"], ["patience=3", "data.val_share=0"]], ids=["model", "trainer"])
+def test_an_input_error_deletes_the_folder_that_the_run_has_made_and_no_other(shell, tmp_path, where, error):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/notes.log").touch()
+    rejected = shell("train.py", "data=ring", *error, *where)
+    assert (rejected.returncode, "folder " in rejected.stdout + rejected.stderr) == (2, False)
+    assert not [*tmp_path.glob("runs/*/*"), *tmp_path.glob("new")]
+    assert (tmp_path / "old/notes.log").exists()
+
+
+@pytest.mark.slow
+def test_an_input_error_keeps_a_run_of_another_process_in_the_same_folder(shell, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(MEANWHILE)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    rejected = shell("train.py", "data=blobs", "hydra.run.dir=new", env=env, fresh=True)
+    assert (rejected.returncode, "already contains a run" in rejected.stderr) == (2, True), rejected.stderr
+    assert (tmp_path / "new/.claim").exists()
+
+
+@pytest.mark.slow
+@needs("sweeps")
+def test_a_job_with_an_input_error_keeps_its_folder_with_the_reason(shell, tmp_path):
+    shell("train.py", "-m", "data=ring", "model=cnn", "seed=0,1", "sweep.name=s", *PLAIN)
+    results = [json.loads(file.read_text()) for file in tmp_path.glob("runs/sweeps/s/*/result.json")]
+    assert [(r["status"], "model=cnn needs images" in r["error"]) for r in results] == [("failed", True)] * 2
+
+
+# Another process claims the folder after this one has checked that it does not exist.
+MEANWHILE = """
+import pathlib
+original = pathlib.Path.mkdir
+def mkdir(path, *args, **kwargs):
+    original(path, *args, **kwargs)
+    if path.name == "new":
+        (path / ".claim").touch()
+pathlib.Path.mkdir = mkdir
+"""
 
 BORING = """
 from pytorch_lightning.demos.boring_classes import BoringDataModule, BoringModel
@@ -240,7 +279,7 @@ class Net(pl.LightningModule):
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 58
 
 
-def test_a_misspelt_monitor_is_refused_with_the_known_names(run):
+def test_a_misspelt_monitor_is_rejected_with_the_known_names(run):
     with pytest.raises(
         UserError, match=r"monitor=val/acuracy is not a value of this model: choose val/loss, val/accuracy"
     ):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from conftest import compose_config
-from trust_helpers import poison, refuses, trained
+from trust_helpers import poison, rejects, trained
 
 from kindling import UserError
 from kindling.training.load import load
@@ -21,7 +21,7 @@ def resume(folder, *overrides):
 
 def test_resume_does_not_execute_code_in_last_ckpt(trained):
     before = (trained / "result.json").read_text()
-    refuses(poison(trained / "checkpoints/last.ckpt", "hyper_parameters"), resume, trained, "epochs=3")
+    rejects(poison(trained / "checkpoints/last.ckpt", "hyper_parameters"), resume, trained, "epochs=3")
     assert (trained / "result.json").read_text() == before
 
 
@@ -30,7 +30,7 @@ def test_testing_a_resumed_run_does_not_execute_code_in_best_ckpt(trained, monke
     monkeypatch.setattr(
         "kindling.training.checkpoint.BestAndLast.on_train_end", lambda *_: None
     )  # which would overwrite it
-    refuses(witness, resume, trained)
+    rejects(witness, resume, trained)
 
 
 def test_a_damaged_checkpoint_gives_a_plain_message(tmp_path):
@@ -47,7 +47,7 @@ def keeps_object(run, tmp_path):
     return lambda *overrides: run(searchpath, "data=blobs", "model=stock", "epochs=2", *overrides)
 
 
-def test_a_module_whose_checkpoints_are_not_plain_data_is_refused_before_training(keeps_object, tmp_path):
+def test_a_module_whose_checkpoints_are_not_plain_data_is_rejected_before_training(keeps_object, tmp_path):
     with pytest.raises(UserError, match=r"Checkpoints of KeepsObject would contain .*Recipe.*ignore=.*trust=true"):
         keeps_object()
     assert not list((tmp_path / "run/checkpoints").iterdir())

@@ -35,7 +35,7 @@ class ConfusionMatrix(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not isinstance(pl_module, Model):
-            log.info("no confusion matrix: it needs a subclass of kindling.models.base.Model")
+            log.info("no confusion matrix: it requires a subclass of kindling.models.base.Model")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._keep_best(trainer)

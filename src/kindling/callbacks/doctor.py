@@ -70,7 +70,7 @@ def examine(trainer: pl.Trainer, model: Model, data: Data, history: measurements
         simple=measurements.simple_scores(data),
         bounded=any(type(module) in measurements.LIMITS for module in model.modules()),
         hidden=hidden,
-        steepest=None if hidden else measurements.steepest(data),
+        curvature=None if hidden else measurements.curvature(data),
         target_std=samples["train"][1].std(0).max().item() if data.examples.task == "regression" else 1.0,
     )
 
@@ -89,16 +89,16 @@ class Doctor(pl.Callback, Summary):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data = datamodule_of(trainer)
         if not isinstance(pl_module, Model) or not isinstance(data, Data):
-            log.info("no advice: it needs subclasses of kindling.models.base.Model and kindling.data.base.Data")
+            log.info("no advice: it requires subclasses of kindling.models.base.Model and kindling.data.base.Data")
         elif trainer.is_global_zero:
             self.examined = pl_module, data
 
     @guarded
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.examined and not self.history.looks:  # not resumed
+        if self.examined and not self.history.snapshots:  # not resumed
             group = trainer.optimizers[0].param_groups[0]
             self.lr = float(group.get("initial_lr", group["lr"]))
-            self._look(*self.examined, epoch=0)
+            self._take_snapshot(*self.examined, epoch=0)
 
     @guarded
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -107,11 +107,11 @@ class Doctor(pl.Callback, Summary):
         for losses, name in ((self.history.train_loss, "train/loss"), (self.history.val_loss, "val/loss")):
             losses.append(float(trainer.callback_metrics.get(name, math.nan)))
         if in_series(trainer.current_epoch + 1):
-            self._look(*self.examined, epoch=trainer.current_epoch + 1)
+            self._take_snapshot(*self.examined, epoch=trainer.current_epoch + 1)
 
     @guarded
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.examined and self.history.looks:
+        if self.examined and self.history.snapshots:
             self.case = examine(trainer, *self.examined, self.history, lr=self.lr)
 
     def summary(self, command: str, cfg: DictConfig | None) -> dict[str, list[str]]:
@@ -130,8 +130,9 @@ class Doctor(pl.Callback, Summary):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.lr, kept = state_dict["lr"], state_dict["history"]
-        self.history = measurements.History(**kept | {"looks": [measurements.Look(**look) for look in kept["looks"]]})
+        snapshots = [measurements.Snapshot(**values) for values in kept["snapshots"]]
+        self.history = measurements.History(**kept | {"snapshots": snapshots})
 
-    def _look(self, model: Model, data: Data, epoch: int) -> None:
+    def _take_snapshot(self, model: Model, data: Data, epoch: int) -> None:
         with torch.autocast(model.device.type, enabled=False):
-            self.history.looks.append(measurements.look(model, *some_samples(data, model), epoch))
+            self.history.snapshots.append(measurements.take_snapshot(model, *some_samples(data, model), epoch))

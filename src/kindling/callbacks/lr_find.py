@@ -43,7 +43,7 @@ class RangeTest(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if len(trainer.optimizers) != 1:
-            raise UserError(f"lr_find needs a model with one optimizer, and this one has {len(trainer.optimizers)}.")
+            raise UserError(f"lr_find requires exactly one optimizer, but this model has {len(trainer.optimizers)}.")
         self.rate = LOWEST * (HIGHEST / LOWEST) ** (len(self.steps) / (STEPS - 1))
         for group in trainer.optimizers[0].param_groups:
             group["lr"] = self.rate
@@ -53,7 +53,7 @@ class RangeTest(pl.Callback):
     ) -> None:
         output = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if not isinstance(output, torch.Tensor):
-            raise UserError(f"training_step of {type(pl_module).__name__} returns no loss, which lr_find needs.")
+            raise UserError(f"training_step of {type(pl_module).__name__} returns no loss, but lr_find needs one.")
         loss = output.item()
         self.average = DECAY * self.average + (1 - DECAY) * loss
         smoothed = self.average / (1 - DECAY ** (len(self.steps) + 1))

@@ -46,12 +46,16 @@ class Schedule(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if len(trainer.optimizers) != 1 or trainer.lr_scheduler_configs:
-            raise UserError("schedule=... needs a model with one optimizer and without schedulers: leave it out.")
+            found = f"{len(trainer.optimizers)} optimizers and {len(trainer.lr_scheduler_configs)} schedulers"
+            raise UserError(
+                "schedule=... requires a model with exactly one optimizer and no scheduler of its own, but this one "
+                f"has {found}: remove schedule."
+            )
         optimizer, steps = trainer.optimizers[0], self._steps(trainer)
         if self.saved and self.total and self.saved["steps"] != steps:
             raise UserError(
-                f"The schedule was made for {self.saved['steps']} steps, but this run would have {steps}: "
-                "resume with the same epochs, or start a new run."
+                f"The schedule was created for {self.saved['steps']} steps, but this run would have {steps}: "
+                "resume with the same number of epochs, or start a new run."
             )
         # A new scheduler sets its first learning rate; when resumed, the checkpoint's values are restored.
         before = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
@@ -98,5 +102,5 @@ class Schedule(pl.Callback):
         stops = [callback.max_steps for callback in callbacks_of(trainer) if isinstance(callback, LastStep)]
         limits = [n for n in (steps, trainer.max_steps, *stops) if n > 0]
         if self.total and not limits:
-            raise UserError("This schedule depends on the length of the run: set epochs or max_steps.")
+            raise UserError("This schedule needs to know the number of steps: set epochs or max_steps.")
         return min(limits, default=0)

@@ -17,10 +17,10 @@ log = logging.getLogger("kindling")
 class Overfit(pl.Callback):
     """Trains on a few samples until the loss has fallen enough.
 
-    The samples are so few that even a linear model can fit them: at most one more than there are inputs.
+    There are at most one more samples than inputs, so that even a linear model can fit them.
 
     Args:
-        share: the loss must fall to this share of the first step's loss.
+        share: fraction of the first step's loss to which the loss must fall.
         rows: number of samples of a kindling.data.base.Data; other data are not reduced.
 
     Raises:
@@ -56,11 +56,11 @@ class Overfit(pl.Callback):
         change = f"went from {first:.4g} to {self.last:.4g} in {trainer.global_step} steps"
         if not self.last <= self.share * first:
             raise UserError(
-                f"debug=overfit: the loss of {self.rows} samples {change}, and not to {self.share:.0%} of the first. "
-                "Look for a layer that blocks gradients, a second softmax or sigmoid, targets with another shape than "
-                "the logits, or a wrong learning rate."
+                f"debug=overfit: the loss on {self.rows} samples {change}; it should have fallen to {self.share:.0%} "
+                "of its initial value. Check for a layer that blocks gradients, an extra softmax or sigmoid, targets "
+                "whose shape differs from that of the logits, or an unsuitable learning rate."
             )
-        log.info(f"debug=overfit: the loss of {self.rows} samples {change}; the model can learn")
+        log.info(f"debug=overfit: the loss on {self.rows} samples {change}: the model can learn")
 
 
 def _choose(x: Tensor, y: Tensor, number: int) -> Tensor:

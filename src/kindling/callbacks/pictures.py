@@ -12,7 +12,7 @@ from kindling.data.base import Data
 from kindling.data.trainer_parts import datamodule_of
 from kindling.models.base import Model
 from kindling.models.capture import in_series, some_samples
-from kindling.plots import data_card, tensorboard
+from kindling.plots import data_summary, tensorboard
 from kindling.plots import loss_path as path
 from kindling.plots.figures import Drawings, model_figures, positives, sample_figures, stage_predictions, without_test
 from kindling.plots.save import log_figure
@@ -43,7 +43,7 @@ class Pictures(pl.Callback):
         if self.pictures == "none":
             return
         if not isinstance(pl_module, Model) or not isinstance(data, Data):
-            log.info("no pictures: they need subclasses of kindling.models.base.Model and kindling.data.base.Data")
+            log.info("no pictures: they require subclasses of kindling.models.base.Model and kindling.data.base.Data")
         elif trainer.is_global_zero:
             self.drawn = pl_module, data
 
@@ -52,8 +52,8 @@ class Pictures(pl.Callback):
             return
         model, data = self.drawn
         self._extend_path(model)
-        with optional("card of the data"):
-            log_text(trainer.loggers, "data", data_card.data_card(data))
+        with optional("data summary"):
+            log_text(trainer.loggers, "data", data_summary.data_summary(data))
         if self.pictures == "series":
             self._write_histograms(trainer, model, data, epoch=0)
 

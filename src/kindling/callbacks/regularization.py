@@ -34,8 +34,8 @@ class Gradients(pl.Callback):
         fused = any(group.get("fused") for optimizer in trainer.optimizers for group in optimizer.param_groups)
         if trainer.precision == "16-mixed" and fused:
             raise UserError(
-                "precision=16-mixed keeps gradients scaled until the step of a fused optimizer, so l1 and clip cannot "
-                "be applied: add optimizer.fused=false, or use precision=bf16-mixed."
+                "With precision=16-mixed, a fused optimizer unscales the gradients inside its step, so l1 and clip "
+                "cannot be applied before it: set optimizer.fused=false or precision=bf16-mixed."
             )
 
 

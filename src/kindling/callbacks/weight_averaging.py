@@ -23,7 +23,7 @@ class Averaged(pl.Callback):
     Args:
         decay: of an exponential average over optimizer steps (Polyak and Juditsky 1992); None for an equal average
             of the weights at the ends of epochs (stochastic weight averaging, Izmailov et al. 2018).
-        start: share of the epochs after which averaging begins.
+        start: fraction of the epochs before averaging starts.
     """
 
     supports_multi_step = True
@@ -33,13 +33,14 @@ class Averaged(pl.Callback):
         self.average = get_swa_multi_avg_fn() if decay is None else get_ema_multi_avg_fn(decay)
         self.others: list[torch.Tensor] = []  # the averages or, while they are swapped in, the optimizer's weights
         self.current: list[torch.Tensor] = []  # the module's own tensors
-        self.first = 0.0  # the epoch at which averaging begins
+        self.first = 0.0  # number of epochs before averaging starts
         self.count, self.shown = 0, False
         self.hook: RemovableHandle | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if len(trainer.optimizers) != 1:
-            raise UserError("average=... needs a model with one optimizer: leave it out.")
+            found = f"this model has {len(trainer.optimizers)}"
+            raise UserError(f"average=... requires exactly one optimizer, but {found}: remove average.")
         tensors = [*pl_module.parameters(), *pl_module.buffers()]
         self.current = [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
         self.others = [tensor.to(pl_module.device) for tensor in self.others] or [t.clone() for t in self.current]
@@ -62,10 +63,10 @@ class Averaged(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.decay is None and self.count < 2:
-            begin, what = math.ceil(self.first) + 1, "only the last epoch's weights" if self.count else "nothing"
+            what, start = ("averaged one epoch", "started") if self.count else ("had no effect", "would have started")
             log.info(
-                f"average=swa has averaged {what}: it begins with epoch {begin} of {trainer.max_epochs}, and training "
-                f"ended after epoch {trainer.current_epoch}"
+                f"average=swa {what}: averaging {start} in epoch {math.ceil(self.first) + 1}, and training ended after "
+                f"epoch {trainer.current_epoch}; train longer, or lower callbacks.average.start"
             )
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

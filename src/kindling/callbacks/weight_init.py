@@ -37,7 +37,7 @@ class Init(pl.Callback):
 
 
 def init(init: str) -> Init | None:
-    """Return the callback, or None with init=default, torch's own initialisation; called by conf/config.yaml."""
+    """Return the callback, or None with init=default, torch's own initialization; called by conf/config.yaml."""
     return None if init == "default" else Init(init)
 
 

@@ -82,7 +82,7 @@ def _explain_unnamed(arg: str, following: list[str], is_number: bool = False) ->
     first = following[0] if following else ""
     name, colon, value = arg.partition(":")
     if TABLE.search(arg):
-        return f"{arg} has no option name: for a table write  data=csv {for_shell(quote_if_needed('data.path', arg))}"
+        return f"{arg} has no option name: for a table, write  data=csv {for_shell(quote_if_needed('data.path', arg))}"
     if arg[0] in "[({":
         joined = "".join([arg, *following]).replace(" ", "")
         return f"{joined} has no option name: write name=value without spaces, e.g.  hidden_sizes={joined}"
@@ -151,5 +151,5 @@ def parse(args: list[str], usage: str) -> dict[str, str]:
     parsed, required = dict(pairs), {name for bracket, name in names if not bracket}
     fits = required <= parsed.keys() <= {name for _, name in names} and len(parsed) == len(args)
     if not fits or not all(parsed.values()) or parsed.get("trust", "true") not in ("true", "false"):
-        raise UserError(f"The arguments are wrong: got {' '.join(args) or 'none'}, expected {usage}")
+        raise UserError(f"Invalid arguments: got {' '.join(args) or 'none'}, expected {usage}")
     return parsed

@@ -1,7 +1,9 @@
 """Reject an impossible run before its folder is created, and set the exit code from the run's outcome."""
 
 import json
+import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
 from kindling.cli import monitor, validation
-from kindling.cli.build import refuse_missing_packages
-from kindling.cli.errors import plain_errors, refuse
+from kindling.cli.build import reject_missing_packages
+from kindling.cli.errors import plain_errors, reject
 from kindling.cli.plain import to_dict
+from kindling.files import is_untrained
 
 
 class Check(Callback):
@@ -24,26 +27,38 @@ class Check(Callback):
     Hydra swallows exceptions raised in a callback, but not SystemExit.
     """
 
+    def __init__(self) -> None:
+        self.creates_folder = False  # whether the run's folder did not exist before; set by `on_run_start`
+
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         folder = to_dict(config.hydra.run, resolve=False)["dir"]
         was_given = "${" not in folder and not config.resume and "LOCAL_RANK" not in os.environ
+        self.creates_folder = "${unique:}" in folder or (was_given and not Path(folder).exists())
         if was_given and (Path(folder) / ".claim").exists():  # Hydra would overwrite its .hydra/
-            refuse(f"{folder} already contains a run: omit hydra.run.dir, or continue the run with resume={folder}.")
+            reject(f"{folder} already contains a run: omit hydra.run.dir, or continue the run with resume={folder}.")
         with plain_errors():
-            validation.refuse_sweep_options(list(config.hydra.overrides.task))
+            validation.reject_sweep_options(list(config.hydra.overrides.task))
         self._check(config)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         self._check(config)  # a sweep's job, for which on_run_start is not called
 
     def on_run_end(self, config: DictConfig, job_return: JobReturn | None = None, **kwargs: Any) -> None:
-        """Exit with code 2 after an error that the user can fix, and with code 1 after a run that diverged."""
+        """Exit with code 2 after an error that the user can fix, and with code 1 after a run that diverged.
+
+        After such an error before training, e.g. an invalid cell in a CSV, the folder that Hydra has made is deleted.
+        """
         if job_return is None or job_return.hydra_cfg is None:
             return
+        folder = Path(job_return.hydra_cfg.hydra.runtime.output_dir)
         error = job_return._return_value  # the public property prints a line from Hydra before it raises
         if isinstance(error, UserError):
-            refuse(str(error))
-        file = Path(job_return.hydra_cfg.hydra.runtime.output_dir) / "result.json"
+            # A run that has claimed the folder has released it; otherwise the folder belongs to another run.
+            if self.creates_folder and not (folder / ".claim").exists() and is_untrained(folder):
+                logging.shutdown()  # closes the log, because Windows does not delete open files
+                shutil.rmtree(folder, ignore_errors=True)
+            reject(str(error))
+        file = folder / "result.json"
         if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("status") == "diverged":
             sys.exit(1)
 
@@ -53,9 +68,9 @@ class Check(Callback):
         job = OmegaConf.masked_copy(config, [str(key) for key in config if key not in unresolvable])
         missing = OmegaConf.missing_keys(job)
         if missing:
-            refuse(f"{', '.join(sorted(missing))} must be given, e.g. {min(missing)}=...")
+            reject(f"{', '.join(sorted(missing))} must be given, e.g. {min(missing)}=...")
         if config.trainer.get("strategy") == "ddp" and config.hydra.mode == RunMode.MULTIRUN:
-            refuse("trainer=ddp would restart the whole sweep in every process: start the runs individually.")
+            reject("trainer=ddp would restart the whole sweep in every process: start the runs one by one.")
         nodes = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         with plain_errors():
             resolved = to_dict(job, resolve=True)
@@ -63,4 +78,4 @@ class Check(Callback):
             validation.check_files(resolved)
             raw = to_dict(nodes, resolve=False)
             monitor.check_callbacks(raw)
-            refuse_missing_packages(raw)
+            reject_missing_packages(raw)

@@ -60,7 +60,7 @@ def build(node: DictConfig | dict[str, Any], **kwargs: Any) -> Any:
         raise cause from None
 
 
-def refuse_missing_packages(config: dict[str, Any]) -> None:
+def reject_missing_packages(config: dict[str, Any]) -> None:
     """Raise UserError if a target's package is not installed, without importing any package.
 
     Args:
@@ -75,7 +75,7 @@ def refuse_missing_packages(config: dict[str, Any]) -> None:
                 raise _missing_package(target, module)
 
 
-def refuse_incompatible(config: dict[str, Any], folder: Path) -> None:
+def reject_incompatible(config: dict[str, Any], folder: Path) -> None:
     """Raise UserError if a run's config has a target that this version of the package lacks, without importing it.
 
     Args:

@@ -39,8 +39,8 @@ def require_project() -> None:
     """Exit with code 2 if the package was copied out of its project, which has the configuration files."""
     if not (PROJECT / "conf").is_dir():
         print(
-            f"{PACKAGE} is a copy without the project's conf/ and train.py, but only an editable "
-            "install works: run `pip install -e .` in the project's folder.",
+            f"{PACKAGE} is installed without the project's conf/ and train.py, so it cannot run: install it in "
+            "editable mode with `pip install -e .` in the project's folder.",
             file=sys.stderr,
         )
         sys.exit(2)

@@ -30,20 +30,20 @@ def plain_errors() -> Iterator[None]:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except UserError as error:
-        refuse(str(error))
+        reject(str(error))
     except OverrideParseException as error:
-        refuse(explain_parse_error(error.override or "", bool({"-m", "--multirun"} & set(sys.argv))))
+        reject(explain_parse_error(error.override or "", bool({"-m", "--multirun"} & set(sys.argv))))
     except MissingConfigException as error:
-        refuse(_explain_choice(error))
+        reject(_explain_choice(error))
     except CompactHydraException as error:
-        refuse(_explain_option(error))
+        reject(_explain_option(error))
     except ValueError as error:
         if "Config group override" not in str(error):  # for group=null
             raise
-        refuse(_explain_group_value())
+        reject(_explain_group_value())
 
 
-def refuse(message: str) -> NoReturn:
+def reject(message: str) -> NoReturn:
     """Print the message and exit with code 2."""
     print(message, file=sys.stderr)
     sys.exit(2)
@@ -60,9 +60,9 @@ def _explain_choice(error: MissingConfigException) -> str:
     if choice in PACKAGES:
         return f'{group}={choice} needs another package: pip install -e ".[{PACKAGES[choice]}]"'
     if group == "data" and re.search(r"\.\w+$", choice):
-        return f"data={choice} is unknown: for your own table write  data=csv data.path={choice}"
+        return f"data={choice} is unknown: for your own table, write  data=csv data.path={choice}"
     known = {*conf.choices(group), *(name for name in error.options or [] if name[0] != "_")}
-    own = " For your own table write data=csv data.path=..." if group == "data" else ""
+    own = " For your own table, write data=csv data.path=..." if group == "data" else ""
     return f"{group}={choice} is unknown.{suggestions.suggest_choice(choice, known)}{own}"
 
 

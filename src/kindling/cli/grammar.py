@@ -16,8 +16,8 @@ def explain_parse_error(override: str, multirun: bool) -> str:
         return f"{override} contains several options: pass each as a separate argument, without quotes around them all."
     for text in _interpretations(value, multirun):
         if _parses(f"{key}={text}"):
-            return f"{override} cannot be parsed as it is: write  {for_shell(f'{key}={text}')}"
-    return f"{override} cannot be parsed: a quote or bracket is missing, or there is one comma too many."
+            return f"{override} cannot be parsed: write  {for_shell(f'{key}={text}')}"
+    return f"{override} cannot be parsed: a quote or bracket is missing, or there is an extra comma."
 
 
 def explain_multiple_values(override: str) -> str:

@@ -9,11 +9,13 @@ from typing import cast
 from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
-from kindling.cli.build import refuse_incompatible
+from kindling.cli.build import reject_incompatible
 from kindling.cli.conf import RESUMABLE
 from kindling.cli.overrides import parse_overrides, search_path
 from kindling.cli.plain import to_dict
 from kindling.files import LAST, replacing
+
+MAX_LISTED = 3  # newer runs that resume=last names as not resumable
 
 
 def expand(args: list[str]) -> list[str]:
@@ -56,7 +58,7 @@ def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list
             )
     hydra = Path(cfg.folder) / ".hydra"
     old, new = cast(DictConfig, OmegaConf.load(hydra / "config.yaml")), to_dict(cfg, resolve=False)
-    refuse_incompatible(to_dict(old, resolve=False), Path(cfg.folder))
+    reject_incompatible(to_dict(old, resolve=False), Path(cfg.folder))
     path = search_path(OmegaConf.load(hydra / "hydra.yaml").hydra)
     for key in {key.split(".")[0] for key in given}:
         old[key] = new[key]
@@ -95,12 +97,14 @@ def _last(overrides: list[str], sweep: bool) -> Path:
         folder = path.parent
         reason = _why_not_sweep(folder, overrides) if path.name == "jobs.json" else _why_not_run(folder, overrides)
         if not reason:
-            newer = f"; newer ones that cannot be resumed: {'; '.join(skipped)}" if skipped else ""
+            more = f"; and {len(skipped) - MAX_LISTED} more" if len(skipped) > MAX_LISTED else ""
+            newer = f"; newer ones that cannot be resumed: {'; '.join(skipped[:MAX_LISTED])}{more}" if skipped else ""
             print(f"resume=last resumes {folder}{newer}", file=sys.stderr)
             return folder
         skipped.append(f"{folder} ({reason})")
-    none = f" that can be resumed: {'; '.join(skipped)}" if skipped else ""
-    raise UserError(f"resume=last found no {'sweep' if sweep else 'run'} in {Path.cwd() / 'runs'}{none}.")
+    kind, others = "sweep" if sweep else "run", f" (nor can {len(skipped) - 1} older ones)" * (len(skipped) > 1)
+    newest = f". The newest cannot be resumed: {skipped[0]}{others}" if skipped else ""
+    raise UserError(f"resume=last found no {kind} to resume in {Path.cwd() / 'runs'}{newest}. Start a new {kind}.")
 
 
 def _why_not_run(folder: Path, overrides: list[str]) -> str:

@@ -121,7 +121,7 @@ def check_files(config: dict[str, Any]) -> None:
             find(str(path), option)
 
 
-def refuse_sweep_options(overrides: list[str]) -> None:
+def reject_sweep_options(overrides: list[str]) -> None:
     """Check that no override sets an option that only sweeps read.
 
     Raises:
@@ -158,7 +158,7 @@ def notes(given: dict[str, str], config: dict[str, Any], read: set[str], choices
         elif name == "degree" and (config.get("data") or {}).get("features") != "polynomial":
             why = "it only applies to features=polynomial"
         elif sizes is not None and name in ("depth", "width"):
-            why = "hidden_sizes replaces depth and width"
+            why = "hidden_sizes overrides depth and width"
         elif sizes == [] and name in HIDDEN_LAYER_OPTIONS.get(model.rpartition(".")[2], ()):
             why = "hidden_sizes=[] means no hidden layers"
         lines += [f"note: {name}={given[name]} has no effect: {why}"] if why else []

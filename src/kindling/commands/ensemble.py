@@ -115,17 +115,17 @@ DIFFERENT = "an ensemble needs jobs on the same data, e.g. a sweep over seeds or
 
 
 def _members(folder: Path) -> list[Job]:
-    """Return the sweep's finished jobs; refuse fewer than two, and jobs on different data."""
+    """Return the sweep's finished jobs; reject fewer than two, and jobs on different data."""
     jobs = [job for job in read_jobs(folder) if job.status == "finished"]
     if len(jobs) < 2:
         raise UserError(
             f"{folder} has {len(jobs)} finished job{'s' * (len(jobs) != 1)}: an ensemble needs at least two."
         )
-    _refuse_different_data(jobs)
+    _reject_different_data(jobs)
     return jobs
 
 
-def _refuse_different_data(jobs: list[Job]) -> None:
+def _reject_different_data(jobs: list[Job]) -> None:
     seen: dict[str, Job] = {}
     for job in jobs:
         seen.setdefault(_key(config_of(job.folder).data, MEMBER_OPTIONS), job)
@@ -150,7 +150,9 @@ def _trained(job: Job, loaded: dict[str, Any], trust: bool) -> tuple["Data", "Mo
     data = loaded[key] = loaded.get(key) or build(cfg.data)
     model = build(cfg.model, **model_kwargs(data))
     if not isinstance(data, Data) or not isinstance(model, Model):
-        raise UserError(f"{job.folder.name} does not use subclasses of Kindling's Data and Model, which this needs.")
+        raise UserError(
+            f"{job.folder.name} does not use subclasses of Kindling's Data and Model, as an ensemble requires."
+        )
     model.load_state_dict(load(best, trust)["state_dict"])
     return data, model.eval()
 

@@ -56,7 +56,7 @@ def check(model: "Model", x: "Tensor", y: "Tensor", max_weights: int = MAX_WEIGH
         y: targets as in training.
         max_weights: how many weights of a tensor are checked.
     """
-    import torch  # imported here, so that invalid arguments are refused before
+    import torch  # imported here, so that invalid arguments are rejected before
 
     model.double().eval()
     x, y = (t.double() if t.is_floating_point() else t for t in (x, y))
@@ -142,7 +142,8 @@ def check_gradients(cfg: DictConfig) -> None:
     data, model = data_and_model(cfg)
     if not isinstance(model, Model) or not isinstance(data, Data):
         raise UserError(
-            "gradient_check needs subclasses of kindling.models.base.Model and kindling.data.base.Data: choose others."
+            "gradient_check requires subclasses of kindling.models.base.Model and kindling.data.base.Data: choose "
+            "another model or data set."
         )
     if cfg.callbacks.get("init") and (init := build(cfg.callbacks.init)):
         init.setup(None, model, "fit")

@@ -34,7 +34,7 @@ def rename(project: Path, new: str) -> int:
 
 
 def check(project: Path, new: str) -> None:
-    """Refuse invalid names and folders, before anything is changed."""
+    """Reject invalid names and folders, before anything is changed."""
     src = project / "src"
     if not (src / OLD).is_dir():
         raise UserError(f"There is no src/{OLD} in {project}: go to the project's folder first.")

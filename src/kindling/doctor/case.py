@@ -4,18 +4,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kindling.doctor.command import Command
-from kindling.doctor.measurements import History, Look
+from kindling.doctor.measurements import History, Snapshot
 
 # Bounds. Those without a source were chosen to separate the healthy and unhealthy runs of tests/doctor/.
-VANISHING = 1e-3  # gradient of the first layer over the last; Glorot and Bengio 2010, figure 7 (a 10-fold decrease)
+VANISHING = (
+    1e-3  # gradient of the first layer, relative to the last; Glorot and Bengio 2010, figure 7 (a 10-fold decrease)
+)
 EXPLODING = 100.0  # norm of the gradient; Pascanu et al. 2013 clip at 1 to 10
 DEAD = 0.4  # fraction of rectified units; Karpathy, notes of Stanford's CS231n, "as much as 40%"
 SATURATED = 0.7  # fraction of outputs of bounded activations at the limits of their range; Glorot and Bengio 2010
 SCALES = 30.0  # ratio of standard deviations, for which curvatures differ by 30 * 30; LeCun et al. 1998, 4.3
-BOUNCING = 0.05  # mean rise of the training loss per epoch over its total decrease
+FLUCTUATING = 0.05  # mean rise of the training loss per epoch, relative to its total decrease
 STILL_FALLING = 0.15  # fraction of the decrease in the last fifth of the epochs; 0.2 if the loss falls linearly
-OVERFIT = 1.3  # last validation loss over the best
-LOST = 0.05  # minimum increase of the validation loss, relative to the loss before training
+OVERFIT = 1.3  # last validation loss, relative to the best
+INCREASE = 0.05  # minimum increase of the validation loss, relative to the loss before training
 RARE = 0.1  # fraction of the smallest class; 1 to 20 % is a moderate imbalance according to Google's ML guide
 SAMPLES_PER_INPUT = 10  # in the smallest class; Peduzzi et al. 1996, "events per variable"
 FEW_STEPS = 1000  # in a whole run
@@ -30,7 +32,7 @@ class Case:
     """The measurements of a run and its command.
 
     Args:
-        history: losses and looks of all epochs.
+        history: losses and snapshots of all epochs.
         start_lr: learning rate of the optimizer before the first step.
         best_epoch: number of the best epoch, from 1.
         diverged: why the run diverged, or None.
@@ -46,7 +48,7 @@ class Case:
         simple: scores of simple models on the same samples.
         bounded: whether the model has bounded activations.
         hidden: whether the model has hidden layers.
-        steepest: largest curvature of the loss of a model without hidden layers.
+        curvature: largest curvature of the loss of a model without hidden layers.
         target_std: standard deviation of the target of a regression, as given to the model.
         command: the command of the run; set before the rules are applied.
     """
@@ -66,7 +68,7 @@ class Case:
     simple: dict[str, float] = field(default_factory=dict)
     bounded: bool = False
     hidden: bool = True
-    steepest: float | None = None
+    curvature: float | None = None
     target_std: float = 1.0
     command: Command | None = None
 
@@ -86,8 +88,8 @@ class Case:
         return self.options.get("lr") or self.start_lr
 
     @property
-    def looks(self) -> list[Look]:
-        return self.history.looks
+    def snapshots(self) -> list[Snapshot]:
+        return self.history.snapshots
 
     @property
     def steps(self) -> int:

@@ -5,10 +5,10 @@ from itertools import pairwise
 from statistics import fmean, median
 
 from kindling.doctor.case import (
-    BOUNCING,
     DEAD,
     EXPLODING,
     FEW_STEPS,
+    FLUCTUATING,
     SATURATED,
     SCALES,
     STILL_FALLING,
@@ -16,11 +16,11 @@ from kindling.doctor.case import (
     Case,
     Finding,
 )
-from kindling.doctor.culprits import faster, slower
+from kindling.doctor.settings import faster, slower
 
 
 def diverged(case: Case) -> Finding | None:
-    if not case.diverged or (case.looks and not math.isfinite(case.looks[0].loss) and case.is_scaled):
+    if not case.diverged or (case.snapshots and not math.isfinite(case.snapshots[0].loss) and case.is_scaled):
         return None  # the loss was not finite even before the first step
     overrides = [f"lr={slower(case):g}"]
     sentence = f"Training diverged ({case.diverged})"
@@ -32,7 +32,7 @@ def diverged(case: Case) -> Finding | None:
         return f"{sentence}: weight_decay={decay:g} at lr={case.lr:g}.", [("weight_decay=0", *overrides)]
     if _is_raw_target(case):
         overrides.append("data.scale_target=standard")
-    if _is_steep(case) and case.options.get("init", "default") != "default":
+    if _has_large_gradient(case) and case.options.get("init", "default") != "default":
         overrides.append("init=default")
     return f"{sentence}: lr={case.lr:g} is too high.", [tuple(overrides)]
 
@@ -42,18 +42,18 @@ def scales(case: Case) -> Finding | None:
     if case.options.get("scale") == "none" and ratio > SCALES:
         return (
             f"The standard deviations of the inputs differ by a factor of {ratio:.3g} (should be under {SCALES:g}), "
-            f"and {widest} has the largest: one learning rate does not fit all weights.",
+            f"and {widest} has the largest: no single learning rate suits all weights.",
             [(*_safe_lr(case), "scale=standard")],
         )
     return None
 
 
 def vanishing(case: Case) -> Finding | None:
-    looks = [look for look in case.looks if len(look.gradients) > 2 and look.gradients[-1] > 0]
-    ratio = median(look.gradients[0] / look.gradients[-1] for look in looks) if looks else 1
+    snapshots = [s for s in case.snapshots if len(s.gradients) > 2 and s.gradients[-1] > 0]
+    ratio = median(s.gradients[0] / s.gradients[-1] for s in snapshots) if snapshots else 1
     if ratio < VANISHING:
         return (
-            f"The gradient vanishes: that of the first layer is {ratio:.1e} times that of the last (should be over "
+            f"The gradient vanishes: the first layer's gradient is {ratio:.1e} times the last layer's (should be over "
             f"{VANISHING:g}), so the first layers hardly learn.",
             [("activation=relu", "init=kaiming")] if case.bounded else [("batch_norm=true",), ("depth=2",)],
         )
@@ -61,9 +61,9 @@ def vanishing(case: Case) -> Finding | None:
 
 
 def exploding(case: Case) -> Finding | None:
-    if not _is_steep(case) or case.diverged:
+    if not _has_large_gradient(case) or case.diverged:
         return None
-    norm = max(look.norm for look in case.looks[:3] if math.isfinite(look.norm))
+    norm = max(s.norm for s in case.snapshots[:3] if math.isfinite(s.norm))
     sentence = f"The gradient explodes: its norm was {norm:.3g} (should be under {EXPLODING:g})"
     if not case.is_scaled:
         return f"{sentence}, because the inputs are not scaled.", [(*_safe_lr(case), "scale=standard")]
@@ -73,23 +73,23 @@ def exploding(case: Case) -> Finding | None:
     if _is_raw_target(case):
         return f"{sentence}, because the target is not scaled.", [(*_safe_lr(case), "data.scale_target=standard")]
     if case.score and case.score[0] == "r2" and case.score[1] > FITTED:
-        return None  # it was steep only at the start
+        return None  # the gradient was large only at the start
     smaller = (f"lr={slower(case):g}",)
     is_large = case.lr > (case.run_command.default_lr() or case.lr)
     return f"{sentence}.", [smaller] if is_large else [("clip=1",), smaller]
 
 
 def dead(case: Case) -> Finding | None:
-    fraction = case.looks[-1].dead if case.looks else None
+    fraction = case.snapshots[-1].dead if case.snapshots else None
     if fraction is not None and fraction >= DEAD:
-        found = f"{fraction:.0%} of the rectified units are 0 for every sample"
+        found = f"{fraction:.0%} of the rectified units output 0 for every sample"
         sentence = f"{found} (should be under {DEAD:.0%}) and no longer learn."
         return sentence, [("activation=leaky_relu", *_from_start(case), *_safe_lr(case, 1))]
     return None
 
 
 def saturated(case: Case) -> Finding | None:
-    fractions = [look.saturated for look in case.looks if look.saturated is not None]
+    fractions = [s.saturated for s in case.snapshots if s.saturated is not None]
     if not fractions or median(fractions) <= SATURATED:
         return None
     sentence = (
@@ -99,16 +99,16 @@ def saturated(case: Case) -> Finding | None:
     if not case.is_scaled:
         return f"{sentence}, because the inputs are not scaled.", [(*_safe_lr(case), "scale=standard")]
     if fractions[0] > SATURATED:
-        return f"{sentence}, already with the initial weights.", [("init=xavier", *_safe_lr(case, 1))]
+        return f"{sentence}, even at initialization.", [("init=xavier", *_safe_lr(case, 1))]
     return f"{sentence}.", [(f"lr={slower(case):g}",)]
 
 
 def lr_too_high(case: Case) -> Finding | None:
     losses = [loss for loss in case.history.train_loss if math.isfinite(loss)]
-    start = case.looks[0].loss if case.looks else math.nan
+    start = case.snapshots[0].loss if case.snapshots else math.nan
     if case.diverged or len(losses) < 5 or not start > 0 or not math.isfinite(start):  # 0 for a perceptron of zeros
         return None
-    if case.lr <= (case.run_command.default_lr() or 0) and abs(start - median(losses)) < NOTHING * start:
+    if case.lr <= (case.run_command.default_lr() or 0) and abs(start - median(losses)) < NEGLIGIBLE * start:
         return None  # this model cannot learn anything from the data
     half = losses[len(losses) // 2 :]
     overrides = (f"lr={slower(case):g}",) if case.is_scaled else (*_safe_lr(case), "scale=standard")
@@ -117,9 +117,9 @@ def lr_too_high(case: Case) -> Finding | None:
     if median(half) > start:
         sentence = f"The training loss is {median(half):.4g}, but was {start:.4g} before training: lr is too high."
         return sentence, [overrides]
-    if rise > BOUNCING * decrease:
+    if rise > FLUCTUATING * decrease:
         found = f"The training loss fluctuates: its mean rise per epoch is {rise / decrease:.0%} of its total decrease"
-        return f"{found} (should be under {BOUNCING:.0%}).", [overrides]
+        return f"{found} (should be under {FLUCTUATING:.0%}).", [overrides]
     return None
 
 
@@ -148,15 +148,15 @@ def _more_progress(case: Case, epochs: int) -> list[tuple[str, ...]]:
 
 def stalled(case: Case) -> Finding | None:
     """Find a loss (without penalties) that hardly fell or that rose, although the learning rate is not large."""
-    start = case.looks[0].loss if case.looks else math.nan
+    start = case.snapshots[0].loss if case.snapshots else math.nan
     losses = [loss for loss in case.history.train_loss if math.isfinite(loss)]
-    if losses and case.lr <= (case.run_command.default_lr() or 0) and min(losses) > (1 - NOTHING) * start > 0:
-        return f"The training loss is {losses[-1]:.4g}, and was {start:.4g} before training.", []
+    if losses and case.lr <= (case.run_command.default_lr() or 0) and min(losses) > (1 - NEGLIGIBLE) * start > 0:
+        return f"The training loss is {losses[-1]:.4g} at the end and was {start:.4g} before training.", []
     return None
 
 
-def _is_steep(case: Case) -> bool:
-    return max((look.norm for look in case.looks[:3] if math.isfinite(look.norm)), default=0) > EXPLODING
+def _has_large_gradient(case: Case) -> bool:
+    return max((s.norm for s in case.snapshots[:3] if math.isfinite(s.norm)), default=0) > EXPLODING
 
 
 def _is_raw_target(case: Case) -> bool:
@@ -176,6 +176,6 @@ def _from_start(case: Case) -> tuple[str, ...]:
 
 
 FITTED = 0.98  # R2 above which a regression counts as solved
-NOTHING = 0.02  # largest change of the loss, relative to that before training, that counts as none
+NEGLIGIBLE = 0.02  # largest change of the loss, relative to that before training, that counts as none
 CAUSES = (diverged, scales, vanishing, exploding, dead, saturated, lr_too_high, lr_too_low)
-HINDERED = (vanishing, dead, saturated, stalled, lr_too_low)  # symptoms that strong regularization may cause
+SYMPTOMS = (vanishing, dead, saturated, stalled, lr_too_low)  # symptoms that strong regularization may cause

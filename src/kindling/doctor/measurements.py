@@ -18,7 +18,7 @@ RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold)
 
 
 @dataclass
-class Look:
+class Snapshot:
     """Measurements of the model at the end of one epoch on some training samples.
 
     Args:
@@ -40,14 +40,14 @@ class Look:
 
 @dataclass
 class History:
-    """Losses of a run per epoch, NaN if there was none, and the looks at the model."""
+    """Losses of a run per epoch, NaN if there was none, and the snapshots of the model."""
 
     train_loss: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
-    looks: list[Look] = field(default_factory=list)
+    snapshots: list[Snapshot] = field(default_factory=list)
 
 
-def look(model: Model, x: Tensor, y: Tensor, epoch: int) -> Look:
+def take_snapshot(model: Model, x: Tensor, y: Tensor, epoch: int) -> Snapshot:
     """Measure a model on the samples x, y in evaluation mode, without changing it or the random state."""
     layers, (loss, gradients, outputs) = dict(model.named_modules()), inside(model, x, y)
     rectified = [out for name, out in outputs.items() if isinstance(layers[name], RECTIFIERS)]
@@ -55,7 +55,7 @@ def look(model: Model, x: Tensor, y: Tensor, epoch: int) -> Look:
         _is_at_limit(out, LIMITS[type(layers[name])]) for name, out in outputs.items() if type(layers[name]) in LIMITS
     ]
     dead = [(out == 0).flatten(2).all(2).all(0) if out.dim() > 2 else (out == 0).all(0) for out in rectified]
-    return Look(
+    return Snapshot(
         epoch,
         [g.square().mean().sqrt().item() for g in gradients.values() if g.dim() > 1],
         sum(g.double().square().sum().item() for g in gradients.values()) ** 0.5,
@@ -97,7 +97,7 @@ def widest(data: Data) -> float:
     return x.double().std(0, correction=0).max().item() if x.dim() == 2 else 1.0
 
 
-def steepest(data: Data) -> float | None:
+def curvature(data: Data) -> float | None:
     """Return the largest curvature of a linear model's loss, or an upper bound; None for wide inputs.
 
     For the squared error it is that of mean (w x + b - y)^2; that of binary cross-entropy is at most an eighth of it,

@@ -3,8 +3,8 @@
 import math
 from statistics import fmean
 
-from kindling.doctor.case import LOST, OVERFIT, RARE, SAMPLES_PER_INPUT, Case, Finding
-from kindling.doctor.culprits import doubtful, faster, listed
+from kindling.doctor.case import INCREASE, OVERFIT, RARE, SAMPLES_PER_INPUT, Case, Finding
+from kindling.doctor.settings import faster, listed, questionable
 
 
 def compare_with_simple(case: Case) -> tuple[str, str] | None:
@@ -25,7 +25,7 @@ def compare_with_simple(case: Case) -> tuple[str, str] | None:
     else:
         return None
     return (
-        f"The model underfits: {name} is {score:.4g} on the validation samples, and {beaten_by} reaches "
+        f"The model underfits: {name} is {score:.4g} on the validation samples, while {beaten_by} reaches "
         f"{case.simple[beaten_by]:.4g} (should be {bound}).",
         beaten_by,
     )
@@ -34,28 +34,28 @@ def compare_with_simple(case: Case) -> tuple[str, str] | None:
 def underfit(case: Case) -> Finding | None:
     if not (found := compare_with_simple(case)):
         return None
-    doubts = doubtful(case)
-    why = f" The likely cause: {listed(doubts)}." if doubts else ""
-    return found[0] + why, _to_learn_more(case, found[1], tuple(doubts.values()))
+    suspects = questionable(case)
+    why = f" Likely cause: {listed(suspects)}." if suspects else ""
+    return found[0] + why, _to_learn_more(case, found[1], tuple(suspects.values()))
 
 
-def _to_learn_more(case: Case, beaten_by: str, doubts: tuple[str, ...]) -> list[tuple[str, ...]]:
+def _to_learn_more(case: Case, beaten_by: str, suspects: tuple[str, ...]) -> list[tuple[str, ...]]:
     epochs = max(100, 2 * len(case.history.train_loss))
     if case.hidden:
-        return [(*doubts, "optimizer=adam", "lr=0.01", f"epochs={epochs}"), (*doubts, "hidden_sizes=[128,128]")]
+        return [(*suspects, "optimizer=adam", "lr=0.01", f"epochs={epochs}"), (*suspects, "hidden_sizes=[128,128]")]
     rate = faster(case)
     # A model without hidden layers could reach the score of the linear model.
-    same = [(*doubts, f"lr={rate:g}")] if rate else [(*doubts, f"epochs={3 * epochs}")]
-    return same if beaten_by == "a linear model" else [(*doubts, "model=deep"), *same]
+    same = [(*suspects, f"lr={rate:g}")] if rate else [(*suspects, f"epochs={3 * epochs}")]
+    return same if beaten_by == "a linear model" else [(*suspects, "model=deep"), *same]
 
 
 def overfit(case: Case) -> Finding | None:
     losses = [loss for loss in case.history.val_loss if math.isfinite(loss)]
-    if len(losses) < 5 or not 0 < case.best_epoch <= 0.75 * len(losses) or case.diverged or not case.looks:
+    if len(losses) < 5 or not 0 < case.best_epoch <= 0.75 * len(losses) or case.diverged or not case.snapshots:
         return None
-    last, start, train = fmean(losses[-3:]), case.looks[0].loss, case.history.train_loss
-    ratio = last / min(losses) if last - min(losses) > LOST * start else 1
-    weaker: tuple[str, ...] = ("dropout=0.5",) if case.options.get("width", 0) >= BROAD else ("depth=1", "dropout=0.2")
+    last, start, train = fmean(losses[-3:]), case.snapshots[0].loss, case.history.train_loss
+    ratio = last / min(losses) if last - min(losses) > INCREASE * start else 1
+    weaker: tuple[str, ...] = ("dropout=0.5",) if case.options.get("width", 0) >= WIDE else ("depth=1", "dropout=0.2")
     if ratio > OVERFIT and train[-1] < train[case.best_epoch - 1]:
         return (
             f"The model overfits: the validation loss of the last three epochs is {ratio:.2g} times its minimum at "
@@ -72,7 +72,7 @@ def rare(case: Case) -> Finding | None:
     scored = min((case.val_class_counts or {"": 0}).values()) > 0 and case.options.get("monitor") in RARE_UNSEEN
     if total and scored and counts[name] < RARE * total / max(1, len(counts) / 2):
         return (
-            f"Only {counts[name] / total:.1%} of the training samples are {name}, so accuracy says little about it.",
+            f"Only {counts[name] / total:.1%} of the training samples are {name}, so accuracy says little about them.",
             [("monitor=val/f1",)],
         )
     return None
@@ -87,12 +87,12 @@ def few_samples(case: Case) -> Finding | None:
     if folds < 3 or case.options.get("batch_norm"):  # every part must have samples of each class
         return None
     return (
-        f"{counts[name]} training samples of {name} are few for {case.inputs} inputs (should be {SAMPLES_PER_INPUT} "
-        "per input), so the score of a single split is uncertain.",
+        f"There are only {counts[name]} training samples of {name} for {case.inputs} inputs (should be at least "
+        f"{SAMPLES_PER_INPUT} per input), so the score of a single split is unreliable.",
         [("-m", f"folds={folds}")],
     )
 
 
 RARE_UNSEEN = ("val/loss", "val/accuracy")  # monitored values that a rare class hardly affects
-BROAD = 64  # units of a hidden layer that is wide enough for dropout=0.5
+WIDE = 64  # units of a hidden layer that is wide enough for dropout=0.5
 OF_DATA = (rare, few_samples)

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from kindling.doctor.case import Case, Finding
-from kindling.doctor.causes import CAUSES, HINDERED, diverged, lr_too_low, scales
+from kindling.doctor.causes import CAUSES, SYMPTOMS, diverged, lr_too_low, scales
 from kindling.doctor.command import replaced
-from kindling.doctor.culprits import blocking, faster, listed, restraints
 from kindling.doctor.outcomes import OF_DATA, compare_with_simple, overfit, underfit
+from kindling.doctor.settings import blocking, excessive_limits, faster, listed
 
 MAX_SENTENCES = 5
 Rule = Callable[[Case], Finding | None]
@@ -27,7 +27,7 @@ def advice(case: Case) -> list[str]:
 def _causes(case: Case) -> list[Rule]:
     if case.diverged:
         return [diverged, scales]
-    return [blocked] if blocking(case) else [restrained] if restrained(case) else [*CAUSES]
+    return [blocked] if blocking(case) else [over_limited] if over_limited(case) else [*CAUSES]
 
 
 def _apply(rules: Sequence[Rule], case: Case) -> list[str]:
@@ -59,18 +59,18 @@ def _advice_for_zero_lr(case: Case) -> list[str]:
 
 
 def blocked(case: Case) -> Finding:
-    """Name the options with which hidden layers cannot learn."""
+    """Name the options that keep hidden layers from learning."""
     found = blocking(case)
     sentence = f"With {listed(found)} the gradient of the hidden layers is 0 before training, so they cannot learn."
     return sentence, [tuple(found.values())]
 
 
-def restrained(case: Case) -> Finding | None:
+def over_limited(case: Case) -> Finding | None:
     """Name strong penalties and limits if the run underfits."""
-    found = {} if case.diverged else restraints(case)
-    symptoms = [result[0] for rule in (compare_with_simple, *HINDERED) if (result := rule(case))] if found else []
+    found = {} if case.diverged else excessive_limits(case)
+    symptoms = [result[0] for rule in (compare_with_simple, *SYMPTOMS) if (result := rule(case))] if found else []
     if not symptoms:
         return None
     rate = faster(case)
     overrides = (f"lr={rate:g}",) if rate and lr_too_low(case) else ()
-    return f"{symptoms[0]} The likely cause: {listed(found)}.", [(*found.values(), *overrides)]
+    return f"{symptoms[0]} Likely cause: {listed(found)}.", [(*found.values(), *overrides)]

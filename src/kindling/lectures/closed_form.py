@@ -31,14 +31,14 @@ class Gaussians(pl.Callback):
             return
         is_linear = isinstance(pl_module, Linear) and type(pl_module) is Linear
         if not is_linear or not isinstance(data, Data) or data.examples.x.dim() != 2:
-            raise UserError("closed_form needs model=logistic and a table, because its logits are a weighted sum.")
+            raise UserError("closed_form requires model=logistic and a table.")
         if data.examples.task not in ("binary", "multiclass"):
-            raise UserError(f"closed_form needs classes, but the task of this data is {data.examples.task}.")
+            raise UserError(f"closed_form requires classes, but the task of this data is {data.examples.task}.")
         own = data.features == "polynomial" and data.degree == 2
         if not own and data.features != "none":
             raise UserError(
-                "closed_form needs features=none (a shared covariance) or features=polynomial degree=2 (a covariance "
-                f"for each class), not features={data.features} degree={data.degree}."
+                "closed_form requires features=none (shared covariance) or features=polynomial degree=2 (one per "
+                f"class), not features={data.features} degree={data.degree}."
             )
         if "smooth_clip" in data.transform:
             raise UserError("closed_form needs a linear scaling: choose scale=standard, minmax or none.")

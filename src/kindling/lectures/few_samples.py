@@ -17,7 +17,7 @@ MAX_SAMPLES = 8
 
 
 class FewRows(pl.Callback, Summary):
-    """Reports the predictions of a `Model` with its best weights for the first samples of a `Data`, a line each.
+    """Reports the predictions of a `Model` with its best weights for the first samples of a `Data`, one line each.
 
     A prediction is a probability, a probability for each class, or a value in the target's unit.
     """

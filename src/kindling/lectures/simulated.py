@@ -75,7 +75,7 @@ class Playback(Data):
         num_examples, data_seed: number of simulated viewers, and their seed.
         shift, stop: shares of viewers who work in shifts, and who stop.
         slip: share of weeks in which the part of the day jumps.
-        watch, stray: probabilities to watch in a viewer's own slots, and in other slots.
+        watch, stray: probabilities of watching in a viewer's own slots, and in other slots.
 
     Raises:
         UserError: the file has no such array.

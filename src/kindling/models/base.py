@@ -19,9 +19,9 @@ from kindling import UserError
 from kindling.data.base import Data
 from kindling.data.loader import TensorLoader
 from kindling.data.trainer_parts import datamodule_of
+from kindling.models.checks import reject_batch_of_one, reject_true_precision
 from kindling.models.multi_step import backward_of, why_single_batches, zero_grad_of
 from kindling.models.noise import seed_noise
-from kindling.models.refusals import refuse_batch_of_one, refuse_true_precision
 from kindling.tasks.scoring import Metric, check_custom, scores
 from kindling.tasks.tasks import TASKS, Loss
 
@@ -69,7 +69,7 @@ class Model(pl.LightningModule, ABC):
         if label_smoothing:
             if "smoothing" not in inspect.signature(self.loss).parameters:
                 raise UserError(
-                    f"label_smoothing={label_smoothing} only works with loss=bce and cross_entropy: remove it."
+                    f"label_smoothing={label_smoothing} only works with loss=bce or cross_entropy: remove it."
                 )
             smoothable: Callable[..., Tensor] = self.loss
             self.training_loss = partial(smoothable, smoothing=label_smoothing)
@@ -93,8 +93,8 @@ class Model(pl.LightningModule, ABC):
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
-            refuse_batch_of_one(self)
-            refuse_true_precision(self.trainer)
+            reject_batch_of_one(self)
+            reject_true_precision(self.trainer)
             seed_noise(self, torch.initial_seed())
             self.single_step_reason = why_single_batches(self, Model)
             self.automatic_optimization = self.single_step_reason is not None

@@ -60,8 +60,8 @@ class CNN(Model):
             )
         if pool != "none" and min(input_shape[1:]) < 2 ** len(channels):
             raise UserError(
-                f"Images of {input_shape[1]} x {input_shape[2]} pixels are too small for {len(channels)} poolings: "
-                "shorten model.channels, or set model.pool=none."
+                f"Images of {input_shape[1]} x {input_shape[2]} pixels are too small for {len(channels)} pooling "
+                "layers: shorten model.channels, or set model.pool=none."
             )
         blocks: list[nn.Module] = []
         for i, (inputs, outputs) in enumerate(pairwise([input_shape[0], *channels])):

@@ -88,7 +88,7 @@ def why_single_batches(module: pl.LightningModule, base: type) -> str | None:
                 return f"{cls.__name__} overrides {name}"
     optimizer = module.configure_optimizers()
     if type(optimizer) not in OPTIMIZERS:
-        return f"{type(optimizer).__name__} is not known to support more"
+        return f"{type(optimizer).__name__} is not known to support several steps per training_step"
     return next((why for callback in callbacks_of(trainer) if (why := _why_callback(type(callback)))), None)
 
 

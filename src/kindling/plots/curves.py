@@ -1,4 +1,4 @@
-"""Draw a run's metrics over its epochs."""
+"""Draw a run's metrics against the epoch."""
 
 from typing import TYPE_CHECKING
 

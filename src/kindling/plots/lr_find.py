@@ -1,4 +1,4 @@
-"""Draw the loss over the learning rate."""
+"""Draw the loss against the learning rate."""
 
 import math
 from typing import TYPE_CHECKING

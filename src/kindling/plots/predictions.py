@@ -23,7 +23,7 @@ class Curve:
 
 
 def roc(scores: Tensor, positive: Tensor) -> Curve:
-    """Return the true positive rate over the false positive rate, with a point for every distinct score.
+    """Return the true positive rate against the false positive rate, with a point for every distinct score.
 
     Args:
         scores: (N,).
@@ -34,7 +34,7 @@ def roc(scores: Tensor, positive: Tensor) -> Curve:
 
 
 def precision_recall(scores: Tensor, positive: Tensor) -> Curve:
-    """Return precision over recall; the area is the average precision, because interpolation is too optimistic."""
+    """Return precision against recall; the area is the average precision, because interpolation is too optimistic."""
     precision, recall, _ = functional.binary_precision_recall_curve(scores, positive.long())
     precision, recall = (part.flip(0)[1:] for part in (precision, recall))  # without the added point at recall 0
     return Curve(recall, precision, functional.binary_average_precision(scores, positive.long()).item())
@@ -96,7 +96,7 @@ def draw_curves(classes: dict[str, tuple[Tensor, Tensor]], confidence: tuple[Ten
 
 
 def draw_regression(predicted: Tensor, true: Tensor, names: list[str], title: str) -> "Figure":
-    """Draw predicted over true values (N, K), and residuals, for each of K targets, in the targets' units."""
+    """Draw predicted against true values (N, K), and residuals, for each of K targets, in the targets' units."""
     k = true.shape[1]
     fig = figure(8.5, 3.6 * k)
     for i in range(k):
@@ -106,7 +106,7 @@ def draw_regression(predicted: Tensor, true: Tensor, names: list[str], title: st
         left.plot([low, high], [low, high], color=FAINT, linewidth=1)
         left.plot(t, p, **scatter_style(len(t)))
         name = plain(names[i])
-        left.set(xlabel=f"true {name}", ylabel=f"predicted {name}", title="predicted over true values (line: equal)")
+        left.set(xlabel=f"true {name}", ylabel=f"predicted {name}", title="predicted vs. true values (line: equal)")
         right.axhline(0, color=FAINT, linewidth=1)
         right.plot(p, t - p, **scatter_style(len(t)))
         rmse = (t - p).square().mean().sqrt().item()

@@ -70,7 +70,7 @@ def plane(data: Data, columns: tuple[str, str] | None = None, side: int = 100) -
 
 
 def _range(column: Tensor) -> tuple[float, float]:
-    """Return the range of a column with a margin, which a constant column has, too."""
+    """Return the range of a column plus a margin, which a constant column gets as well."""
     low, high = (end.item() for end in column[~column.isnan()].aminmax())
     margin = max(0.05 * (high - low), 1e-9 * max(abs(low), abs(high))) or 0.5
     return low - margin, high + margin

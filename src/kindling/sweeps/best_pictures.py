@@ -40,7 +40,7 @@ def best(folders: list[Path]) -> list[Path]:
             mode = direction(result.get("monitor") or "")
         if mode is None:
             raise ValueError(
-                f"it is unknown whether a higher {result.get('monitor')} is better; set mode=max or mode=min"
+                f"it is unknown whether a higher {result.get('monitor')} is better: set mode=max or mode=min"
             )
         scores[folder] = -score if mode == "max" else score
     return sorted(scores, key=scores.__getitem__)

@@ -52,7 +52,7 @@ class Composer:
         plain = [o for _, o in parsed if self._is_plain(o)]
         rest = tuple(override for override, o in parsed if not self._is_plain(o))
         raw, choices = self._base(rest)
-        if not all(_is_leaf(raw, o.key_or_group) for o in plain):  # Hydra sets whole nodes and refuses unknown keys
+        if not all(_is_leaf(raw, o.key_or_group) for o in plain):  # Hydra sets whole nodes and rejects unknown keys
             plain, rest = [], tuple(overrides)
             raw, choices = self._base(rest)
         raw = pickle.loads(pickle.dumps(raw))  # as fast as a deep copy gets

@@ -37,7 +37,7 @@ def with_repetitions(overrides: list[str], repeat: int, folds: int | None) -> li
             raise UserError(f"{name}={number} is invalid: it must be an integer of at least {least}.")
         first = given.get(key, "0")
         if not first.isdigit() or (name == "folds" and key in given):
-            raise UserError(f"{name}={number} and {key}={first} both choose the {key}s: leave one of them out.")
+            raise UserError(f"{name}={number} and {key}={first} both set {key}: remove one of them.")
         overrides = [override for override in overrides if not override.startswith(f"{key}=")]
         overrides += [f"{key}={','.join(str(int(first) + i) for i in range(number))}"]
         overrides += [f"data.folds={number}"] * (name == "folds")

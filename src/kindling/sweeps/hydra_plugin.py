@@ -28,7 +28,7 @@ class TogetherLauncher(Launcher):
     See kindling.sweeps.launch.
 
     Args:
-        workers: processes for groups and single jobs; null: one per core if that pays; 0: train in this process.
+        workers: processes for groups and single jobs; null: one per core if that pays off; 0: train in this process.
         most_bytes: approximate memory that a group may take.
         figures: called with the jobs' folders at the end, or null.
     """

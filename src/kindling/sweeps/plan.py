@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from kindling import UserError
 from kindling.cli import validation
-from kindling.cli.build import refuse_missing_packages
+from kindling.cli.build import reject_missing_packages
 from kindling.cli.conf import SWEEP_OPTIONS
 from kindling.files import PACKAGE, PROJECT
 from kindling.sweeps.code_version import code_version
@@ -44,13 +44,13 @@ def is_sweep_option(override: str) -> bool:
 
 
 def check(job: Job) -> None:
-    """Refuse a job with missing or invalid values, missing files or missing packages."""
+    """Reject a job with missing or invalid values, missing files or missing packages."""
     missing = [key for key in paths(job.resolved) if get(job.resolved, key) == "???"]
     if missing:
         raise UserError(f"{', '.join(sorted(missing))} must be given, e.g. {min(missing)}=...")
     validation.check({key: value for key, value in job.resolved.items() if not isinstance(value, dict)})
     validation.check_files(job.resolved)
-    refuse_missing_packages(job.resolved)
+    reject_missing_packages(job.resolved)
 
 
 def effective(resolved: dict) -> dict:

@@ -30,7 +30,7 @@ class Sweep:
     """The jobs of one launcher call.
 
     Args:
-        workers: number of processes; None: one per core if that pays; 0: train in this process.
+        workers: number of processes; None: one per core if that pays off; 0: train in this process.
         most_bytes: approximate memory that a group may take.
     """
 
@@ -85,7 +85,7 @@ class Sweep:
         try:
             train(group, self.folder.path)
         except Exception as error:
-            log.info(f"training them together failed, so they train individually: {type(error).__name__}: {error}")
+            log.info(f"group training failed ({type(error).__name__}: {error}); training these jobs individually")
             log.debug(traceback.format_exc())
         return self._count_trained(group)
 
@@ -103,7 +103,7 @@ class Sweep:
         requests = [(group.name, group.jobs) for group in groups]
         for (name, _), outcome, killed in self._pool(requests, train_in_worker, (self.folder.path,)):
             if why := killed or outcome:
-                log.info(f"{named[name]}: {why}, so they train individually")
+                log.info(f"{named[name]}: group training failed ({why}); training these jobs individually")
             rest = self._count_trained(named[name])
             log.info(f"{self.done}/{self.total}  {named[name]}, trained together")
             yield rest

@@ -31,7 +31,7 @@ def probability_mse(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def class_mse(logits: Tensor, y: Tensor) -> Tensor:
-    """Return the squared error of the softmax probabilities against one-hot targets, a mean over classes too."""
+    """Return the squared error of softmax probabilities against one-hot targets, a mean over samples and classes."""
     return F.mse_loss(logits.softmax(1), F.one_hot(y, logits.shape[1]).to(logits.dtype))
 
 

@@ -67,7 +67,7 @@ class BestAndLast(PeriodicCheckpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         if not self.trust:
-            self._refuse_more_than_plain_data(trainer, pl_module)
+            self._reject_more_than_plain_data(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         metrics = trainer.callback_metrics
@@ -146,7 +146,7 @@ class BestAndLast(PeriodicCheckpoint):
         self._checkpoint = {}
         return part
 
-    def _refuse_more_than_plain_data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def _reject_more_than_plain_data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Raise UserError at the start of training if the model's checkpoints could not be loaded safely."""
         part, found = self.dirpath / "start.ckpt.part", ""
         trainer.save_checkpoint(part)

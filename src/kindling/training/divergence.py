@@ -19,7 +19,7 @@ class Divergence(pl.Callback):
     """Stops a run whose loss is not finite or has grown beyond DIVERGED times a plausible value.
 
     The plausible value is the larger of the first epoch's loss and the best constant predictor's. At the end of the run
-    it is the latter only, because a learning rate of 1e9 ruins the first epoch too.
+    it is only the latter, because with a learning rate of 1e9 even the first epoch's loss is huge.
 
     Attributes:
         diverged: where the run diverged and why, or None.
@@ -104,7 +104,8 @@ def why_diverged(
     if val_loss is not None and not math.isfinite(val_loss):
         return f"the validation loss was not finite in epoch {epoch}"
     if first and loss > DIVERGED * first:
-        return f"train/loss {loss:.4g} in epoch {epoch}, step {last}: more than {DIVERGED:g} times {first:.4g}"
+        reference = f"the larger of the first epoch's loss and a constant prediction's ({first:.4g})"
+        return f"train/loss {loss:.4g} in epoch {epoch}, step {last}: more than {DIVERGED:g} times {reference}"
     return None
 
 
@@ -116,10 +117,12 @@ def why_too_high(last: float, lowest: float, constant: float) -> str | None:
         lowest: the lowest validation loss; infinite if there is none.
         constant: loss of the best constant predictor; 0 if there is none.
     """
-    most = DIVERGED * max(constant, 0.01)  # the constant loss of a nearly constant target is near 0
+    plausible = max(constant, 0.01)  # the constant loss of a nearly constant target is near 0
     for name, loss in (("train/loss", last), ("val/loss", lowest)):
-        if constant > 0 and most < loss < math.inf:
-            return f"{name} {loss:.4g} at the end, more than {most:.4g}: far worse than a constant prediction"
+        if constant > 0 and DIVERGED * plausible < loss < math.inf:
+            return (
+                f"{name} {loss:.4g} at the end: more than {DIVERGED:g} times a constant prediction's ({plausible:.4g})"
+            )
     return None
 
 

@@ -42,7 +42,7 @@ def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
 
     silence()
     data, model = saved.data_and_model(cfg)
-    _refuse_untestable(folder, data, model)
+    _reject_untestable(folder, data, model)
     saved.load(best, trust)  # raises before Lightning loads it
     confusion = cfg.get("callbacks", {}).get("confusion")
     callbacks = [build(confusion)] if confusion else []
@@ -58,7 +58,7 @@ def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
     return metrics
 
 
-def _refuse_untestable(folder: Path, data: "pl.LightningDataModule", model: "pl.LightningModule") -> None:
+def _reject_untestable(folder: Path, data: "pl.LightningDataModule", model: "pl.LightningModule") -> None:
     import pytorch_lightning as pl
     from pytorch_lightning.utilities.model_helpers import is_overridden
 

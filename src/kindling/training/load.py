@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
-from kindling.cli.build import build, refuse_incompatible
+from kindling.cli.build import build, reject_incompatible
 from kindling.cli.overrides import register_resolvers
 from kindling.cli.plain import to_dict
 from kindling.files import BEST
@@ -26,8 +26,8 @@ class NotPlain(UserError):
 
     def __init__(self, checkpoint: Path, found: str):
         super().__init__(
-            f"{checkpoint} contains more than plain data ({found}), so loading it could run any program. If you trust "
-            "its source, add trust=true."
+            f"{checkpoint} contains more than plain data ({found}), so loading it could execute arbitrary code. If "
+            "you trust its source, add trust=true."
         )
         self.found = found
 
@@ -43,7 +43,7 @@ def config_of(folder: Path) -> DictConfig:
         raise UserError(f"run={folder} is not a run folder (it has no .hydra/config.yaml): give one, e.g. runs/.../...")
     register_resolvers()  # which the config's interpolations use
     cfg = cast(DictConfig, OmegaConf.load(file))
-    refuse_incompatible(to_dict(cfg, resolve=False), folder)
+    reject_incompatible(to_dict(cfg, resolve=False), folder)
     cfg.folder = str(folder)  # in the file it is ${hydra:runtime.output_dir}
     return cfg
 
@@ -57,7 +57,7 @@ def best_checkpoint(folder: Path) -> Path:
     best = folder / BEST
     if not best.is_file():
         raise UserError(
-            f"{folder} has no checkpoints/best.ckpt: the run ended before its first epoch did. Train it again."
+            f"{folder} has no checkpoints/best.ckpt: the run ended before its first epoch was complete. Train it again."
         )
     return best
 

@@ -87,7 +87,7 @@ class TensorBoard(Rewindable, TensorBoardLogger):
 
 
 class CSV(Rewindable, CSVLogger):
-    """Lightning's CSVLogger, whose file also has the epochs before a run was resumed.
+    """Lightning's CSVLogger; its file keeps the epochs before a run was resumed.
 
     Args:
         save_dir: see CSVLogger.

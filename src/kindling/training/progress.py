@@ -50,7 +50,7 @@ class ProgressLine(pl.Callback):
             return
         metrics = trainer.callback_metrics
         names = [logged_as(name, metrics) for name in (TRAIN_LOSS, VAL_LOSS, "val/accuracy", self.monitor)]
-        # The mean if many models are trained at once.
+        # The mean if several models are trained together.
         values = {name: torch.as_tensor(metrics[name]).float().nanmean() for name in names if name}
         text = "".join(f"  {name} {value:.4g}" for name, value in values.items())
         epochs = trainer.current_epoch + fraction

@@ -17,7 +17,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from kindling import UserError, files
 from kindling.data.base import Data, has_test_samples
 from kindling.data.trainer_parts import callbacks_of, find_callback
-from kindling.files import BEST, LAST, write_json
+from kindling.files import BEST, LAST, is_untrained, write_json
 from kindling.models.base import Model
 from kindling.training.checkpoint import BestAndLast
 from kindling.training.divergence import Divergence
@@ -31,8 +31,6 @@ from kindling.training.summary import Summary, named
 from kindling.training.trainer import choose_threads
 
 log = logging.getLogger("kindling")
-
-PLAIN = (bool, int, float, str)
 
 
 class Run:
@@ -89,21 +87,22 @@ class Run:
         self.trainer, self.model, self.data, self.cfg = trainer, model, data, cfg
         if trainer.max_epochs and 0 < trainer.max_epochs < self.recorded:
             found = f"{self.folder} already has {self.recorded} epochs, and epochs={trainer.max_epochs} is fewer"
-            raise UserError(f"{found}: remove it, or set more.")
+            raise UserError(f"{found}: increase or remove epochs.")
         if self.resume:  # before Lightning loads the checkpoint, so that float64 weights are not rounded
             trainer.precision_plugin.convert_module(model)
         self.params = sum(p.numel() for p in model.parameters() if p.requires_grad)
         self.threads = choose_threads(trainer, model, data)
         counts = [f"{data.number_of(stage):,} {stage}" for stage in data.samples] if isinstance(data, Data) else []
         samples = "  ".join(counts) + " samples" if counts else type(data).__name__
-        name = named(type(model).__name__, {options.get("model")})
+        name = named(type(model), {options.get("model")})
         log.info(f"{samples}  {name} with {self.params:,} parameters  on {trainer.strategy.root_device}")
         if self.in_epoch and not isinstance(model, Model):
             log.info(
                 f"resumed in the middle of epoch {self.recorded + 1}: the means that {type(model).__name__} logs for "
                 "that epoch cover only its remaining batches"
             )
-        own = {} if isinstance(model, Model) else {k: v for k, v in model.hparams.items() if isinstance(v, PLAIN)}
+        hparams = {} if isinstance(model, Model) else model.hparams
+        own = {k: v for k, v in hparams.items() if isinstance(v, bool | int | float | str)}
         for logger in trainer.loggers:
             logger.log_hyperparams(options | own)
         if not self.resume:
@@ -153,11 +152,8 @@ class Run:
         if self.resume and error and not (saver and saver.saved_at):
             log.info(f"{self.folder} was not resumed and is unchanged")
             return
-        outcome = self._result(status)
-        if diverged:
-            outcome["diverged"] = diverged
-        if status == "failed":
-            outcome["error"] = f"{type(error).__name__}: {error}"
+        outcome = self._result(status) | ({"diverged": diverged} if diverged else {})
+        outcome |= {"error": f"{type(error).__name__}: {error}"} if status == "failed" else {}
         for callback in callbacks_of(self.trainer) if self.trainer else ():
             if isinstance(callback, Summary):
                 summary = callback.summary(self.command, self.cfg)
@@ -197,4 +193,8 @@ class Run:
             log.info(f"{result['status']}: {reason}")
         if result["status"] == "interrupted" and (self.folder / LAST).exists():
             log.info(f"resume   python train.py resume={folder}")
-        log.info(f"folder   {folder}\nagain    {self.command}")
+        if self.claim and isinstance(error, UserError) and is_untrained(self.folder):
+            self.claim.close()
+            (self.folder / ".claim").unlink()  # so that the folder can be deleted, see kindling.cli.before_run, or used
+        else:
+            log.info(f"folder   {folder}\nagain    {self.command}")

@@ -16,8 +16,8 @@ from kindling.models.base import Model
 
 log = logging.getLogger("kindling")
 NEVER_DEFINED = (
-    "was undefined (not a finite number) in every epoch, so no epoch is the best. AUROC, for example, needs validation "
-    "samples of every class: monitor another value, or give validation more samples with data.val_share=..."
+    "was undefined (not a finite number) in every epoch, so there is no best epoch. AUROC, for example, needs "
+    "validation samples of every class: monitor another metric, or increase data.val_share."
 )
 
 

@@ -29,7 +29,7 @@ class Patience(EarlyStopping):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
         if stage == "fit" and not trainer.enable_validation:
-            raise UserError(f"patience={self.patience} counts validations, but this run has none: remove it.")
+            raise UserError(f"patience={self.patience} counts validations, but this run has none: remove patience.")
         data = datamodule_of(trainer)
         if isinstance(data, Data) and not data.number_of("val"):
             raise UserError(

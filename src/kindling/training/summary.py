@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 
 from omegaconf import DictConfig
 
+from kindling.cli.conf import is_builtin
+
 
 class Summary(ABC):
     """A callback that contributes sentences to result.json and the console at the end of a run."""
@@ -18,7 +20,7 @@ class Summary(ABC):
         """
 
 
-def named(class_name: str, choices: set[str | None]) -> str:
-    """Return the name of a model's class, followed by its choices in conf/model/ if they are named differently."""
-    others = sorted(choice for choice in choices if choice and choice.replace("_", "").lower() != class_name.lower())
-    return f"{class_name} (model={' and '.join(others)})" if others else class_name
+def named(cls: type, choices: set[str | None]) -> str:
+    """Return a model's choices in conf/model/, e.g. model=wide; its class is added unless it is built in."""
+    name = f"model={','.join(sorted(filter(None, choices)))}" if any(choices) else cls.__name__
+    return name if is_builtin(cls.__module__) or name == cls.__name__ else f"{name} ({cls.__name__})"

@@ -8,7 +8,7 @@ from kindling.cli.arguments import parse
 from kindling.files import write_atomically
 from kindling.sweeps.leaderboard.jobs import read_jobs
 
-USAGE = "python -m kindling report [run=<run folder>] [sweep=<sweep folder>]"
+USAGE = "python -m kindling report run=<folder of a run or sweep>"
 
 
 def write_report(folder: Path) -> Path:
@@ -37,7 +37,4 @@ def write_report(folder: Path) -> Path:
 
 
 def main(args: list[str]) -> None:
-    given = parse(args, USAGE)
-    if len(given) != 1:
-        raise UserError(f"Give one folder, either run=... or sweep=...: {USAGE}")
-    print(write_report(Path(*given.values())))
+    print(write_report(Path(parse(args, USAGE)["run"])))

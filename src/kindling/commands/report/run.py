@@ -18,14 +18,14 @@ STAGES = ("train", "val", "test")
 CAPTIONS = {  # start of a file's name -> caption
     "confusion_matrix": "How often each true class (row) was predicted as each class (column), with row shares.",
     "curves": "Ranking of the samples by predicted probability (ROC, precision-recall), and calibration.",
-    "surface": "Predictions over two inputs, with samples.",
-    "plane": "Predictions over two inputs in 3D: the height is the prediction.",
-    "neurons": "Output of each neuron over the inputs.",
-    "curve": "Predictions over the input, with samples.",
-    "path": "Training loss over the two weights of the model, and the path of training.",
+    "surface": "Predictions as a function of two inputs, with samples.",
+    "plane": "Predictions as a function of two inputs in 3D: the height is the prediction.",
+    "neurons": "Output of each neuron as a function of the inputs.",
+    "curve": "Predictions as a function of the input, with samples.",
+    "path": "Training loss as a function of the two weights of the model, and the path of training.",
     "filters": "Weights of the first layer as images.",
     "wrong": "The wrong predictions with the highest probability.",
-    "regression": "Predicted over true values, and residuals.",
+    "regression": "Predicted vs. true values, and residuals.",
 }
 DRAW = "No pictures yet. To draw them, run: python -m kindling pictures run={}"
 

@@ -87,15 +87,15 @@ def strip_all(project: Path) -> list[str]:
     tool = Path(__file__).parent.name
     done, left = [], [extra for extra in extras(project) if extra not in (*KEPT, tool)]
     while left:
-        refused = {}
+        rejected = {}
         for extra in left:
             try:
                 done += strip(project, extra) if extra in extras(project) else []
             except UserError as error:
-                refused[extra] = error
-        if len(refused) == len(left):
-            raise next(iter(refused.values()))
-        left = list(refused)
+                rejected[extra] = error
+        if len(rejected) == len(left):
+            raise next(iter(rejected.values()))
+        left = list(rejected)
     return done + strip(project, tool)
 
 

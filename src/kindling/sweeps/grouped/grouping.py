@@ -68,7 +68,7 @@ class Group:
     def __str__(self) -> str:
         kinds = len(self.variants)
         size = _size(self.variants[0].model, {job.choices.get("model") for job in self.jobs})
-        return f"{len(self.jobs)} models of type {size}" + f" in {kinds} variants" * (kinds > 1)
+        return f"{len(self.jobs)} jobs, {size}" + f" in {kinds} variants" * (kinds > 1)
 
 
 def form_groups(jobs: list[Job], most_bytes: float) -> tuple[list[Group], list[tuple[Job, str]]]:
@@ -94,7 +94,9 @@ def form_groups(jobs: list[Job], most_bytes: float) -> tuple[list[Group], list[t
         else:
             groups.setdefault(_group_key(variant), []).append(variant)
     parts = [part for variants in groups.values() for part in _split(Group(_sorted(variants)), most_bytes)]
-    singles += [(group.jobs[0], "no other job can share its group") for group in parts if len(group.jobs) == 1]
+    singles += [
+        (group.jobs[0], "no other job has a network of the same shape") for group in parts if len(group.jobs) == 1
+    ]
     return [group for group in parts if len(group.jobs) > 1], singles
 
 
@@ -190,4 +192,4 @@ def _without(node: dict, paths: tuple[tuple[str, ...], ...]) -> str:
 
 
 def _size(model: Model, choices: set[str | None]) -> str:
-    return f"{named(type(model).__name__, choices)} with {sum(p.numel() for p in model.parameters()):,} parameters"
+    return f"{named(type(model), choices)} with {sum(p.numel() for p in model.parameters()):,} parameters"

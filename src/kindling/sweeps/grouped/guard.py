@@ -47,7 +47,8 @@ def why_different(group: Group, context: Context) -> str | None:
         kind = " ".join(sorted(features(job)))
         if kind not in known["differ"]:
             log.info(
-                f"checking this version of the code once: a few steps of {job.name} as a single run and in a group"
+                "checking that a group gives the same results as single runs (once per version of the code): a few "
+                f"steps of {job.name}"
             )
             try:
                 why = _compare(job, group, context)

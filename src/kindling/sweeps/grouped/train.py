@@ -54,7 +54,7 @@ def train(group: Group, folder: Path) -> None:
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     left: Group | None = group
     if checkpoint.exists():
-        left = group.only(load(checkpoint, first.resolved["trust"])["members"])  # refused before Lightning opens it
+        left = group.only(load(checkpoint, first.resolved["trust"])["members"])  # rejected before Lightning opens it
         log.info(f"resuming {left}")
     while left:
         tracker, module = _fit(left, folder, checkpoint)

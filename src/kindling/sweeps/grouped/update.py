@@ -30,7 +30,7 @@ class OptimizerPart:
 
 
 class GroupOptimizer(Optimizer):
-    """Steps M members at once: torch's optimizers, at learning rate 1 on a matrix of zeros, leave the update there.
+    """Steps M members at once: torch's optimizers, at learning rate 1 on a matrix of zeros, leave the updates in it.
 
     Args:
         rows: the weights (M, P).

@@ -79,12 +79,12 @@ def why_by_model(model: pl.LightningModule, data: pl.LightningDataModule, patien
     if any(isinstance(layer, CONVOLUTIONS) for layer in model.modules()):
         return "convolutions are not faster in a group"
     if data.examples.shift:
-        return "images are shifted at random"
+        return "images are shifted randomly"
     if any(not p.requires_grad for p in model.parameters()):
         return "some weights are frozen"
     batch = data.samples_per_step
     if batch * sum(p.numel() for p in model.parameters()) > SHORT:
-        return "its steps are too long to be faster in a group"
+        return "the network is too large to train faster in a group"
     if any(isinstance(layer, nn.BatchNorm1d) for layer in model.modules()) and 1 in (
         batch,
         len(x) * data.passes % batch,
@@ -135,7 +135,7 @@ def _why_trainer(resolved: dict) -> str | None:
 
 def _why_optimizer(node: dict | None) -> str | None:
     if not node:
-        return "its optimizer is not one of conf/optimizer"
+        return "its optimizer does not come from conf/optimizer"
     module, _, name = node["_target_"].rpartition(".")
     if not module.startswith("torch.optim") or name not in LINEAR:
         return f"the step of {name} is not proportional to the learning rate"

@@ -50,14 +50,14 @@ def verdict(board: Board) -> str:
     if smallest_p(len(a), len(b)) >= LEVEL:
         enough = next(n for n in range(2, 10) if smallest_p(n, n) < LEVEL)
         return (
-            f"{lead}; {len(a)} against {len(b)} {repetitions(board)} are too few to tell whether that is more than "
-            f"noise: train at least {enough} of each, e.g. repeat=5."
+            f"{lead}; {len(a)} and {len(b)} {repetitions(board)} are too few to tell whether this is more than noise: "
+            f"train at least {enough} of each, e.g. repeat=5."
         )
     p = permutation_p(a, b)
-    noise = f"than the noise between {repetitions(board)}"
+    noise, test = f"the noise between {repetitions(board)}", f"(permutation test, p = {p:.2g})"
     if p < LEVEL:
-        return f"{lead}, more {noise} (permutation test, p = {p:.2g})."
-    return f"{lead}, no more {noise} (permutation test, p = {p:.2g}): call it a tie."
+        return f"{lead}, which is larger than {noise} {test}."
+    return f"{lead}, which is within {noise} {test}: treat them as tied."
 
 
 def repetitions(board: Board) -> str:

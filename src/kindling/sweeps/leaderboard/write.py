@@ -16,7 +16,7 @@ SAMPLES = {"train": "training", "val": "validation", "test": "test"}
 
 
 def as_csv(board: Board) -> str:
-    """Format everything: ranked variants, then baselines, then jobs without a score, a line each."""
+    """Format everything: ranked variants, then baselines, then jobs without a score, one line each."""
     others = board.others
     head = ["rank", "status", "name", *board.options, board.metric, f"{board.metric} std", "n", "jobs"]
     lines: list[list[object]] = [[*head, *others, "params", "seconds", "folder", "command", "reason"]]
@@ -74,7 +74,7 @@ def as_text(board: Board) -> str:
 
 
 def sentences(board: Board, quote: str = "") -> list[str]:
-    """Describe the winner, a line each; `quote` is put around commands and paths."""
+    """Describe the winner, one sentence per line; `quote` is put around commands and paths."""
     if not board.rows:
         return [f"No job finished with a finite {board.metric}.", *board.notes]
     stage = SAMPLES.get(split(board.metric)[0] or "", "")

@@ -12,7 +12,7 @@ class OptunaSweeper(Sweeper):
 
     Args:
         n_trials: total number of trials, including those of an earlier start.
-        batch: number of trials that are asked for at once, and trained together.
+        batch: number of trials that are sampled at once and trained together.
         seed: seed of the sampler, independent of the jobs' seeds; None: a different one each time.
         repeat, folds: number of seeds and of cross-validation folds; a trial's score is the mean over them.
         sampler: "tpe" or "random".

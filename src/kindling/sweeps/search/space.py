@@ -57,7 +57,7 @@ def distribution(o: Override) -> BaseDistribution:
     """Convert a sweep in Hydra's syntax: interval(a, b), range(a, b, step), tag(log, either of these), or a list.
 
     Raises:
-        UserError: it has no meaning for a search.
+        UserError: it is not supported in a search.
     """
     value = o.value()
     if o.key_or_group in ("monitor", "mode", *NOT_JOB_OPTIONS):
@@ -66,7 +66,7 @@ def distribution(o: Override) -> BaseDistribution:
     tags = value.tags if isinstance(value, ChoiceSweep | RangeSweep | IntervalSweep) else set()
     if tags - {"log"} or (tags and isinstance(value, ChoiceSweep)) or shuffled:
         raise UserError(
-            f"{o.input_line} has no meaning for a search: use interval(a, b), range(a, b, step), int(interval(a, b)), "
+            f"{o.input_line} is not supported in a search: use interval(a, b), range(a, b, step), int(interval(a, b)), "
             "tag(log, ...) of one of these, or a list."
         )
     try:

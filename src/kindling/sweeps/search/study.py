@@ -29,7 +29,7 @@ def search(space: SearchSpace, jobs: Jobs, n_trials: int, batch: int, seed: int 
     """Ask for trials, train them and tell their scores, until there are n_trials.
 
     Raises:
-        UserError: a number or the sampler is invalid, or the folder is in use or has a different search.
+        UserError: a number or the sampler is invalid, or the folder is in use or belongs to a different search.
     """
     if sampler not in SAMPLERS:
         raise UserError(f"hydra.sweeper.sampler={sampler} is unknown: use {' or '.join(SAMPLERS)}.")
@@ -37,7 +37,7 @@ def search(space: SearchSpace, jobs: Jobs, n_trials: int, batch: int, seed: int 
         if not isinstance(number, int) or number < 1:
             raise UserError(f"hydra.sweeper.{name}={number} is invalid: it must be an integer of at least 1.")
     is_running = True
-    with claim(jobs.folder / ".search", new=False):  # held between batches, too
+    with claim(jobs.folder / ".search", new=False):  # also held between batches
         study = _study(space, jobs, seed, sampler=sampler)
         jobs.begin()
         try:
@@ -71,7 +71,9 @@ def _study(space: SearchSpace, jobs: Jobs, seed: int | None, sampler: str) -> op
     )
     same = [*space.fixed, f"mode={mode}", f"monitor={jobs.master.monitor}", *map(_kind, space.space.items())]
     if other := set(study.user_attrs.get("same", same)) ^ set(same):
-        raise UserError(f"{jobs.folder} has a different search ({', '.join(sorted(other))}): use another sweep.name.")
+        raise UserError(
+            f"{jobs.folder} belongs to a different search ({', '.join(sorted(other))}): use another sweep.name."
+        )
     study.set_user_attr("same", same)
     # A sampler's state is not stored: with its first seed a continued search would try the same values again.
     study.sampler = SAMPLERS[sampler](seed=None if seed is None else seed + len(study.trials))

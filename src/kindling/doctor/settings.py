@@ -2,14 +2,14 @@
 
 from kindling.doctor.case import ADAPTIVE, FEW_STEPS, NARROW, Case
 
-# option -> value from which it may keep a run from learning; chosen far above usual values
+# option -> value from which it may keep a run from learning; chosen well above usual values
 STRONG = {"weight_decay": 0.01, "l1": 0.001, "dropout": 0.5, "label_smoothing": 0.3}
 STRONG_DECOUPLED = 1.0  # for adamw, which multiplies it by lr
 TIGHT = 0.1  # gradient norm allowed by clip
 
 
 def blocking(case: Case) -> dict[str, str]:
-    """Return options with which hidden layers cannot learn, and the overrides that replace them."""
+    """Return options that keep hidden layers from learning, and the overrides that replace them."""
     found: dict[str, str] = {}
     if case.hidden and case.options.get("activation") in ("sign", "step"):
         found[f"activation={case.options['activation']}"] = "activation=relu"
@@ -18,7 +18,7 @@ def blocking(case: Case) -> dict[str, str]:
     return found
 
 
-def restraints(case: Case) -> dict[str, str]:
+def excessive_limits(case: Case) -> dict[str, str]:
     """Return penalties and limits strong enough to keep a run from learning, and the overrides that replace them."""
     options, found = case.options, dict[str, str]()
     for name, bound in STRONG.items():
@@ -34,8 +34,8 @@ def restraints(case: Case) -> dict[str, str]:
     return found
 
 
-def doubtful(case: Case) -> dict[str, str]:
-    """Return other settings with which a run may underfit, and the overrides that replace them."""
+def questionable(case: Case) -> dict[str, str]:
+    """Return other settings that may make a run underfit, and the overrides that replace them."""
     options, found = case.options, dict[str, str]()
     if not case.is_scaled:
         found["scale=none"] = "scale=standard"
@@ -65,8 +65,8 @@ def slower(case: Case) -> float:
     # The slope of sigmoids is small, so that steps of plain SGD may be large.
     rates = [case.lr / 10] if case.bounded and not adaptive and not case.diverged else [case.lr / 10, default]
     if not adaptive:
-        rates += [1 / case.steepest] if case.steepest and case.is_scaled else []
-        first = case.looks[0] if case.looks else None
+        rates += [1 / case.curvature] if case.curvature and case.is_scaled else []
+        first = case.snapshots[0] if case.snapshots else None
         rates += [first.loss / first.norm**2] if case.diverged and first and first.norm > 1 and first.loss > 0 else []
     return float(f"{min(rates):.2g}")
 
@@ -74,8 +74,8 @@ def slower(case: Case) -> float:
 def faster(case: Case) -> float | None:
     """Return a larger learning rate that is still safe, or None if the rate is not small."""
     bounds = [case.run_command.default_lr() or case.lr]
-    if case.steepest and case.options["optimizer"] not in ADAPTIVE:
-        bounds.append(1 / case.steepest)
+    if case.curvature and case.options["optimizer"] not in ADAPTIVE:
+        bounds.append(1 / case.curvature)
     rate = min(10 * case.lr, *bounds)
     return float(f"{rate:.2g}") if rate >= 2 * case.lr else None
 

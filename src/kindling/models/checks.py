@@ -8,7 +8,7 @@ from kindling.data.base import Data
 from kindling.data.trainer_parts import datamodule_of
 
 
-def refuse_true_precision(trainer: pl.Trainer) -> None:
+def reject_true_precision(trainer: pl.Trainer) -> None:
     """Raise UserError for images with a "true" precision other than 32 bits, which is the type of their batches."""
     data, precision = datamodule_of(trainer), trainer.precision
     images = isinstance(data, Data) and not data.samples["train"][0].is_floating_point()
@@ -19,7 +19,7 @@ def refuse_true_precision(trainer: pl.Trainer) -> None:
         )
 
 
-def refuse_batch_of_one(model: pl.LightningModule) -> None:
+def reject_batch_of_one(model: pl.LightningModule) -> None:
     """Raise UserError if a batch would have one sample and the model has batch norm, which needs two."""
     data = datamodule_of(model.trainer)
     if not isinstance(data, Data) or not any(isinstance(m, torch.nn.BatchNorm1d) for m in model.modules()):

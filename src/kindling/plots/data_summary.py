@@ -15,7 +15,7 @@ MAX_COLUMNS = 40
 MAX_VALUES = 5  # most frequent values of a category that are shown
 
 
-def data_card(data: Data) -> str:
+def data_summary(data: Data) -> str:
     """Return Markdown with the samples and targets of each stage, and the range and gaps of each raw column."""
     examples = data.examples
     head = "| samples | number |" + _heads(examples)
