@@ -49,16 +49,14 @@ def plane(data: Data, columns: tuple[str, str] | None = None, side: int = 100) -
         UserError: a named column does not exist.
     """
     raw, names = data.examples.x, list(data.examples.columns)
-    if raw.dim() != 2 or (columns is None and raw.shape[1] != 2):
+    kinds = data.examples.kinds
+    if raw.dim() != 2 or (columns is None and (raw.shape[1] != 2 or kinds)):
         return None
     names = names if len(names) == raw.shape[1] else [f"x{i}" for i in range(raw.shape[1])]
     one, other = columns or names
-    if kinds := {one, other} & set(data.examples.kinds):
-        if columns is None:
-            return None
-        raise UserError(f"columns={one},{other}: {', '.join(sorted(kinds))} is not a number, so it cannot be an axis.")
-    if unknown := {one, other} - set(names):
-        raise UserError(f"columns={one},{other}: there is no {', '.join(sorted(unknown))} in {', '.join(names)}.")
+    numbers = [name for name in names if name not in kinds]
+    if unknown := {one, other} - set(numbers):
+        raise UserError(f"columns={one},{other}: there is no {', '.join(sorted(unknown))} in {', '.join(numbers)}.")
     places = names.index(one), names.index(other)
     raw = raw.double()
     (left, right), (bottom, top) = (_range(raw[:, place]) for place in places)
