@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import PROJECT, needs
+from conftest import PACKAGE, PROJECT, needs
 
+import kindling
 from kindling import UserError
-from kindling.commands.predict import predict, winner
+from kindling.commands.evaluate_table import evaluate_table
+from kindling.commands.predict import predict
 from kindling.training import load as saved
 
 DIABETES = PROJECT / "data" / "diabetes.csv"
@@ -106,7 +108,7 @@ def test_an_empty_cell_is_filled_as_in_training(finished, tmp_path):
         (lambda table: table.head(0), "has a header but no rows"),
     ],
 )
-def test_an_input_that_cannot_be_predicted_is_refused_and_nothing_is_written(finished, tmp_path, change, message):
+def test_an_input_that_cannot_be_predicted_is_rejected_and_nothing_is_written(finished, tmp_path, change, message):
     folder = finished("epochs=1")
     change(pd.read_csv(DIABETES)).to_csv(tmp_path / "in.csv", index=False)
     with pytest.raises(UserError, match=message):
@@ -137,8 +139,8 @@ def test_a_sweep_predicts_with_its_winner(shell, tmp_path):
     shell("train.py", "-m", "seed=0,1,2", "epochs=2", "sweep.name=s", check=True)
     sweep = tmp_path / "runs" / "sweeps" / "s"
     scores = {file.parent: json.loads(file.read_text())["score"] for file in sweep.glob("*/result.json")}
-    assert winner(sweep) == min(scores, key=scores.get)
-    for name, folder in (("sweep", sweep), ("winner", winner(sweep))):
+    assert saved.winner(sweep) == min(scores, key=scores.get)
+    for name, folder in (("sweep", sweep), ("winner", saved.winner(sweep))):
         predict(folder, str(DIABETES), str(tmp_path / f"{name}.csv"))
     assert (tmp_path / "sweep.csv").read_text() == (tmp_path / "winner.csv").read_text()
 
@@ -149,3 +151,110 @@ def test_wrong_arguments_end_with_exit_code_2(shell, tmp_path):
         done = shell("src/kindling/__main__.py", "predict", *arguments)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Return the path of a table with numbers, categories, booleans, dates and gaps, and a target with classes."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({
+        "row": range(200),
+        "age": rng.integers(20, 70, 200).astype(float),
+        "town": rng.choice(["Rome", "Oslo", "Bonn"], 200),
+        "member": rng.choice(["true", "false"], 200),
+        "joined": pd.date_range("2020-01-01", periods=200).strftime("%d/%m/%Y"),
+    })  # fmt: skip
+    table["churn"] = np.where(table.age + 20 * (table.town == "Rome") > 50, "Yes", "no")
+    table.loc[::7, "age"] = np.nan
+    table.loc[::11, "town"] = None
+    table.to_csv(tmp_path / "mixed.csv", index=False)
+    return tmp_path / "mixed.csv"
+
+
+@pytest.fixture
+def churn(finished, mixed):
+    return finished("data=csv", f"data.path={mixed}", "data.target=churn", "epochs=5")
+
+
+def test_predictions_of_a_mixed_table_equal_those_of_the_model_in_memory(churn, mixed, tmp_path):
+    predict(churn, str(mixed), str(tmp_path / "out.csv"))
+    found = pd.read_csv(tmp_path / "out.csv")
+    data, model = saved.data_and_model(saved.config_of(churn))
+    model.load_state_dict(saved.load(saved.best_checkpoint(churn))["state_dict"])
+    assert data.examples.columns == ["age", "town", "member", "joined"]
+    for stage, rows in data.indices.items():
+        with torch.no_grad():
+            expected = model.eval()(data.samples[stage][0]).sigmoid()[:, 0].numpy()
+        np.testing.assert_allclose(found["probability no"][rows.numpy()], expected, atol=1e-6)
+
+
+def test_load_predicts_dataframes_like_files(churn, mixed, tmp_path):
+    predict(churn, str(mixed), str(tmp_path / "out.csv"))
+    expected = pd.read_csv(tmp_path / "out.csv")
+    model, table = kindling.load(churn), pd.read_csv(mixed)
+    pd.testing.assert_frame_equal(model(table), expected, check_dtype=False)
+    table["joined"] = pd.to_datetime(table["joined"], format="%d/%m/%Y")
+    typed = table.astype({"town": "category", "member": "boolean", "age": "Float64"})
+    pd.testing.assert_frame_equal(model(typed[typed.columns[::-1]]), expected, check_dtype=False)
+
+
+def test_load_predicts_arrays_like_dataframes(finished):
+    folder, numbers = finished("epochs=2"), pd.read_csv(DIABETES).drop(columns="diabetes")
+    pd.testing.assert_frame_equal(kindling.load(folder)(numbers.to_numpy()), kindling.load(folder)(numbers))
+    with pytest.raises(UserError, match=r"the array has the shape \(2, 3\), but the model needs \(N, 8\)"):
+        kindling.load(folder)(np.zeros((2, 3)))
+
+
+def test_unknown_categories_and_bad_cells_of_new_rows_are_named(churn, mixed, caplog):
+    model, table = kindling.load(churn), pd.read_csv(mixed)
+    odd = table.head(3).assign(town=["Paris", "Rome", None])
+    unknown = model(odd)
+    assert "has values in column 'town', in 1 cell, that the training data lacks, so they count as missing: Paris" in (
+        caplog.text
+    )
+    gap = model(table.head(3).assign(town=[None, "Rome", None]))
+    pd.testing.assert_frame_equal(unknown, gap)
+    with pytest.raises(UserError, match="has '2020-01-03' in column 'joined', row 2, not a date"):
+        model(table.head(3).assign(joined=["01/01/2020", None, "2020-01-03"]))
+    with pytest.raises(UserError, match="has text in column 'age', row 1: 'old'"):
+        model(table.head(2).assign(age=["5", "old"]))
+
+
+def test_evaluate_scores_a_labelled_table_like_the_test_samples(churn, mixed, tmp_path):
+    table, split = pd.read_csv(mixed), pd.read_csv(churn / "split.csv")
+    test = table[(split.stage == "test").to_numpy()]
+    test[test.columns[::-1]].to_csv(tmp_path / "test.csv", index=False)
+    mixed.unlink()  # the run folder is enough
+    place, metrics = evaluate_table(churn, str(tmp_path / "test.csv"))
+    own = json.loads((churn / "result.json").read_text())["metrics"]
+    assert metrics == pytest.approx({name: value for name, value in own.items() if name.startswith("test/")}, rel=1e-5)
+    assert json.loads((place / "metrics.json").read_text())["metrics"] == metrics
+    if (PACKAGE / "plots").exists():
+        assert (place / "confusion_matrix.csv").read_text() == (churn / "confusion_matrix.csv").read_text()
+        assert (place / "curves_test.png").stat().st_size > 5_000
+    with pytest.raises(UserError, match="exists already: choose another folder"):
+        evaluate_table(churn, str(tmp_path / "test.csv"))
+    test.drop(columns="churn").to_csv(tmp_path / "unlabelled.csv", index=False)
+    with pytest.raises(UserError, match="lacks the target churn"):
+        evaluate_table(churn, str(tmp_path / "unlabelled.csv"))
+    test.assign(churn="maybe").to_csv(tmp_path / "unknown.csv", index=False)
+    with pytest.raises(UserError, match="has 'maybe' in the target 'churn', line 2: the training"):
+        evaluate_table(churn, str(tmp_path / "unknown.csv"))
+
+
+def test_evaluate_accepts_the_names_given_to_the_classes(finished, tmp_path):
+    folder = finished("epochs=2")
+    table = pd.read_csv(DIABETES)
+    table.to_csv(tmp_path / "raw.csv", index=False)
+    table.assign(diabetes=table.diabetes.map({0: "negative", 1: "positive"})).to_csv(
+        tmp_path / "named.csv", index=False
+    )
+    found = [evaluate_table(folder, str(tmp_path / name))[1] for name in ("raw.csv", "named.csv")]
+    assert found[0] == found[1]
+
+
+def test_evaluate_of_a_regression_is_in_the_unit_of_the_target(finished, tmp_path):
+    folder = finished("data=csv", f"data.path={DIABETES}", "data.target=glucose", "epochs=3")
+    _, metrics = evaluate_table(folder, str(DIABETES))
+    errors = kindling.load(folder)(pd.read_csv(DIABETES)).prediction - pd.read_csv(DIABETES).glucose
+    assert metrics["test/mae"] == pytest.approx(errors.abs().mean(), rel=1e-4)

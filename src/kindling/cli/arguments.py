@@ -51,6 +51,8 @@ def _check(arg: str, following: list[str]) -> None:
         raise UserError(_explain_flag(arg, following))
     if arg.startswith("~") and key[1:] in conf.options() and key[1:] not in OPTIONAL_GROUPS:
         raise UserError(f"{arg}: a run needs {key[1:]}. Remove {arg} to use the default.")
+    if key == "folder":
+        raise UserError(f"{arg} would only move a part of a run's files: choose its folder with hydra.run.dir={value}.")
     if not equals and not arg.startswith("~"):
         raise UserError(_explain_unnamed(arg, following))
     if equals and not key.strip("+~ "):

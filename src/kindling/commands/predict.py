@@ -5,7 +5,6 @@ the unit of the target. Columns are matched by name; the target may be absent. F
 job is used. `-` stands for standard input or output. Only the run folder is needed, not the training data.
 """
 
-import csv
 import json
 import logging
 import sys
@@ -25,11 +24,10 @@ def predict(run: Path, path: str, output: str, trust: bool = False) -> dict[str,
     Raises:
         UserError: there is no such run, or the input cannot be read or lacks a column.
     """
-    folder = winner(run)
     from kindling.data.csv_file import open_csv
     from kindling.training.predictor import Predictor
 
-    predictor = Predictor(folder, trust)
+    predictor = Predictor(run, trust)
     table = predictor(open_csv(path, predictor.missing, option="input"))
     if output == "-":
         table.to_csv(sys.stdout, index=False)
@@ -39,23 +37,7 @@ def predict(run: Path, path: str, output: str, trust: bool = False) -> dict[str,
             raise UserError(f"output={output} is in a folder that does not exist: create {file.parent} first.")
         with replacing(file) as part:
             table.to_csv(part, index=False)
-    return {"run": str(folder), "rows": len(table), "columns": list(table.columns), "output": output}
-
-
-def winner(folder: Path) -> Path:
-    """Return the folder of the best job of a sweep, or the folder itself if it is not that of a sweep.
-
-    Raises:
-        UserError: no job of the sweep has finished.
-    """
-    board = folder / "leaderboard.csv"
-    if not board.is_file():
-        return folder
-    with board.open(encoding="utf-8", newline="") as opened:
-        jobs = [row["folder"] for row in csv.DictReader(opened) if row["status"] == "finished" and row["folder"]]
-    if not jobs:
-        raise UserError(f"{folder} has no finished job to predict with.")
-    return folder / jobs[0]
+    return {"run": str(predictor.folder), "rows": len(table), "columns": list(table.columns), "output": output}
 
 
 def main(args: list[str]) -> None:

@@ -20,6 +20,8 @@ from kindling.data.transforms import apply_transform, column_transform, scale_ta
 
 log = logging.getLogger("kindling")
 
+NAMES = ("columns", "targets", "class_values")  # of the examples that a checkpoint has
+
 
 class Data(pl.LightningDataModule, ABC):
     """Loads samples once, splits and scales them, and provides loaders over tensors in memory.
@@ -142,7 +144,7 @@ class Data(pl.LightningDataModule, ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the columns and their transform, with which a checkpoint can predict from raw columns."""
-        return {"columns": list(self.examples.columns), **self.transform}
+        return {name: list(getattr(self.examples, name)) for name in NAMES} | self.transform
 
     def train_dataloader(self) -> TensorLoader:
         batch = self.samples_per_step

@@ -64,9 +64,9 @@ class CsvFile:
         """The first rows, as text."""
         return self._parse(self.header.names, nrows=SAMPLE)
 
-    def line_of(self, row: int) -> int:
-        """Return the line number (from 1) in the file of a row (from 0) of the table."""
-        return next(line for i, (line, _) in enumerate(self._records()) if i == row + 1)
+    def place(self, row: int) -> str:
+        """Return the line in the file, counted from 1, of a row of the table, counted from 0."""
+        return f"line {next(line for i, (line, _) in enumerate(self._records()) if i == row + 1)}"
 
     def texts(self, frame: pd.DataFrame, column: str) -> tuple[np.ndarray, list[str]]:
         """Return the index of each cell in the list of distinct texts, -1 if it has no value, and that list."""
@@ -79,6 +79,12 @@ class CsvFile:
     ) -> np.ndarray:
         """Return a column as float64, with NaN for cells that are empty or in `missing` or `markers`.
 
+        Args:
+            frame: the table.
+            column: the name of the column.
+            markers: texts that mark a missing value.
+            may_be_empty: accept a column without any value, in a file that is not for training.
+
         Raises:
             UserError: a cell is text or infinite, or no cell has a value and the column may not be empty.
         """
@@ -87,11 +93,13 @@ class CsvFile:
             row = int(invalid.argmax())
             text = str(frame[column].iloc[row]).strip()
             commas = ", in a file with decimal commas" if to_number(text) is not None else ""
+            where = f"{self.path} has text in column {column!r}, {self.place(row)}: {cut(text)!r}{commas}"
+            if may_be_empty:
+                raise UserError(f"{where}. A number is needed: correct it, or leave the cell empty.")
             is_marker = len(text) <= 20 and (2 * invalid.sum() <= len(invalid) or frame[column][invalid].nunique() == 1)
             as_missing = f"count it as missing with {as_option('data.missing', text)}, " if is_marker else ""
             raise UserError(
-                f"{self.path} has text in column {column!r}, line {self.line_of(row)}: {cut(text)!r}{commas}. A number "
-                f"is needed: correct it, {as_missing}make every value a category with "
+                f"{where}. A number is needed: correct it, {as_missing}make every value a category with "
                 f"{as_kind(column, 'category')}, or exclude the column with {as_option('data.drop', column)}."
             )
         if self.missing:
@@ -101,7 +109,7 @@ class CsvFile:
         if large.any():
             row = int(large.argmax())
             what = "an infinite value" if np.isinf(values[row]) else f"{values[row]:g}, which is too large,"
-            place = f"in column {column!r}, line {self.line_of(row)}"
+            place = f"in column {column!r}, {self.place(row)}"
             raise UserError(f"{self.path} has {what} {place}: correct it, or leave the cell empty.")
         if np.isnan(values).all() and not may_be_empty:
             hint = f"exclude it with {as_option('data.drop', column)}"

@@ -51,6 +51,8 @@ class Examples:
         test: x and y of separate test samples; None: they are split off.
         kinds: the columns that are not numbers, by name. For a category x has the index of the value, and -1 for an
             unknown one; for a boolean 0 or 1; for a date the days since 1970-01-01.
+        targets: names of the target columns; may be empty.
+        class_values: the texts of the classes in the file, in the order of class_names; may be empty.
         groups: a number for each sample (N,); samples with the same one stay in the same part of the split.
         times: a number for each sample (N,); the latest are used for testing, and those before for validation.
         shift: maximum random shift of training images, in pixels.
@@ -63,6 +65,8 @@ class Examples:
     columns: list[str] = field(default_factory=list)
     test: tuple[Tensor, Tensor] | None = None
     kinds: dict[str, Column] = field(default_factory=dict)
+    targets: list[str] = field(default_factory=list)
+    class_values: list[str] = field(default_factory=list)
     groups: Tensor | None = None
     times: Tensor | None = None
     shift: int = 0

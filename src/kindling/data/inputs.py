@@ -119,7 +119,8 @@ def _codes(source: CsvFile, frame: pd.DataFrame, name: str, column: Column) -> n
         unknown = [text for text in texts if column.key(text) not in index]
         cells = f"{(known == -1).sum()} cell" + "s" * int((known == -1).sum() > 1)
         log.warning(
-            f"{source.path} has values in column {name!r}, in {cells}, that the training data lacks: {listed(unknown)}"
+            f"{source.path} has values in column {name!r}, in {cells}, that the training data lacks, so they count "
+            f"as missing: {listed(unknown)}"
         )
     return known
 
@@ -131,7 +132,7 @@ def _days(source: CsvFile, frame: pd.DataFrame, name: str, column: Column) -> np
     if invalid.any():
         row = int(invalid.argmax())
         raise UserError(
-            f"{source.path} has {cut(texts[codes[row]])!r} in column {name!r}, line {source.line_of(row)}, not a "
+            f"{source.path} has {cut(texts[codes[row]])!r} in column {name!r}, {source.place(row)}, not a "
             f"date of the format {column.format}: correct it, or set the kind of the column in data.kinds."
         )
     return days[codes]

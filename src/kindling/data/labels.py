@@ -1,4 +1,4 @@
-"""The classes of a CSV's target column, and detection of the task from the target."""
+"""The targets of a table: classes and numbers."""
 
 import logging
 from collections.abc import Callable
@@ -6,45 +6,36 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from kindling import UserError
-from kindling.data.columns import as_option, listed
-from kindling.data.csv_cells import BOOLEANS, MARKERS, cut, to_number
+from kindling.data.columns import listed
+from kindling.data.csv_cells import BOOLEANS, cut, to_number
 from kindling.data.csv_file import CsvFile
 
 log = logging.getLogger("kindling")
 
-# A target of integers has classes if it has at most MAX_CLASSES values, with at least ROWS_PER_CLASS rows each.
-MAX_CLASSES, ROWS_PER_CLASS = 20, 10
 # The largest number of class names that are compared with each other, in quadratic time.
 MAX_COMPARED = 100
 
 
 class Labels:
-    """The sorted classes of the training file, which a test file may spell differently.
+    """The sorted classes of the training file, which another file may spell differently.
 
-    If all cells are numbers, 1 and 1.0 are the same class; if all are booleans, true and TRUE are; else they are texts.
+    If all texts are numbers, 1 and 1.0 are the same class; if all are booleans, true and TRUE are; else they are texts.
 
     Args:
-        source: the training file.
-        frame: its table.
-        target: name of the target column.
-        task: "binary" or "multiclass".
+        texts: the distinct texts of the target.
+        decimal: the decimal separator of the file.
 
     Attributes:
         names: names of the classes, each in its first spelling in the file.
-
-    Raises:
-        UserError: a cell is empty, or the number of classes does not fit the task.
     """
 
-    def __init__(self, source: CsvFile, frame: pd.DataFrame, target: str, task: str):
-        codes, texts = source.texts(frame, target)
-        refuse_gap(source, target, codes < 0)
-        texts = [texts[code] for code in np.unique(codes)]
+    def __init__(self, texts: list[str], decimal: str = "."):
         self.key: Callable[[str], Any]
-        if all(to_number(text, source.decimal) is not None for text in texts):
-            self.key = lambda text: to_number(text, source.decimal)
+        if all(to_number(text, decimal) is not None for text in texts):
+            self.key = lambda text: to_number(text, decimal)
         else:
             self.key = str.lower if all(text.lower() in BOOLEANS for text in texts) else str
         spelling: dict[Any, str] = {}
@@ -52,121 +43,95 @@ class Labels:
             spelling.setdefault(self.key(text), text)
         self.keys = sorted(spelling)
         self.names = [spelling[key] for key in self.keys]
-        folded = [name.casefold() for name in self.names]
-        alike = (
-            [name for name in self.names if folded.count(name.casefold()) > 1] if len(folded) <= MAX_COMPARED else []
-        )
-        if alike:
-            log.warning(f"{source.path} has {' and '.join(alike)} in {target}: they are different classes")
-        required = "2 classes" if task == "binary" else "2 classes or more"
-        if len(self.keys) < 2 or (task == "binary" and len(self.keys) > 2):
-            found = f"{len(self.keys)}: {listed(self.names)}"
-            raise UserError(f"task={task} needs {required} in {target}, but {source.path} has {found}.")
 
-    def codes(self, source: CsvFile, frame: pd.DataFrame, target: str) -> np.ndarray:
+    def codes(
+        self, source: CsvFile, frame: pd.DataFrame, target: str, class_names: list[str] | tuple[()] = ()
+    ) -> np.ndarray:
         """Return the class index of each row (N,).
+
+        Args:
+            source: the file, for messages.
+            frame: its table.
+            target: name of the target column.
+            class_names: other names of the classes, which the file may have instead.
 
         Raises:
             UserError: a cell is empty or has an unknown class.
         """
         codes, texts = source.texts(frame, target)
-        refuse_gap(source, target, codes < 0)
+        reject_gap(source, target, codes < 0)
         index = {key: i for i, key in enumerate(self.keys)}
-        found = np.array([index.get(self.key(text), -1) for text in texts])[codes]
+        names = {name: i for i, name in enumerate(class_names)}
+        found = np.array([index.get(self.key(text), names.get(text, -1)) for text in texts])[codes]
         if (found < 0).any():
             row = int((found < 0).argmax())
-            where = f"{cut(texts[codes[row]])!r} in the target {target!r}, line {source.line_of(row)}"
+            where = f"{cut(texts[codes[row]])!r} in the target {target!r}, {source.place(row)}"
             raise UserError(f"{source.path} has {where}: the training data has no such class.")
         return found
 
 
-def refuse_gap(source: CsvFile, target: str, gaps: np.ndarray) -> None:
+def find_labels(source: CsvFile, frame: pd.DataFrame, target: str, task: str) -> Labels:
+    """Return the classes of a training file.
+
+    Args:
+        source: the training file.
+        frame: its table.
+        target: name of the target column.
+        task: "binary" or "multiclass".
+
+    Raises:
+        UserError: a cell is empty, or the number of classes does not fit the task.
+    """
+    codes, texts = source.texts(frame, target)
+    reject_gap(source, target, codes < 0)
+    labels = Labels([texts[code] for code in np.unique(codes)], source.decimal)
+    names = labels.names
+    folded = [name.casefold() for name in names]
+    alike = [name for name in names if folded.count(name.casefold()) > 1] if len(folded) <= MAX_COMPARED else []
+    if alike:
+        log.warning(f"{source.path} has {' and '.join(alike)} in {target}: they are different classes")
+    required = "2 classes" if task == "binary" else "2 classes or more"
+    if len(names) < 2 or (task == "binary" and len(names) > 2):
+        found = f"{len(names)}: {listed(names)}"
+        raise UserError(f"task={task} needs {required} in {target}, but {source.path} has {found}.")
+    return labels
+
+
+def read_targets(
+    source: CsvFile,
+    frame: pd.DataFrame,
+    targets: list[str],
+    labels: Labels | None,
+    task: str,
+    class_names: list[str] | tuple[()] = (),
+) -> torch.Tensor:
+    """Return the targets: class indices (N,) for multiclass, else floats (N, num_outputs).
+
+    Raises:
+        UserError: a cell is empty, or not a number or a known class.
+    """
+    if labels:
+        codes = torch.from_numpy(labels.codes(source, frame, targets[0], class_names))
+        return codes.long() if task == "multiclass" else codes.float()[:, None]
+    y = np.empty((len(frame), len(targets)))
+    for i, target in enumerate(targets):
+        reject_gap(source, target, frame[target].isna().to_numpy())
+        y[:, i] = source.numbers(frame, target, frozenset())
+        reject_gap(source, target, np.isnan(y[:, i]))
+    invalid = np.argwhere((y != 0) & (y != 1))
+    if task == "multilabel" and len(invalid):
+        row, column = invalid[0]
+        place = f"the label {targets[column]!r}, {source.place(row)}"
+        raise UserError(f"{source.path} has {y[row, column]:g} in {place}: task=multilabel needs 0 or 1.")
+    return torch.from_numpy(y).float() if task == "multilabel" else torch.from_numpy(y)
+
+
+def reject_gap(source: CsvFile, target: str, gaps: np.ndarray) -> None:
     """Check that the target has no missing values.
 
     Raises:
         UserError: one of `gaps` (N,) is true.
     """
     if gaps.any():
-        line = source.line_of(int(gaps.argmax()))
-        raise UserError(
-            f"{source.path} has no value in the target {target!r}, line {line}: fill it in, or delete the line."
-        )
-
-
-def may_be_classes(source: CsvFile, target: str) -> bool:
-    """Return whether a target may have classes, because its first rows do not have too many distinct numbers."""
-    _, texts = source.texts(source.sample, target)
-    return sum(to_number(text, source.decimal) is not None for text in texts) <= MAX_CLASSES
-
-
-def guess(source: CsvFile, frame: pd.DataFrame, targets: list[str]) -> str:
-    """Return the task that fits the values of the target, and log it with the reason.
-
-    Raises:
-        UserError: no task fits.
-    """
-    if len(targets) > 1:
-        is_binary = all(np.isin(source.numbers(frame, name, frozenset()), [0, 1]).all() for name in targets)
-        task, why = ("multilabel", "0 or 1") if is_binary else ("regression", "several columns of numbers")
-    else:
-        task, why = _guess_one(source, frame, targets[0])
-    log.info(f"data.task={task}, because {', '.join(targets)} is {why}; set data.task=... to change this")
-    return task
-
-
-def _guess_one(source: CsvFile, frame: pd.DataFrame, target: str) -> tuple[str, str]:
-    if frame[target].dtype.kind in "iuf":  # not read as text, because it has many distinct numbers
-        return "regression", f"a number with {frame[target].nunique()} values"
-    codes, texts = source.texts(frame, target)
-    kinds, rows = np.unique(codes[codes >= 0], return_counts=True)
-    parsed = [to_number(texts[kind], source.decimal) for kind in kinds]
-    numbers = [number for number in parsed if number is not None]
-    odd = [i for i, number in enumerate(parsed) if number is None]
-    if odd:
-        _refuse_rare_texts(source, target, codes, texts=texts, kinds=kinds, rows=rows, odd=odd)
-        if len(kinds) > MAX_CLASSES and len(kinds) > rows.sum() / 2:
-            raise UserError(
-                f"{source.path} has {len(kinds)} distinct texts in the target {target!r}, in {rows.sum()} rows: names "
-                f"rather than classes, or dates or numbers with a unit, such as {cut(texts[kinds[0]])!r}. Choose "
-                "another data.target, write plain numbers, or set data.task=multiclass."
-            )
-        classes = {text.lower() if text.lower() in BOOLEANS else text for text in (texts[kind] for kind in kinds)}
-        values = f"text with {len(classes)} value{'s' * (len(classes) != 1)}"
-        return "binary" if len(classes) == 2 else "multiclass", values
-    distinct = len(set(numbers))
-    if distinct <= 2:
-        return "binary", f"a number with {distinct} value{'s' * (distinct != 1)}"
-    is_integer = all(number % 1 == 0 for number in numbers)
-    if is_integer and distinct <= MAX_CLASSES and rows.sum() >= ROWS_PER_CLASS * distinct:
-        return "multiclass", f"an integer with {distinct} values"
-    return "regression", f"a number with {distinct} values"
-
-
-def _refuse_rare_texts(
-    source: CsvFile, target: str, codes: np.ndarray, texts: list[str], kinds: np.ndarray, rows: np.ndarray,
-    odd: list[int],
-) -> None:  # fmt: skip
-    """Raise UserError for a few texts among many numbers, but not for classes such as 1, 2, 3, 3a.
-
-    Args:
-        source: the file.
-        target: name of the target column.
-        codes: index of each cell (N,) in texts.
-        texts: the distinct texts.
-        kinds: indices of the texts that occur.
-        rows: number of rows of each of these.
-        odd: those of `kinds` that are not numbers.
-    """
-    count, total = rows[odd].sum(), rows.sum()
-    if 2 * count >= total:
-        return
-    numbers = np.delete(rows, odd)
-    frequent = rows[odd].min() >= max(2, numbers.min() / 2) and len(numbers) <= MAX_CLASSES
-    if frequent and not any(texts[kinds[i]] in {*MARKERS, "?", "-"} for i in odd):
-        return
-    row = int(np.isin(codes, kinds[odd]).argmax())
-    raise UserError(
-        f"{source.path} has {cut(texts[codes[row]])!r} in the target {target!r}, line {source.line_of(row)}, where "
-        f"{total - count} of {total} cells are numbers: correct it, delete the line, or make every text a class with "
-        f"data.task=multiclass; to exclude the column, use {as_option('data.drop', target)} and another data.target."
-    )
+        place = source.place(int(gaps.argmax()))
+        raise UserError(f"{source.path} has no value in the target {target!r}, {place}: fill it in, or delete the row.")

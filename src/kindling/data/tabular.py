@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -13,9 +12,10 @@ from kindling.data.columns import as_list, as_strings, listed, parses_as, resolv
 from kindling.data.csv_file import CsvFile, open_csv
 from kindling.data.csv_header import UNNAMED
 from kindling.data.examples import Column, Examples
+from kindling.data.guess_task import guess, may_be_classes
 from kindling.data.inputs import Inputs, find_inputs, given_kinds
 from kindling.data.kinds import declared, recognize, text_codes
-from kindling.data.labels import Labels, guess, may_be_classes, refuse_gap
+from kindling.data.labels import find_labels, read_targets
 from kindling.tasks.tasks import TASKS
 
 log = logging.getLogger("kindling")
@@ -86,13 +86,14 @@ class Table(Data):
         labels = [*texts, *special["group"], *(name for name, kind in kinds.items() if kind != "number")]
         frame = source.read(used, list(dict.fromkeys(labels)))
         task = guess(source, frame, targets) if self.task == "auto" else self.task
-        classes = Labels(source, frame, targets[0], task=task) if task in ("binary", "multiclass") else None
+        classes = find_labels(source, frame, targets[0], task) if task in ("binary", "multiclass") else None
         fill = "median" if self.missing_indicator else "mean"
         inputs = Inputs(*find_inputs(source, frame, columns, kinds), special["zero_is_missing"], fill)
         names = [] if task == "regression" else self._names(classes.names if classes else targets, targets)
         examples = Examples(
-            inputs.read(source, frame), _y(source, frame, targets, labels=classes, task=task), task, class_names=names,
-            columns=inputs.columns, kinds=inputs.kinds,
+            inputs.read(source, frame), read_targets(source, frame, targets, labels=classes, task=task), task,
+            class_names=names, columns=inputs.columns, kinds=inputs.kinds, targets=targets,
+            class_values=classes.names if classes else [],
         )  # fmt: skip
         for name in special["group"]:
             examples.groups = torch.from_numpy(text_codes(source, frame, name)[0])
@@ -101,7 +102,7 @@ class Table(Data):
         if self.test_path:
             other = self._open_test(source, [*targets, *inputs.columns])
             rows = other.read([*inputs.columns, *targets], [*texts, *inputs.kinds])
-            examples.test = inputs.read(other, rows), _y(other, rows, targets, labels=classes, task=task)
+            examples.test = inputs.read(other, rows), read_targets(other, rows, targets, labels=classes, task=task)
         return examples
 
     def _classes(self, source: CsvFile, targets: list[str]) -> list[str]:
@@ -164,23 +165,6 @@ def _times(source: CsvFile, frame: pd.DataFrame, name: str, kind: Any) -> torch.
         )
     times = Inputs([name], kinds, [], "").read(source, frame)[:, 0]
     if times.isnan().any():
-        line = source.line_of(int(times.isnan().int().argmax()))
-        raise UserError(f"{source.path} has no value in the column {name!r} of data.time, line {line}: fill it in.")
+        place = source.place(int(times.isnan().int().argmax()))
+        raise UserError(f"{source.path} has no value in the column {name!r} of data.time, {place}: fill it in.")
     return times
-
-
-def _y(source: CsvFile, frame: pd.DataFrame, targets: list[str], labels: Labels | None, task: str) -> torch.Tensor:
-    if labels:
-        codes = torch.from_numpy(labels.codes(source, frame, targets[0]))
-        return codes.long() if task == "multiclass" else codes.float()[:, None]
-    y = np.empty((len(frame), len(targets)))
-    for i, target in enumerate(targets):
-        refuse_gap(source, target, frame[target].isna().to_numpy())
-        y[:, i] = source.numbers(frame, target, frozenset())
-        refuse_gap(source, target, np.isnan(y[:, i]))
-    invalid = np.argwhere((y != 0) & (y != 1))
-    if task == "multilabel" and len(invalid):
-        row, column = invalid[0]
-        place = f"the label {targets[column]!r}, line {source.line_of(row)}"
-        raise UserError(f"{source.path} has {y[row, column]:g} in {place}: task=multilabel needs 0 or 1.")
-    return torch.from_numpy(y).float() if task == "multilabel" else torch.from_numpy(y)

@@ -1,5 +1,6 @@
 """Load the config, data, model and checkpoints of a run. Only `load` and `data_and_model` import torch."""
 
+import csv
 import pickle
 import re
 from pathlib import Path
@@ -46,6 +47,22 @@ def config_of(folder: Path) -> DictConfig:
     reject_incompatible(to_dict(cfg, resolve=False), folder)
     cfg.folder = str(folder)  # in the file it is ${hydra:runtime.output_dir}
     return cfg
+
+
+def winner(folder: Path) -> Path:
+    """Return the folder of the best job of a sweep, or the folder itself if it is not that of a sweep.
+
+    Raises:
+        UserError: no job of the sweep has finished.
+    """
+    board = folder / "leaderboard.csv"
+    if not board.is_file():
+        return folder
+    with board.open(encoding="utf-8", newline="") as opened:
+        jobs = [row["folder"] for row in csv.DictReader(opened) if row["status"] == "finished" and row["folder"]]
+    if not jobs:
+        raise UserError(f"{folder} has no finished job to predict with.")
+    return folder / jobs[0]
 
 
 def best_checkpoint(folder: Path) -> Path:

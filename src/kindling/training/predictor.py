@@ -14,6 +14,7 @@ from kindling.cli.plain import to_dict
 from kindling.data.columns import as_list, listed, resolve
 from kindling.data.csv_file import CsvFile
 from kindling.data.encoding import kinds_of
+from kindling.data.frame import Frame
 from kindling.data.inputs import Inputs
 from kindling.data.transforms import apply_transform
 from kindling.models.base import Model
@@ -28,7 +29,7 @@ class Predictor:
     """Predicts the rows of a table with the best weights of a run.
 
     Args:
-        folder: the run folder, wherever it is; the training data is not needed.
+        folder: the folder of a run, or of a sweep, whose best job is used; the training data is not needed.
         trust: load its checkpoint even though that may run code.
 
     Attributes:
@@ -40,53 +41,90 @@ class Predictor:
     """
 
     def __init__(self, folder: str | Path, trust: bool = False):
-        folder = Path(folder)
-        cfg = to_dict(saved.config_of(folder), resolve=False)
-        checkpoint = saved.load(saved.best_checkpoint(folder), trust)
+        self.folder = saved.winner(Path(folder))
+        self.cfg = to_dict(saved.config_of(self.folder), resolve=False)
+        checkpoint = saved.load(saved.best_checkpoint(self.folder), trust)
         tables = [state for state in checkpoint.values() if isinstance(state, dict) and state.get("columns")]
-        hyperparameters: dict[str, Any] = checkpoint.get("hyper_parameters", {})
-        if not tables or "task" not in hyperparameters:
+        self.hyperparameters: dict[str, Any] = checkpoint.get("hyper_parameters", {})
+        if not tables or "task" not in self.hyperparameters:
             raise UserError(
                 f"{folder} cannot predict tables: it needs a data set with columns (data=csv, ...) and a model that "
                 "inherits from kindling.models.base.Model."
             )
         self.transform: dict[str, Any] = tables[0]
         self.columns: list[str] = self.transform["columns"]
-        options = cfg["data"]
-        self.missing = as_list(options.get("missing"))
-        self.missing_indicator = options.get("missing_indicator")
-        self.zero_is_missing = as_list(options.get("zero_is_missing"))
-        self.targets = [str(name) for name in as_list(options.get("target"))]
-        kept = {name: value for name, value in hyperparameters.items() if name not in TRAINING_ONLY}
-        self.model: Model = build({"_target_": cfg["model"]["_target_"], **kept})
-        self.model.load_state_dict(checkpoint["state_dict"])
-        self.model.eval()
+        self.targets: list[str] = self.transform.get("targets", [])
+        self.missing = as_list(self.cfg["data"].get("missing"))
+        self.weights = checkpoint["state_dict"]
+        self.model = self.build(TRAINING_ONLY)
 
-    def __call__(self, source: CsvFile) -> pd.DataFrame:
+    def build(self, without: tuple[str, ...] = ()) -> Model:
+        """Return the model with the best weights, in evaluation mode, built without some of its hyperparameters."""
+        kept = {name: value for name, value in self.hyperparameters.items() if name not in without}
+        model: Model = build({"_target_": self.cfg["model"]["_target_"], **kept})
+        model.load_state_dict(self.weights)
+        return model.eval()
+
+    def __call__(self, table: CsvFile | pd.DataFrame | np.ndarray | torch.Tensor) -> pd.DataFrame:
         """Return the predictions for the rows of a table, in their order.
 
-        Columns are matched by name. For classes the result has the predicted class and the probability of each class,
-        for several labels 0 or 1 and the probability of each, for a regression the values in the target's unit.
+        For classes the result has the predicted class and the probability of each class, for several labels 0 or 1 and
+        the probability of each, for a regression the values in the target's unit.
+
+        Args:
+            table: a file from `open_csv`; a DataFrame, whose columns are matched by name; or an array (N, columns)
+                with the columns in the order of `columns`.
 
         Raises:
-            UserError: the table lacks a column, or a cell is not a number; with file, column and line.
+            UserError: the table lacks a column, or a cell is not a number or date; with file, column and line.
         """
-        logits = logits_of(self.model, apply_transform(self._read(source), self.transform))
+        source = self.source(table)
+        raw, _ = self.read(source, [])
+        logits = logits_of(self.model, apply_transform(raw, self.transform))
         return self._table(from_logits(self.model.task, self.transform, logits).double().numpy())
 
-    def _read(self, source: CsvFile) -> torch.Tensor:
-        """Return the raw inputs (N, columns)."""
+    def source(self, table: CsvFile | pd.DataFrame | np.ndarray | torch.Tensor) -> CsvFile:
+        """Return a table as if it were a file.
+
+        Raises:
+            UserError: an array has another number of columns than the training data.
+        """
+        if isinstance(table, CsvFile):
+            return table
+        if not isinstance(table, pd.DataFrame):
+            array = np.asarray(table)
+            if array.ndim != 2 or array.shape[1] != len(self.columns):
+                raise UserError(
+                    f"the array has the shape {array.shape}, but the model needs (N, {len(self.columns)}), with the "
+                    f"columns {listed(self.columns)}."
+                )
+            table = pd.DataFrame(array, columns=self.columns)
+        kinds = kinds_of(self.transform.get("encoding", []))
+        return Frame(table, self.missing, {name: column.format for name, column in kinds.items()})
+
+    def read(self, source: CsvFile, targets: list[str]) -> tuple[torch.Tensor, pd.DataFrame]:
+        """Return the raw inputs (N, columns) and the table, which has the columns `targets` as text.
+
+        Raises:
+            UserError: see `__call__`.
+        """
         header = source.header.names
+        if absent := [name for name in targets if name not in header]:
+            raise UserError(
+                f"{source.path} lacks the target {listed(absent)}: without it, use `python -m kindling predict`."
+            )
         if absent := [name for name in self.columns if name not in header]:
             raise UserError(
                 f"{source.path} lacks {listed(absent)}: the model was trained with the columns {listed(self.columns)}."
             )
         if extra := [name for name in header if name not in {*self.columns, *self.targets}]:
             log.info(f"{source.path} has columns that the model does not use: {listed(extra)}")
-        zeros = resolve(self.zero_is_missing, "data.zero_is_missing", self.columns, path=source.path)
-        encoding = self.transform.get("encoding", [])
-        inputs = Inputs(self.columns, kinds_of(encoding), zeros, "median" if self.missing_indicator else "mean")
-        return inputs.read(source, source.read(self.columns, list(inputs.kinds)), may_be_empty=True)
+        options = self.cfg["data"]
+        zeros = resolve(as_list(options.get("zero_is_missing")), "data.zero_is_missing", self.columns, path=source.path)
+        kinds = kinds_of(self.transform.get("encoding", []))
+        inputs = Inputs(self.columns, kinds, zeros, "median" if options.get("missing_indicator") else "mean")
+        frame = source.read([*self.columns, *targets], [*kinds, *targets])
+        return inputs.read(source, frame, may_be_empty=True), frame
 
     def _table(self, found: np.ndarray) -> pd.DataFrame:
         """Return a table of probabilities or values (N, num_outputs)."""

@@ -1,0 +1,88 @@
+"""Evaluation of a run's best weights on the rows of a new table, from the run folder alone."""
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+from kindling import UserError
+from kindling.cli.build import build
+from kindling.data.base import Data
+from kindling.data.csv_file import open_csv
+from kindling.data.examples import Examples
+from kindling.data.labels import Labels, read_targets
+from kindling.data.transforms import apply_transform, scale_targets
+from kindling.files import write_json
+from kindling.training import load as saved
+from kindling.training.predictor import Predictor
+from kindling.training.quiet import silence
+from kindling.training.result import test_metrics
+
+
+class TestRows(Data):
+    """The rows of a table as test samples, transformed as in training; without other samples."""
+
+    def __init__(self, predictor: Predictor, path: str):
+        super().__init__(val_share=0.0, test_share=0.0)
+        task, names = predictor.model.task.name, list(predictor.model.hparams["class_names"])
+        source = open_csv(path, predictor.missing, option="input")
+        classes = predictor.transform["class_values"] if task in ("binary", "multiclass") else []
+        raw, frame = predictor.read(source, predictor.targets)
+        labels = Labels(classes) if classes else None
+        y = read_targets(source, frame, predictor.targets, labels=labels, task=task, class_names=names)
+        self.examples, self.transform = Examples(raw, y, task, names, predictor.columns), predictor.transform
+        x = apply_transform(raw, self.transform)
+        samples = {"train": (x[:0], y[:0]), "val": (x[:0], y[:0]), "test": (x, y)}
+        self.samples = scale_targets(samples, self.transform) if task == "regression" else samples
+
+    def load(self) -> Examples:
+        return self.examples
+
+
+def evaluate_table(run: Path, path: str, output: Path | None = None, trust: bool = False) -> tuple[Path, dict]:
+    """Write the metrics, the confusion matrix and the pictures of a table's predictions.
+
+    Args:
+        run: the folder of a run or sweep.
+        path: a file with the columns of the training data, including the target.
+        output: a folder that does not exist; None: "evaluate-<name of the file>" in the run's folder.
+        trust: load the checkpoint even though that may run code.
+
+    Returns:
+        The folder and the metrics.
+
+    Raises:
+        UserError: there is no such run, the file cannot be read, or the folder exists.
+    """
+    silence()
+    predictor = Predictor(run, trust)
+    data = TestRows(predictor, path)
+    place = output or predictor.folder / f"evaluate-{Path(path).name.partition('.')[0]}"
+    if place.exists():
+        raise UserError(f"{place} exists already: choose another folder with output=..., or delete it.")
+    cfg = saved.config_of(predictor.folder)
+    cfg.folder = str(place)
+    model = predictor.build()
+    wanted = cfg.get("callbacks", {})
+    place.mkdir(parents=True)
+    trainer = pl.Trainer(
+        accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, callbacks=[build(wanted.confusion)] if wanted.get("confusion") else [],
+    )  # fmt: skip
+    trainer.test(model, datamodule=data, verbose=False)
+    metrics = test_metrics(trainer.callback_metrics)
+    write_json(place / "metrics.json", {"run": str(predictor.folder), "input": path, "metrics": metrics})
+    if wanted.get("pictures"):
+        _draw(place, predictor, data)
+    return place, metrics
+
+
+def _draw(folder: Path, predictor: Predictor, data: Data) -> None:
+    from kindling.plots.figures import sample_figures, stage_predictions
+    from kindling.plots.save import png
+    from kindling.training.tolerate import optional
+
+    preds = stage_predictions(predictor.model, data, "test")
+    for name, draw in sample_figures(data, "test", preds):
+        with optional(f"picture {name}"):
+            if figure := draw():
+                (folder / f"{name.replace('/', '_')}.png").write_bytes(png(figure))
