@@ -55,7 +55,7 @@ def test_yes_and_no_in_a_yaml_file_are_names_too(tmp_path):
         ({"target": 2020, "zero_is_missing": [2020]}, "data.zero_is_missing names '2020', which is the target"),
         ({"target": "last", "drop": "nam"}, "has no column 'nam'"),
         ({}, r"has a column 'null', but data\.target=null means the last column"),
-        ({"target": "last", "drop": HEADER[:-1]}, "has no column besides last: there are no inputs"),
+        ({"target": "last", "drop": HEADER[:-1]}, "has no column besides last, so there are no inputs"),
         ({"target": "last", "class_names": ["a", "a"]}, "data.class_names has 'a' twice"),
         (
             {"target": "last", "class_names": [True, False]},
@@ -63,12 +63,12 @@ def test_yes_and_no_in_a_yaml_file_are_names_too(tmp_path):
         ),
     ],
 )
-def test_invalid_columns_are_refused(table, arguments, message):
+def test_invalid_columns_are_rejected(table, arguments, message):
     with pytest.raises(UserError, match=message):
         Table(table, **arguments).load()
 
 
-def test_a_number_that_matches_two_names_is_refused(tmp_path):
+def test_a_number_that_matches_two_names_is_rejected(tmp_path):
     (tmp_path / "t.csv").write_text("7,007,y\n1,2,0\n2,1,1\n")
     with pytest.raises(UserError, match=r"data\.drop=7 could be '7' or '007': quote the name"):
         columns_of(str(tmp_path / "t.csv"), target="y", drop=[7])

@@ -57,8 +57,11 @@ ROWS = "".join(f"{i},{100 + i % 69}\n" for i in range(149))
         ("a,y\n" + "1,0\n2,1\n" * 20 + "3,l\n", "has 'l' in the target 'y', line 42, where 40 of 41 cells are numbers"),
         ("a,y\n" + "1,0\n2,1\n" * 20 + "3,NA\n" * 9, "has 'NA' in the target 'y', line 42"),
         ("a,b,y\n1,2,0\n5%,1,1\n3,1,0\n", r"column 'a', line 3: '5%'.*data\.missing=\[\"5%\"\].*data\.drop=\[a\]"),
-        ("a,y\n$1,0\n$2,1\n", r"has numbers with '\$' in column 'a', e.g. '\$1': remove it"),
-        ("d,y\n2020-01-01,0\n2020-01-02,1\nx,1\n", "has 'x' in column 'd', line 4, not a date of the format ISO8601"),
+        ("a,y\n$1,0\n$2,1\n", r"has numbers with '\$' in column 'a', e.g. '\$1': write them"),
+        (
+            "d,y\n2020-01-01,0\n2020-01-02,1\nx,1\n",
+            "has 'x' in column 'd', line 4, not a date in the format YYYY-MM-DD",
+        ),
         ("a,y\n1e300,0\n1,1\n", r"has 1e\+300, which is too large, in column 'a', line 2"),
         ('a,y\n"1\n2",0\n3,1\n', r"column 'a', line 3"),
         ("5.1,3.5,setosa\n" + "5.1,3.5,setosa\n4.9,3,virginica\n" * 5, r"begins with a row \(5\.1, 3\.5, setosa\)"),
@@ -120,7 +123,7 @@ def test_missing_values_are_empty_cells_common_markers_among_numbers_and_given_v
     with caplog.at_level("INFO", "kindling"):
         x = load(content, missing=[-999, "?"]).x
     assert x.isnan().tolist() == [[True, False], [False, True], [True, True], [True, False]]
-    assert "has 5 missing values in a, b: each becomes the mean of its column" in caplog.text
+    assert "has 5 missing values in a, b: replaced by the mean of the training samples" in caplog.text
     with pytest.raises(UserError, match="has no value in the target 'y', line 3"):
         load(content, missing=[-999, "?", "yes"])
 
@@ -132,7 +135,7 @@ def test_a_number_given_as_missing_is_also_missing_among_texts(load):
 
 
 @pytest.mark.parametrize("cell", ["{}%", "{}.5 EUR", "2024-01-{}", "1.{}00.000"])
-def test_a_target_with_mostly_distinct_texts_is_refused(tmp_path, cell):
+def test_a_target_with_mostly_distinct_texts_is_rejected(tmp_path, cell):
     rows = "\n".join(f"{i},{cell.format(10 + i % 55)}" for i in range(60))
     (tmp_path / "t.csv").write_text(f"a,y\n{rows}\n", encoding="utf-8")
     with pytest.raises(UserError, match="has 55 distinct texts in the target 'y', in 60 rows: names rather than"):

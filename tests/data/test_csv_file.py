@@ -55,7 +55,7 @@ def test_empty_cells_of_inputs_are_missing_and_constant_columns_are_left_out(tmp
         examples = loaded(tmp_path / "t.csv")
     assert examples.x[:, 0].isnan().tolist() == [False, True, False, True]
     assert examples.columns == ["a"]
-    assert "column 'b' is left out, because it has the same value in every row" in caplog.text
+    assert "column 'b' is not used: it has the same value in every row" in caplog.text
     data = Table(str(tmp_path / "t.csv"), "sold", kinds={"b": "number"}, val_share=0.0, test_share=0.0)
     data.setup()
     assert data.samples["train"][0][:, 1].tolist() == [0.0] * 4  # constant, without effect
@@ -77,7 +77,7 @@ BAD = {
     "no header": (b"1,2,0\n3,4,1\n", r"begins with numbers \(1, 2, 0\): its first line must name the columns"),
     "text among numbers": (b"a,sold\n1,0\n\nx3,1\n", "has text in column 'a', line 4: 'x3'"),
     "infinity": (b"a,sold\n1,0\ninf,1\n", "has an infinite value in column 'a', line 3"),
-    "nothing but an empty column": (b"b,sold\n,0\n,1\n", r"has no inputs left \('b': it has no values\)"),
+    "nothing but an empty column": (b"b,sold\n,0\n,1\n", r"has no usable input columns \('b': it has no values\)"),
     "one class": (b"a,sold\n1,yes\n2,yes\n", "needs 2 classes or more in sold, but .* has 1: yes"),
     "one number as target": (b"a,sold\n1,4\n2,4\n", "needs 2 classes in sold, but .* has 1: 4"),
     "a double name": (b"a,a,sold\n1,2,0\n", "has two columns 'a'"),
@@ -85,7 +85,7 @@ BAD = {
     "a longer line": (b"a,sold\n1,0\n2,1,5\n", "has 3 fields in line 3, 2 in the first"),
     "all lines longer": (b"a,sold\n1,0,5\n2,1,5\n", "has 3 fields in line 2, 2 in the first"),
     "a target without a value": (b"a,sold\n1,0\n2,\n", "has no value in the target 'sold', line 3"),
-    "only the target": (b"sold\n1\n2\n", "has no column besides sold: there are no inputs"),
+    "only the target": (b"sold\n1\n2\n", "has no column besides sold, so there are no inputs. Are its"),
     "binary": (b"\x89PNG\r\n\x1a\n\x00\x00\x00", "is a binary file"),
     "10,000 names": (
         ("a,sold\n" + "".join(f"{i},name {i}\n" for i in range(10_000))).encode(),
@@ -95,7 +95,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("content", "message"), BAD.values(), ids=BAD)
-def test_an_invalid_file_is_refused_with_file_column_and_line(tmp_path, content, message):
+def test_an_invalid_file_is_rejected_with_file_column_and_line(tmp_path, content, message):
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:
         loaded(tmp_path / "t.csv")
@@ -200,7 +200,7 @@ def test_columns_of_a_large_offset_keep_their_digits(tmp_path):
     torch.testing.assert_close(x, y)
 
 
-def test_an_invalid_split_or_task_is_refused(tmp_path):
+def test_an_invalid_split_or_task_is_rejected(tmp_path):
     (tmp_path / "t.csv").write_text("a,b,c\n1,0,1\n2,1,2\n")
     with pytest.raises(UserError, match="must be at least 0 and less than 1 in total"):
         Table(str(tmp_path / "t.csv"), val_share=0.6, test_share=0.6)

@@ -73,7 +73,10 @@ def test_the_rarest_values_share_an_input(caplog):
         names, values = encoded([0, 0, 1, 2, 2, 2, 3], column, max_categories=3, new=[0, 1, 2, 3])
     assert names == ["c=a", "c=c", "c=other"]
     assert values == [[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 1]]
-    assert "column 'c' has 4 values: the 2 rarest share one input, because data.max_categories=3" in caplog.text
+    assert (
+        "column 'c' has 4 values in the training samples: the 2 rarest share one input (data.max_categories=3)"
+        in caplog.text
+    )
     cells = np.array([["a"], ["a"], ["b"], ["c"], ["c"], ["c"], ["d"]])
     fitted = OneHotEncoder(max_categories=3, sparse_output=False).fit(cells)
     assert values == fitted.transform([["a"], ["b"], ["c"], ["d"]]).tolist()

@@ -54,7 +54,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("returned", "message"), BAD.values(), ids=BAD)
-def test_an_invalid_return_value_of_load_is_refused_with_an_alternative(returned, message):
+def test_an_invalid_return_value_of_load_is_rejected_with_an_alternative(returned, message):
     with pytest.raises(UserError, match=rf"^Own\.load\(\) returned {message}") as caught:
         Own(returned).setup()
     assert "write an ordinary LightningDataModule: see docs/models.md" in str(caught.value)

@@ -60,6 +60,6 @@ def test_with_the_right_feature_a_logistic_regression_reaches_the_bayes_rate(run
         ((2, 50), "polynomial", 5, "would give more than 10000 features from 50 columns"),
     ],
 )
-def test_invalid_features_are_refused(shape, features, degree, message):
+def test_invalid_features_are_rejected(shape, features, degree, message):
     with pytest.raises(UserError, match=message):
         add_features(torch.zeros(shape), features, degree)

@@ -108,7 +108,7 @@ def test_as_many_folds_as_samples_is_leave_one_out():
         (19, 0, r"data.folds=19 is invalid: there are only 18 samples without"),
     ],
 )
-def test_invalid_folds_are_refused(folds, fold, message):
+def test_invalid_folds_are_rejected(folds, fold, message):
     with pytest.raises(UserError, match=message):
         Numbered([0, 1] * 10, folds=folds, fold=fold).setup()
 

@@ -41,7 +41,7 @@ def test_idx_files_keep_their_test_set_and_split_off_a_tenth_for_validation(fold
 
 
 @pytest.mark.parametrize("broken", [lambda b: b[:-1], lambda b: b"\0\0\x0d" + b[3:], lambda b: b[:6], lambda b: b""])
-def test_a_truncated_or_different_file_is_refused(folder, broken):
+def test_a_truncated_or_different_file_is_rejected(folder, broken):
     path = folder / NAMES[0]
     path.write_bytes(broken(path.read_bytes()))
     with pytest.raises(UserError, match="train-images-idx3-ubyte is not an IDX file of bytes, or is truncated"):
@@ -144,7 +144,7 @@ def test_trainer_auto_uses_bfloat16_for_images_if_the_cpu_supports_it(monkeypatc
         ({"x_train": np.zeros((3, 4, 4, 3), "u1"), "x_test": np.zeros((3, 4, 4), "u1")}, r"shape \(3, 4, 4, 3\)"),
     ],
 )
-def test_an_archive_of_other_arrays_is_refused(tmp_path, arrays, message):
+def test_an_archive_of_other_arrays_is_rejected(tmp_path, arrays, message):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(UserError, match=message):
         ImageArchive(str(tmp_path / "a.npz")).setup()

@@ -202,11 +202,11 @@ def test_an_error_in_the_doctor_is_logged_and_does_not_end_the_run(run, monkeypa
         result = run("data=ring", "epochs=1")
     assert result["advice"] == []
     assert "test/loss" in result["metrics"]
-    assert [r.message for r in caplog.records] == ["no advice: the doctor failed with ZeroDivisionError: of no use"]
+    assert [r.message for r in caplog.records] == ["no advice: computing it failed with ZeroDivisionError: of no use"]
 
 
 def test_an_error_in_the_advice_is_logged(run, monkeypatch, caplog):
     monkeypatch.setattr(callback, "advice", lambda _: {}["missing"])
     with caplog.at_level(logging.WARNING, "kindling"):
         assert run("data=ring", "epochs=1")["status"] == "finished"
-    assert "no advice: the doctor failed with KeyError: 'missing'" in caplog.text
+    assert "no advice: computing it failed with KeyError: 'missing'" in caplog.text

@@ -23,5 +23,5 @@ def test_no_best_jobs_are_guessed_if_the_direction_is_unknown(tmp_path, caplog):
     result = {"status": "finished", "mode": "auto", "monitor": "val/x", "score": 0.1}
     (tmp_path / "result.json").write_text(json.dumps(result))
     draw_best([tmp_path])
-    why = "ValueError: it is unknown whether a higher val/x is better; set mode=max or mode=min"
+    why = "ValueError: it is unknown whether a higher val/x is better: set mode=max or mode=min"
     assert f"pictures of the best jobs: skipped, {why}" in caplog.text

@@ -57,7 +57,7 @@ def test_the_reason_is_reported(args, why):
 def test_a_job_that_fits_no_group_is_trained_individually():
     (group,), ((job, why),) = formed([*TWO, ["width=7"]])
     assert (len(group.jobs), "width=7" in job.overrides) == (2, True)
-    assert why == "no other job has a network of the same shape"
+    assert why == "no other job has the same network, data split and options"
 
 
 class OwnStep(Deep):

@@ -45,7 +45,7 @@ def guarded(hook: Hook) -> Hook:
 
 
 def _warn(error: Exception) -> None:
-    log.warning(f"no advice: the doctor failed with {type(error).__name__}: {str(error).partition(chr(10))[0]}")
+    log.warning(f"no advice: computing it failed with {type(error).__name__}: {str(error).partition(chr(10))[0]}")
 
 
 def examine(trainer: pl.Trainer, model: Model, data: Data, history: measurements.History, lr: float) -> Case:

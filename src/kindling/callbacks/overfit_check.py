@@ -17,7 +17,7 @@ log = logging.getLogger("kindling")
 class Overfit(pl.Callback):
     """Trains on a few samples until the loss has fallen enough.
 
-    There are at most one more samples than inputs, so that even a linear model can fit them.
+    It uses at most one sample more than there are inputs, so that even a linear model can fit them.
 
     Args:
         share: fraction of the first step's loss to which the loss must fall.
@@ -64,7 +64,7 @@ class Overfit(pl.Callback):
 
 
 def _choose(x: Tensor, y: Tensor, number: int) -> Tensor:
-    """Return indices of samples: half have the target of the first one and are nearest to it, half are far others."""
+    """Return indices of samples: half are the nearest with the first one's target, half the farthest with another."""
     distances = (x.flatten(1).float() - x[0].flatten().float()).norm(dim=1)
     same = (y == y[0]).view(len(y), -1).all(1)
     near = distances.masked_fill(~same, torch.inf).argsort()[: min(int(same.sum()), (number + 1) // 2)]

@@ -38,8 +38,7 @@ class Data(pl.LightningDataModule, ABC):
         fold: the part, counted from 0, that is used for validation instead of val_share.
         split_seed: seed of the split; separate from `seed`, so that runs with different seeds use the same split.
         stratify: "auto" or False; see Split.
-        missing_indicator: "auto" replaces a missing number by the median and marks it in another input, in columns in
-            which training samples have missing values; False: it becomes the mean.
+        missing_indicator: "auto" or False; see `fit_encoding`.
         max_categories: largest number of inputs of a category; the rarest values share the last one.
         seed: determines the order of the training samples, together with the epoch.
         steps_per_execution: mini-batches per call of training_step: "auto" (about a second of work) or a number; 1 is
@@ -99,7 +98,7 @@ class Data(pl.LightningDataModule, ABC):
             raise UserError(f"{found}: provide more, or lower data.val_share or data.test_share.")
         x = samples["train"][0]
         encoding = self._fit_encoding(x)
-        names = input_names(encoding) if encoding else examples.columns
+        names = input_names(encoding) or examples.columns
         self.transform = column_transform(x, self.scale, self.features, self.degree, names=names, encoding=encoding)
         if x.is_floating_point():  # images stay bytes in memory and are scaled by the loader
             samples = {stage: (apply_transform(x, self.transform), y) for stage, (x, y) in samples.items()}
@@ -117,8 +116,7 @@ class Data(pl.LightningDataModule, ABC):
     @property
     def input_names(self) -> list[str]:
         """The names of the model's inputs: encoded columns and features; empty if the columns have no names."""
-        encoding = self.transform.get("encoding")
-        columns = input_names(encoding) if encoding else list(self.examples.columns)
+        columns = input_names(self.transform.get("encoding", [])) or list(self.examples.columns)
         return feature_names(columns, self.features, self.degree) if columns else []
 
     def number_of(self, stage: str) -> int:
@@ -131,7 +129,7 @@ class Data(pl.LightningDataModule, ABC):
         return self.number_of("train") if isinstance(self.batch_size, str) else self.batch_size
 
     def model_kwargs(self) -> dict[str, Any]:
-        """Return the arguments for a model that depend on the data; its constructor gets those that it has."""
+        """Return the model arguments that depend on the data; a constructor gets those that its signature has."""
         self.setup()
         examples = self.examples
         return {

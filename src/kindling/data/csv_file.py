@@ -15,7 +15,7 @@ import pandas as pd
 from kindling import UserError
 from kindling.data.columns import as_kind, as_option, parses_as
 from kindling.data.csv_cells import MARKERS, cut, is_decimal_comma, texts_of, to_number, to_numbers
-from kindling.data.csv_header import Header, open_text, read_header, refuse_no_header
+from kindling.data.csv_header import Header, check_header, open_text, read_header
 from kindling.data.examples import LARGEST
 
 log = logging.getLogger("kindling")
@@ -42,13 +42,13 @@ class CsvFile:
         """Read the table.
 
         Args:
-            columns: columns that are checked for decimal commas.
-            labels: columns that are read as text; others become numbers if all their cells are.
+            columns: the columns to check for decimal commas.
+            labels: the columns to read as text; any other becomes numeric if all its cells are numbers.
 
         Raises:
             UserError: a line has too many or too few fields, or there are no rows.
         """
-        refuse_no_header(self.path, self.header.names, self.sample)
+        check_header(self.path, self.header.names, self.sample)
         self._detect_decimal_commas(self.sample[columns])
         frame = self._parse(labels)
         if self._detect_decimal_commas(frame[columns]):
@@ -56,7 +56,7 @@ class CsvFile:
         if not len(frame):
             raise UserError(f"{self.path} has a header but no rows.")
         if frame.iloc[:, -1].isna().any():  # pandas pads a line that is too short
-            self._refuse_uneven_lines()
+            self._reject_uneven_lines()
         return frame
 
     @cached_property
@@ -134,7 +134,7 @@ class CsvFile:
                     keep_default_na=False, na_values=missing,
                 )  # fmt: skip
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-            self._refuse_uneven_lines()
+            self._reject_uneven_lines()
             raise UserError(f"{self.path} is not a valid CSV: {error}") from error
         # Store each text once. With dtype="category" above pandas would read 007 as 7.
         return frame.assign(**{name: frame[name].astype("category") for name in labels}) if nrows is None else frame
@@ -157,7 +157,7 @@ class CsvFile:
                 if len(fields) > 1 or (fields and fields[0].strip()):
                     yield header.skip + lines.line_num, fields
 
-    def _refuse_uneven_lines(self) -> None:
+    def _reject_uneven_lines(self) -> None:
         expected = len(self.header.names)
         for line, fields in self._records():
             if len(fields) != expected:

@@ -77,7 +77,7 @@ def open_text(file: Path, encoding: str) -> TextIO:
     return file.open(encoding=encoding, newline="")
 
 
-def refuse_no_header(path: str, names: list[str], rows: pd.DataFrame) -> None:
+def check_header(path: str, names: list[str], rows: pd.DataFrame) -> None:
     """Check that the first line is not a row of the table.
 
     It is treated as data if it contains a number and one of its non-integer fields also appears below. Names may be
@@ -100,7 +100,7 @@ def refuse_no_header(path: str, names: list[str], rows: pd.DataFrame) -> None:
 def _encoding(path: str, file: Path) -> str:
     decoder = getincrementaldecoder("utf-8-sig")()
     try:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
+        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as opened:
             while block := opened.read(BLOCK):
                 if b"\0" in block:
                     raise UserError(f"{path} is a binary file (or UTF-16): save the table as CSV in UTF-8.")

@@ -41,7 +41,8 @@ def fit_encoding(
         x: raw training samples (N, columns), NaN where missing; codes of categories, days of dates.
         names: names of the columns.
         kinds: those that are not numbers.
-        missing_indicator: fill missing numbers with the median instead of the mean, and mark them in a second input.
+        missing_indicator: fill missing numbers with the median instead of the mean, and mark them in a second input if
+            the training samples have some.
         max_categories: largest number of inputs of a category; the rarest values share the last one.
     """
     encoding = []
@@ -87,11 +88,17 @@ def input_names(encoding: list[dict[str, Any]]) -> list[str]:
 
 def is_code(encoding: list[dict[str, Any]]) -> list[bool]:
     """Return whether each input marks a category or a missing value; these are not scaled."""
-    codes = []
+    return [kind == "code" for kind in input_kinds(encoding)]
+
+
+def input_kinds(encoding: list[dict[str, Any]]) -> list[str]:
+    """Return the kind of each input: "number", "date" for a part of a date, or "code" for a mark."""
+    kinds: list[str] = []
     for column in encoding:
-        width = {"number": 1, "date": len(FEATURES)}.get(column["kind"])
-        codes += [True] * _width(column) if width is None else [False] * width + [True] * column["indicator"]
-    return codes
+        kind = column["kind"]
+        width = {"number": 1, "date": len(FEATURES)}.get(kind)
+        kinds += ["code"] * _width(column) if width is None else [kind] * width + ["code"] * column["indicator"]
+    return kinds
 
 
 def _fit_number(x: Tensor, name: str, column: Column | None, missing_indicator: bool) -> dict[str, Any]:
@@ -112,8 +119,8 @@ def _fit_category(x: Tensor, name: str, column: Column, max_categories: int) -> 
     pooled = found[max_categories - 1 :] if len(found) > max_categories else []
     if pooled:
         log.info(
-            f"column {name!r} has {len(found)} values: the {len(pooled)} rarest share one input, because "
-            f"data.max_categories={max_categories}"
+            f"column {name!r} has {len(found)} values in the training samples: the {len(pooled)} rarest share one "
+            f"input (data.max_categories={max_categories})"
         )
     kept = sorted(found[: max_categories - 1] if pooled else found) or [0]  # without a value, an input of zeros
     return {"kind": column.kind, "name": name, "values": column.values, "kept": kept, "pooled": sorted(pooled)}

@@ -54,7 +54,7 @@ class Examples:
         targets: names of the target columns; may be empty.
         class_values: the texts of the classes in the file, in the order of class_names; may be empty.
         groups: a number for each sample (N,); samples with the same one stay in the same part of the split.
-        times: a number for each sample (N,); the latest are used for testing, and those before for validation.
+        times: a number for each sample (N,); the latest form the test set, those before the validation set.
         shift: maximum random shift of training images, in pixels.
     """
 
@@ -83,7 +83,7 @@ def check_examples(examples: Examples, name: str) -> None:
         UserError: they are invalid; the message gives the found and expected values and points to LightningDataModule.
     """
 
-    def refuse(found: str, expected: str) -> NoReturn:
+    def reject(found: str, expected: str) -> NoReturn:
         raise UserError(
             f"{name}.load() returned {found}; expected {expected}. For other kinds of data, such as several inputs, "
             "inputs of different lengths or sample weights, write an ordinary LightningDataModule: see "
@@ -91,23 +91,23 @@ def check_examples(examples: Examples, name: str) -> None:
         )
 
     if not isinstance(examples, Examples):
-        refuse(_described(examples), "kindling.data.examples.Examples(x, y, task, ...)")
+        reject(_described(examples), "kindling.data.examples.Examples(x, y, task, ...)")
     if not isinstance(examples.task, str) or examples.task not in TASKS:
-        refuse(f"as task {_described(examples.task)}", f"one of {', '.join(TASKS)}")
+        reject(f"as task {_described(examples.task)}", f"one of {', '.join(TASKS)}")
     pairs = {"": (examples.x, examples.y)}
     if examples.test is not None:
         if not isinstance(examples.test, tuple | list) or len(examples.test) != 2:
-            refuse(f"as test {_described(examples.test)}", "a pair of x and y")
+            reject(f"as test {_described(examples.test)}", "a pair of x and y")
         pairs["test "] = examples.test
     for part, (x, y) in pairs.items():
         if problem := _check_x(x) or _check_y(y, examples):
-            refuse(part + problem[0], problem[1])
+            reject(part + problem[0], problem[1])
         if len(x) != len(y):
-            refuse(f"{part}x of length {len(x)} and {part}y of length {len(y)}", "equal lengths")
+            reject(f"{part}x of length {len(x)} and {part}y of length {len(y)}", "equal lengths")
         if (x.shape[1:], x.is_floating_point()) != (examples.x.shape[1:], examples.x.is_floating_point()):
-            refuse(f"{part}x as {_described(x)} and x as {_described(examples.x)}", "the same shape and type in both")
+            reject(f"{part}x as {_described(x)} and x as {_described(examples.x)}", "the same shape and type in both")
     if examples.columns and (examples.x.dim() != 2 or len(examples.columns) != examples.x.shape[1]):
-        refuse(f"{len(examples.columns)} column names and x as {_described(examples.x)}", "a name for each column")
+        reject(f"{len(examples.columns)} column names and x as {_described(examples.x)}", "a name for each column")
 
 
 def _check_x(x: Any) -> tuple[str, str] | None:

@@ -46,7 +46,7 @@ def _guess_one(source: CsvFile, frame: pd.DataFrame, target: str) -> tuple[str, 
     numbers = [number for number in parsed if number is not None]
     odd = [i for i, number in enumerate(parsed) if number is None]
     if odd:
-        _refuse_rare_texts(source, target, codes, texts=texts, kinds=kinds, rows=rows, odd=odd)
+        _reject_rare_texts(source, target, codes, texts=texts, kinds=kinds, rows=rows, odd=odd)
         if len(kinds) > MAX_CLASSES and len(kinds) > rows.sum() / 2:
             raise UserError(
                 f"{source.path} has {len(kinds)} distinct texts in the target {target!r}, in {rows.sum()} rows: names "
@@ -65,7 +65,7 @@ def _guess_one(source: CsvFile, frame: pd.DataFrame, target: str) -> tuple[str, 
     return "regression", f"a number with {distinct} values"
 
 
-def _refuse_rare_texts(
+def _reject_rare_texts(
     source: CsvFile, target: str, codes: np.ndarray, texts: list[str], kinds: np.ndarray, rows: np.ndarray,
     odd: list[int],
 ) -> None:  # fmt: skip

@@ -20,7 +20,7 @@ class ImageArchive(Data):
 
     Args:
         path: the .npz file.
-        shift: maximum random shift of training images in pixels, drawn anew in every epoch.
+        shift: maximum random shift of training images in pixels, redrawn in every epoch.
         data: arguments of Data.
 
     Raises:
@@ -47,7 +47,7 @@ class Idx(Data):
             with t10k; None for a file that is not checked.
         class_names: names of the labels 0, 1, ...
         sources: where to download missing files from, tried in order (kindling.data.download.fetch).
-        shift: maximum random shift of training images in pixels, drawn anew in every epoch.
+        shift: maximum random shift of training images in pixels, redrawn in every epoch.
         num_examples: number of samples to use from the start of the training file; None: all.
         data: arguments of Data.
 

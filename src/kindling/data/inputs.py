@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 
 from kindling import UserError
-from kindling.data.columns import listed, resolve
+from kindling.data.columns import as_kind, listed, resolve
 from kindling.data.csv_cells import cut
 from kindling.data.csv_file import CsvFile
-from kindling.data.dates import to_days
+from kindling.data.dates import readable, to_days
 from kindling.data.examples import Column
 from kindling.data.kinds import declared, recognize, text_codes
 
@@ -48,13 +48,14 @@ class Inputs:
             if column is None:
                 x[:, i] = source.numbers(frame, name, may_be_empty=may_be_empty)
             else:
-                x[:, i] = (_days if column.kind == "date" else _codes)(source, frame, name, column)
-        numbers = [name not in self.kinds for name in self.columns]
-        gaps = np.where(numbers, np.isnan(x).sum(0), 0)
+                x[:, i] = (_days if column.kind == "date" else _codes)(source, frame, name, column, may_be_empty)
+        gaps = np.isnan(x).sum(0)
         if gaps.any():
             where = listed(name for name, gap in zip(self.columns, gaps, strict=True) if gap)
             count = f"{gaps.sum()} missing value" + "s" * int(gaps.sum() > 1)
-            log.info(f"{source.path} has {count} in {where}: each becomes the {self.fill} of its column")
+            categories = ", categories by zeros" * any(kind.values for kind in self.kinds.values())
+            filled = f"replaced by the {self.fill} of the training samples{categories}"
+            log.info(f"{source.path} has {count} in {where}: {filled}")
         for i, name in enumerate(self.columns):
             if name in self.zero_is_missing:
                 x[x[:, i] == 0, i] = np.nan
@@ -90,7 +91,8 @@ def find_inputs(
     if not found:
         reasons = "; ".join(f"{name!r}: {reason}" for name, reason in useless.items())
         raise UserError(
-            f"{source.path} has no inputs left ({reasons}): name the kind of one, e.g. data.kinds={{x: number}}."
+            f"{source.path} has no usable input columns ({reasons}): set the kind of one of them, e.g. with "
+            f"{as_kind(names[0], 'category')}."
         )
     typed = {name: column for name, column in found.items() if column}
     _describe(source.path, list(found), typed, useless)
@@ -111,7 +113,7 @@ def given_kinds(kinds: Any, header: list[str], path: str) -> dict[str, Any]:
     return dict(zip(names, kinds.values(), strict=True))
 
 
-def _codes(source: CsvFile, frame: pd.DataFrame, name: str, column: Column) -> np.ndarray:
+def _codes(source: CsvFile, frame: pd.DataFrame, name: str, column: Column, _: bool) -> np.ndarray:
     codes, texts = text_codes(source, frame, name)
     index = {column.key(value): i for i, value in enumerate(column.values)}
     known = np.array([*(index.get(column.key(text), -1) for text in texts), np.nan])[codes]
@@ -119,21 +121,24 @@ def _codes(source: CsvFile, frame: pd.DataFrame, name: str, column: Column) -> n
         unknown = [text for text in texts if column.key(text) not in index]
         cells = f"{(known == -1).sum()} cell" + "s" * int((known == -1).sum() > 1)
         log.warning(
-            f"{source.path} has values in column {name!r}, in {cells}, that the training data lacks, so they count "
-            f"as missing: {listed(unknown)}"
+            f"{source.path} has {cells} in column {name!r} with a value unseen in training, treated as missing: "
+            f"{listed(unknown)}"
         )
     return known
 
 
-def _days(source: CsvFile, frame: pd.DataFrame, name: str, column: Column) -> np.ndarray:
+def _days(source: CsvFile, frame: pd.DataFrame, name: str, column: Column, may_be_empty: bool) -> np.ndarray:
     codes, texts = text_codes(source, frame, name)
     days = np.append(to_days(texts, column.format), np.nan)
     invalid = np.isnan(days)[codes] & (codes >= 0)
     if invalid.any():
         row = int(invalid.argmax())
+        other = (
+            "leave the cell empty" if may_be_empty else f"make each text a category with {as_kind(name, 'category')}"
+        )
         raise UserError(
             f"{source.path} has {cut(texts[codes[row]])!r} in column {name!r}, {source.place(row)}, not a "
-            f"date of the format {column.format}: correct it, or set the kind of the column in data.kinds."
+            f"date in the format {readable(column.format)}: correct it, or {other}."
         )
     return days[codes]
 
@@ -147,4 +152,4 @@ def _describe(path: str, names: list[str], kinds: dict[str, Column], useless: di
         found = "; ".join(f"{kind}: {listed(names)}" for kind, names in groups.items() if names)
         log.info(f"columns of {path}: {found}")
     for name, reason in useless.items():
-        log.info(f"column {name!r} is left out, because {reason}; to use it, set its kind in data.kinds")
+        log.info(f"column {name!r} is not used: {reason} (to use it, add e.g. {as_kind(name, 'category')})")

@@ -21,6 +21,7 @@ KINDS = ("number", "category", "boolean", "date", "ignored")
 MIN_ROWS = 20  # in shorter tables no column is taken for an identifier
 UNIQUE = 0.9  # share of distinct texts from which a column identifies the rows
 MAX_WORDS = 5  # average number of words in a cell from which a column is free text
+MANY, ROWS_PER_VALUE = 50, 3  # a category with more values, and fewer rows for each, may be an identifier
 MAX_COMPARED = 100  # largest number of values that are compared with each other, in quadratic time
 MAX_MEASURED = 5  # largest number of distinct texts with a unit, such as "10 mg", that are categories
 IDENTIFIER = re.compile(r"(.*[ _.-])?(id|index|uuid|guid|rowid|rownames?)", re.IGNORECASE)
@@ -134,7 +135,7 @@ def _reject_odd_numbers(source: CsvFile, name: str, texts: list[str]) -> None:
     if all(matches) and len(units) == 1 and units != {""} and (len(texts) > MAX_MEASURED or units <= set("%$€£¥")):
         found = f"numbers with {units.pop()!r}"
     elif len(texts) > MAX_MEASURED and all(CODE.fullmatch(text) for text in texts):
-        found = "digits that are neither numbers nor dates"
+        found = "codes or ranges of digits"
     if found:
         raise UserError(
             f"{source.path} has {found} in column {name!r}, e.g. {cut(texts[0])!r}: write them as numbers, "
@@ -153,6 +154,11 @@ def _category(source: CsvFile, name: str, codes: np.ndarray, texts: list[str]) -
         )
     if count >= MIN_ROWS and len(texts) > UNIQUE * count:
         return f"it identifies the rows: {len(texts)} different texts in {count} cells"
+    if len(texts) > MANY and count < ROWS_PER_VALUE * len(texts):
+        log.warning(
+            f"column {name!r} has {len(texts)} values in {count} rows: if it identifies persons or objects, exclude "
+            f"it with {as_option('data.drop', name)}, or keep the rows of each together with data.group"
+        )
     folded = [text.casefold() for text in texts]
     if len(texts) <= MAX_COMPARED and (alike := [text for text in texts if folded.count(text.casefold()) > 1]):
         log.warning(f"{source.path} has {' and '.join(map(cut, alike))} in {name}: they are different categories")

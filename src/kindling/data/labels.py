@@ -59,7 +59,7 @@ class Labels:
             UserError: a cell is empty or has an unknown class.
         """
         codes, texts = source.texts(frame, target)
-        reject_gap(source, target, codes < 0)
+        reject_missing(source, target, codes < 0)
         index = {key: i for i, key in enumerate(self.keys)}
         names = {name: i for i, name in enumerate(class_names)}
         found = np.array([index.get(self.key(text), names.get(text, -1)) for text in texts])[codes]
@@ -83,7 +83,7 @@ def find_labels(source: CsvFile, frame: pd.DataFrame, target: str, task: str) ->
         UserError: a cell is empty, or the number of classes does not fit the task.
     """
     codes, texts = source.texts(frame, target)
-    reject_gap(source, target, codes < 0)
+    reject_missing(source, target, codes < 0)
     labels = Labels([texts[code] for code in np.unique(codes)], source.decimal)
     names = labels.names
     folded = [name.casefold() for name in names]
@@ -115,9 +115,9 @@ def read_targets(
         return codes.long() if task == "multiclass" else codes.float()[:, None]
     y = np.empty((len(frame), len(targets)))
     for i, target in enumerate(targets):
-        reject_gap(source, target, frame[target].isna().to_numpy())
+        reject_missing(source, target, frame[target].isna().to_numpy())
         y[:, i] = source.numbers(frame, target, frozenset())
-        reject_gap(source, target, np.isnan(y[:, i]))
+        reject_missing(source, target, np.isnan(y[:, i]))
     invalid = np.argwhere((y != 0) & (y != 1))
     if task == "multilabel" and len(invalid):
         row, column = invalid[0]
@@ -126,12 +126,12 @@ def read_targets(
     return torch.from_numpy(y).float() if task == "multilabel" else torch.from_numpy(y)
 
 
-def reject_gap(source: CsvFile, target: str, gaps: np.ndarray) -> None:
+def reject_missing(source: CsvFile, target: str, gaps: np.ndarray) -> None:
     """Check that the target has no missing values.
 
     Raises:
         UserError: one of `gaps` (N,) is true.
     """
     if gaps.any():
-        place = source.place(int(gaps.argmax()))
+        place = source.place(int(gaps.argmax())) + (f", the first of {gaps.sum()} such rows" if gaps.sum() > 1 else "")
         raise UserError(f"{source.path} has no value in the target {target!r}, {place}: fill it in, or delete the row.")

@@ -8,7 +8,7 @@ from torch import Tensor
 from kindling import UserError
 from kindling.data.examples import Examples
 
-RARE = 3  # classes with fewer samples are only trained on if the split is stratified
+RARE = 3  # in a stratified split, classes with fewer samples go to the training set only
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Split:
         num_test, num_val = (round(share * number) for share in (self.test_share, self.val_share))
         num_test = 0 if examples.test else num_test
         if examples.times is not None:
-            return self._by_time(examples.times.argsort(stable=True), num_test, num_val)
+            return self._by_time(examples.times, num_test, num_val)
         order = torch.randperm(number, generator=torch.Generator().manual_seed(self.seed))
         classes = examples.y.flatten() if examples.task in ("binary", "multiclass") else None
         groups, stratified = examples.groups, classes if self.stratify else None
@@ -86,11 +86,14 @@ class Split:
             part = _group_parts(groups[rest], self.folds)
         return {"train": rest[part != self.fold], "val": rest[part == self.fold], "test": test}
 
-    def _by_time(self, order: Tensor, num_test: int, num_val: int) -> dict[str, Tensor]:
+    def _by_time(self, times: Tensor, num_test: int, num_val: int) -> dict[str, Tensor]:
         """Return the last samples for testing, and those before for validation; folds as in TimeSeriesSplit."""
-        rest, test = order[: len(order) - num_test], order[len(order) - num_test :]
+        order = times.argsort(stable=True)
+        start = _before_ties(times[order], len(order) - num_test)
+        rest, test = order[:start], order[start:]
         if self.folds is None:
-            return {"train": rest[: len(rest) - num_val], "val": rest[len(rest) - num_val :], "test": test}
+            start = _before_ties(times[rest], max(0, len(rest) - num_val))
+            return {"train": rest[:start], "val": rest[start:], "test": test}
         _check_number(self.folds, len(rest) - 1, "samples")
         size = len(rest) // (self.folds + 1)
         start = len(rest) - (self.folds - self.fold) * size
@@ -151,6 +154,11 @@ def _group_parts(groups: Tensor, folds: int) -> Tensor:
         part[group] = smallest
         totals[smallest] += int(sizes[group])
     return part[codes]
+
+
+def _before_ties(times: Tensor, start: int) -> int:
+    """Return the index of the first of the sorted times that equals the one at `start`."""
+    return int((times < times[start]).sum()) if start < len(times) else start
 
 
 def _check_number(folds: int, number: int, what: str) -> None:

@@ -32,10 +32,10 @@ class Table(Data):
         test_path: a second CSV with the same columns, which only has test samples.
         class_names: names for the sorted values of the target; None: the values as spelled in the file.
         drop: columns that are not inputs.
-        kinds: kinds of columns, for those that are not recognised as intended: "number", "category", "boolean", "date",
+        kinds: overrides the detected kinds of columns: "number", "category", "boolean", "date",
             a format of dates such as "%d.%m.%Y", or "ignored".
         group: a column; rows with the same value in it stay in the same part of the split. It is not an input.
-        time: a column of numbers or dates; the latest rows are used for testing, and those before for validation.
+        time: a column of numbers or dates; the latest rows form the test set, those before the validation set.
         zero_is_missing: columns of numbers in which 0 marks a missing value.
         missing: texts and numbers that mark a missing value in any column, like an empty cell. In inputs NA, NaN, null,
             None and n/a always do; in a target with classes they are classes.
@@ -80,7 +80,9 @@ class Table(Data):
         excluded = {*targets, *special["drop"], *(name for name, kind in kinds.items() if kind == "ignored")}
         columns = [name for name in header if name not in excluded and name not in special["group"]]
         if not columns:
-            raise UserError(f"{self.path} has no column besides {', '.join(targets)}: there are no inputs.")
+            hint = " Are its columns separated by something other than a comma, semicolon, tab or bar?"
+            hint = hint if len(header) == 1 else ""
+            raise UserError(f"{self.path} has no column besides {', '.join(targets)}, so there are no inputs.{hint}")
         used = list(dict.fromkeys([*columns, *targets, *special["group"], *special["time"]]))
         texts = self._classes(source, targets)
         labels = [*texts, *special["group"], *(name for name, kind in kinds.items() if kind != "number")]

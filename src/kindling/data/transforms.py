@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kindling import UserError
-from kindling.data.encoding import encode, is_code
+from kindling.data.encoding import encode, input_kinds, is_code
 from kindling.data.features import add_features, feature_names
 
 log = logging.getLogger("kindling")
@@ -62,7 +62,10 @@ def column_transform(
     if encoding and features == "none" and scale in ("standard", "minmax"):
         codes = torch.tensor(is_code(encoding))
         shift, factor = torch.where(codes, 0.0, shift), torch.where(codes, 1.0, factor)
-    if constant := (factor == 0).nonzero().flatten().tolist():
+    constant = (factor == 0).nonzero().flatten().tolist()
+    if encoding and features == "none":  # that all dates are of one year needs no mention
+        constant = [i for i in constant if input_kinds(encoding)[i] != "date"]
+    if constant:
         which = _named(names, features, degree, indices=constant)
         log.info(f"constant in the training samples, so without effect: {which}")
     kept = {"features": features, "degree": degree} | ({"encoding": encoding} if encoding else {})

@@ -7,9 +7,8 @@ from kindling.doctor.command import Command
 from kindling.doctor.measurements import History, Snapshot
 
 # Bounds. Those without a source were chosen to separate the healthy and unhealthy runs of tests/doctor/.
-VANISHING = (
-    1e-3  # gradient of the first layer, relative to the last; Glorot and Bengio 2010, figure 7 (a 10-fold decrease)
-)
+# Gradient of the first layer, relative to the last; far below the tenfold decrease of Glorot and Bengio 2010, figure 7
+VANISHING = 1e-3
 EXPLODING = 100.0  # norm of the gradient; Pascanu et al. 2013 clip at 1 to 10
 DEAD = 0.4  # fraction of rectified units; Karpathy, notes of Stanford's CS231n, "as much as 40%"
 SATURATED = 0.7  # fraction of outputs of bounded activations at the limits of their range; Glorot and Bengio 2010

@@ -164,7 +164,7 @@ def _is_raw_target(case: Case) -> bool:
 
 
 def _safe_lr(case: Case, most: float = 10) -> tuple[str, ...]:
-    """Return an override for the optimizer's default learning rate if lr is over `most` times or far below it."""
+    """Return an override with the default learning rate if lr is over `most` times it, or under a hundredth of it."""
     default = case.run_command.default_lr() or case.lr
     return (f"lr={default:g}",) if case.lr > most * default or case.lr < default / 100 else ()
 

@@ -88,7 +88,7 @@ def few_samples(case: Case) -> Finding | None:
         return None
     return (
         f"There are only {counts[name]} training samples of {name} for {case.inputs} inputs (should be at least "
-        f"{SAMPLES_PER_INPUT} per input), so the score of a single split is unreliable.",
+        f"{SAMPLES_PER_INPUT} per input): the model may overfit, and its score depends on the split.",
         [("-m", f"folds={folds}")],
     )
 

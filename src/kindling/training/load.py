@@ -40,6 +40,8 @@ def config_of(folder: Path) -> DictConfig:
         UserError: the folder is not a run folder.
     """
     file = folder / ".hydra" / "config.yaml"
+    if (folder / "leaderboard.csv").is_file():
+        raise UserError(f"run={folder} is the folder of a sweep: give that of one of its jobs, e.g. {winner(folder)}.")
     if not file.is_file():
         raise UserError(f"run={folder} is not a run folder (it has no .hydra/config.yaml): give one, e.g. runs/.../...")
     register_resolvers()  # which the config's interpolations use

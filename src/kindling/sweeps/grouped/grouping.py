@@ -95,7 +95,9 @@ def form_groups(jobs: list[Job], most_bytes: float) -> tuple[list[Group], list[t
             groups.setdefault(_group_key(variant), []).append(variant)
     parts = [part for variants in groups.values() for part in _split(Group(_sorted(variants)), most_bytes)]
     singles += [
-        (group.jobs[0], "no other job has a network of the same shape") for group in parts if len(group.jobs) == 1
+        (group.jobs[0], "no other job has the same network, data split and options")
+        for group in parts
+        if len(group.jobs) == 1
     ]
     return [group for group in parts if len(group.jobs) > 1], singles
 

@@ -51,7 +51,7 @@ def verdict(board: Board) -> str:
         enough = next(n for n in range(2, 10) if smallest_p(n, n) < LEVEL)
         return (
             f"{lead}; {len(a)} and {len(b)} {repetitions(board)} are too few to tell whether this is more than noise: "
-            f"train at least {enough} of each, e.g. repeat=5."
+            f"train at least {enough} of each, e.g. {'folds' if board.folded == ['data.fold'] else 'repeat'}=5."
         )
     p = permutation_p(a, b)
     noise, test = f"the noise between {repetitions(board)}", f"(permutation test, p = {p:.2g})"
