@@ -10,8 +10,9 @@ from sklearn.metrics import r2_score
 
 from kindling.data.base import Data
 from kindling.data.examples import Examples
+from kindling.data.scaling import is_constant
 from kindling.data.tabular import Table
-from kindling.data.transforms import apply_transform, column_transform, is_constant
+from kindling.data.transforms import apply_transform, column_transform
 from kindling.tasks.metrics import r2
 
 

@@ -137,12 +137,14 @@ class CsvFile:
             self._reject_uneven_lines()
             raise UserError(f"{self.path} is not a valid CSV: {error}") from error
         # Store each text once. With dtype="category" above pandas would read 007 as 7.
-        return frame.assign(**{name: frame[name].astype("category") for name in labels}) if nrows is None else frame
+        texts = [name for name in header.names if frame[name].dtype.kind not in "iufb"]
+        return frame.assign(**{name: frame[name].astype("category") for name in texts}) if nrows is None else frame
 
     def _detect_decimal_commas(self, frame: pd.DataFrame) -> bool:
         for name in frame.columns if self.decimal == "." else ():
-            is_text = frame[name].dtype.kind not in "iufb"
-            if is_text and any(is_decimal_comma(cell, self.header.separator) for cell in texts_of(frame[name])[1]):
+            texts = texts_of(frame[name])[1] if frame[name].dtype.kind not in "iufb" else []
+            numbers = sum(to_number(text, ",") is not None for text in texts)
+            if 2 * numbers >= len(texts) and any(is_decimal_comma(text, self.header.separator) for text in texts):
                 self.decimal = ","
                 log.info(f"{self.path} has decimal commas, so a point in a number is a thousands separator")
                 return True

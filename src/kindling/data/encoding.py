@@ -17,7 +17,6 @@ from kindling.data.dates import FEATURES, date_features
 from kindling.data.examples import Column
 
 log = logging.getLogger("kindling")
-BLOCK = 65_536  # rows that are encoded at a time
 
 
 def check_encoding(missing_indicator: Any, max_categories: Any) -> None:

@@ -3,18 +3,18 @@
 import logging
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from kindling import UserError
-from kindling.data.encoding import encode, input_kinds, is_code
+from kindling.data.encoding import encode, input_kinds
 from kindling.data.features import add_features, feature_names
+from kindling.data.scaling import SCALES, is_constant, standard
 
 log = logging.getLogger("kindling")
 LIMIT = 1e18  # of scaled inputs; its square is a finite float32
 SMOOTH_CLIP = 3.0  # bound of inputs scaled with scale=robust: x / sqrt(1 + (x / 3)^2)
-ROUNDING = 512  # machine epsilons, relative to the largest value, by which a constant column may vary
+BLOCK = 65_536  # samples that are transformed at a time
 MAX_ROUNDING = 1e-3  # largest rounding error of float32 targets, relative to their range
 
 
@@ -50,18 +50,17 @@ def column_transform(
         if not spread:
             log.info("constant in the training samples, so without effect: all pixels of all images")
         return {"fill": [0.0], "shift": [mean], "factor": [1 / spread if spread else 0.0]}
-    encoded = encode(x, encoding) if encoding else x.double()
-    columns = add_features(encoded, features, degree).flatten(1)
-    empty = columns.isnan().all(0).nonzero().flatten().tolist()
-    if empty:
-        which = _named(names, features, degree, indices=empty)
-        raise UserError(f"{which} has no value in any training sample: exclude it.")
-    fill = columns.nanmean(0)
-    columns = torch.where(columns.isnan(), fill, columns)
-    shift, factor = SCALES[scale](columns, x.dtype)
-    if encoding and features == "none" and scale in ("standard", "minmax"):
-        codes = torch.tensor(is_code(encoding))
-        shift, factor = torch.where(codes, 0.0, shift), torch.where(codes, 1.0, factor)
+    if encoding and features == "none":  # one column at a time, because one-hot columns take much memory
+        parts = [_scale_of_column(x[:, i].double(), scale, column) for i, column in enumerate(encoding)]
+        shift, factor = (torch.cat(numbers) for numbers in zip(*parts, strict=True))
+        fill = torch.zeros_like(shift)
+    else:
+        columns = add_features(encode(x, encoding) if encoding else x.double(), features, degree).flatten(1)
+        if empty := columns.isnan().all(0).nonzero().flatten().tolist():
+            which = _named(names, features, degree, indices=empty)
+            raise UserError(f"{which} has no value in any training sample: exclude it.")
+        fill = columns.nanmean(0)
+        shift, factor = SCALES[scale](torch.where(columns.isnan(), fill, columns), x.dtype)
     constant = (factor == 0).nonzero().flatten().tolist()
     if encoding and features == "none":  # that all dates are of one year needs no mention
         constant = [i for i in constant if input_kinds(encoding)[i] != "date"]
@@ -73,54 +72,30 @@ def column_transform(
     return {**kept, "fill": fill.tolist(), "shift": shift.tolist(), "factor": factor.tolist()}
 
 
-def standard(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return the mean of each column of x (N, columns), and 1 / standard deviation, or 0 if it is constant.
-
-    Args:
-        x: float64 values.
-        dtype: type of the values before the conversion to float64.
-    """
-    varies, first = ~is_constant(x, dtype), x[0]
-    x = x - first  # the sum of values with a huge offset would lose digits
-    return torch.where(varies, first + x.mean(0), first), torch.where(varies, 1 / x.std(0, correction=0), 0.0)
-
-
-def minmax(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return the minimum of each column of x (N, columns), and 1 / range, or 0 if it is constant."""
-    low, high = x.aminmax(dim=0)
-    return low, torch.where(is_constant(x, dtype), 0.0, 1 / (high - low))
-
-
-def robust(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return the median of each column of x (N, columns), and 1 / interquartile range, or 0 if it is constant.
-
-    Where the quartiles are equal, half the range takes their place: Holzmueller et al. 2024, arXiv 2407.04491.
-    """
-    low, median, high = torch.from_numpy(np.quantile(x.numpy(), [0.25, 0.5, 0.75], axis=0))
-    smallest, largest = x.aminmax(dim=0)
-    spread = torch.where(high > low, high - low, (largest - smallest) / 2)
-    return median, torch.where(is_constant(x, dtype), 0.0, 1 / spread)
-
-
-def unscaled(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return 0 and 1 for each column of x (N, columns)."""
-    return torch.zeros_like(x[0]), torch.ones_like(x[0])
-
-
-SCALES = {"standard": standard, "minmax": minmax, "robust": robust, "none": unscaled}
-
-
-def is_constant(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return whether each column of x (N, columns), finite float64, is constant up to rounding errors."""
-    low, high = x.aminmax(dim=0)
-    epsilon = min(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps)
-    rounding = ROUNDING * epsilon * torch.maximum(low.abs(), high.abs())
-    is_integer = (x % 1 == 0).all(0)  # exact, however large the offset
-    return (high == low) | ((high - low <= rounding) & ~is_integer)
+def _scale_of_column(x: Tensor, scale: str, column: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Return shift and factor of the inputs that encode a column x (N,); marks are only scaled with scale=robust."""
+    kinds = input_kinds([column])
+    numbers = 0 if scale in ("standard", "minmax") and kinds[0] == "code" else len(kinds)
+    shift, factor = torch.zeros(len(kinds), dtype=torch.float64), torch.ones(len(kinds), dtype=torch.float64)
+    if scale in ("standard", "minmax"):
+        numbers -= numbers and kinds[-1] == "code"
+    if numbers:
+        shift[:numbers], factor[:numbers] = SCALES[scale](encode(x[:, None], [column])[:, :numbers], x.dtype)
+    return shift, factor
 
 
 def apply_transform(x: Tensor, transform: dict[str, Any]) -> Tensor:
     """Return scaled float32 inputs (N, *input_shape) for raw samples (N, columns) or images."""
+    if len(x) <= BLOCK:
+        return _apply(x, transform)
+    first = _apply(x[:BLOCK], transform)
+    scaled = first.new_empty(len(x), *first.shape[1:])
+    for start in range(0, len(x), BLOCK):
+        scaled[start : start + BLOCK] = _apply(x[start : start + BLOCK], transform)
+    return scaled
+
+
+def _apply(x: Tensor, transform: dict[str, Any]) -> Tensor:
     keys = ("fill", "shift", "factor")
     fill, shift, factor = (torch.tensor(transform[key], dtype=torch.float64, device=x.device) for key in keys)
     encoding = transform.get("encoding")

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from kindling.data.base import Data
 from kindling.data.encoding import is_code
-from kindling.data.transforms import is_constant
+from kindling.data.scaling import is_constant
 from kindling.models.base import Model
 from kindling.models.capture import inside
 from kindling.tasks.metrics import r2
