@@ -1,4 +1,4 @@
-"""CSV files of various formats are read correctly, or refused with a message that explains how to fix them."""
+"""CSV files of various formats are read correctly, or rejected with a message that explains how to fix them."""
 
 import os
 import tempfile

@@ -53,8 +53,9 @@ class Inputs:
         if gaps.any():
             where = listed(name for name, gap in zip(self.columns, gaps, strict=True) if gap)
             count = f"{gaps.sum()} missing value" + "s" * int(gaps.sum() > 1)
-            categories = ", categories by zeros" * any(kind.values for kind in self.kinds.values())
-            filled = f"replaced by the {self.fill} of the training samples{categories}"
+            by_zeros = [gap and name in self.kinds and self.kinds[name].values != []
+                        for name, gap in zip(self.columns, gaps, strict=True)]  # fmt: skip
+            filled = f"replaced by the {self.fill} of the training samples" + ", categories by zeros" * any(by_zeros)
             log.info(f"{source.path} has {count} in {where}: {filled}")
         for i, name in enumerate(self.columns):
             if name in self.zero_is_missing:

@@ -2,41 +2,21 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 
-import kindling
 from kindling.sweeps.alone import Context
 from kindling.sweeps.compose import Job
 from kindling.sweeps.folder import FINISHED, SweepFolder, result_of
 from kindling.sweeps.plan import plan
+from kindling.sweeps.said_once import said_once
 from kindling.sweeps.sweep import Stop, Sweep
 from kindling.training.tolerate import optional
 
 log = logging.getLogger("kindling")
-DATA = Path(kindling.__file__).parent / "data"
-
-
-@contextmanager
-def _said_once() -> Iterator[None]:
-    """Drop repeated messages of the jobs' data sets; warnings are kept."""
-    said: set[str] = set()
-
-    def is_new(record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        repeated = message in said and record.levelno < logging.WARNING and Path(record.pathname).parent == DATA
-        said.add(message)
-        return not repeated
-
-    log.addFilter(is_new)
-    try:
-        yield
-    finally:
-        log.removeFilter(is_new)
 
 
 def launch(
@@ -57,7 +37,7 @@ def launch(
     configure_log(context.master.hydra.hydra_logging, context.master.hydra.verbose)
     jobs = plan(context.hydra.config_loader, context.master, batch)
     unique = list({job.key: job for job in jobs}.values())
-    with _said_once(), SweepFolder(Path(str(context.master.hydra.sweep.dir))) as folder:
+    with said_once(), SweepFolder(Path(str(context.master.hydra.sweep.dir))) as folder:
         folder.place(unique)
         log.info(folder.summary(len(jobs)))
         try:

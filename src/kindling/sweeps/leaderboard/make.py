@@ -9,12 +9,14 @@ from kindling.sweeps.leaderboard.baselines import add_baselines
 from kindling.sweeps.leaderboard.board import Board, rank
 from kindling.sweeps.leaderboard.jobs import Job, read_jobs
 from kindling.sweeps.leaderboard.write import as_csv, as_markdown, as_text
+from kindling.sweeps.said_once import said_once
 from kindling.training.result import number
 from kindling.training.tolerate import optional, reason
 
 log = logging.getLogger("kindling")
 
 
+@said_once()
 def make_board(folder: Path) -> Board:
     """Rank the jobs, print the table, write leaderboard.csv, leaderboard.md and effects.png, test the winner.
 
