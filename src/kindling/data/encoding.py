@@ -130,10 +130,7 @@ def _encode_column(x: Tensor, column: dict[str, Any]) -> Tensor:
         return _encode_category(x, column)
     missing = x.isnan()
     filled = torch.where(missing, column["fill"], x)
-    if column["kind"] == "date":
-        inputs = torch.from_numpy(date_features(filled.cpu().numpy(), column["first"])).to(x.device)
-    else:
-        inputs = filled[:, None]
+    inputs = date_features(filled, column["first"]) if column["kind"] == "date" else filled[:, None]
     return torch.cat([inputs, missing.double()[:, None]], 1) if column["indicator"] else inputs
 
 

@@ -87,15 +87,16 @@ def _scale_of_column(x: Tensor, scale: str, column: dict[str, Any]) -> tuple[Ten
 def apply_transform(x: Tensor, transform: dict[str, Any]) -> Tensor:
     """Return scaled float32 inputs (N, *input_shape) for raw samples (N, columns) or images."""
     if len(x) <= BLOCK:
-        return _apply(x, transform)
-    first = _apply(x[:BLOCK], transform)
+        return transform_block(x, transform)
+    first = transform_block(x[:BLOCK], transform)
     scaled = first.new_empty(len(x), *first.shape[1:])
     for start in range(0, len(x), BLOCK):
-        scaled[start : start + BLOCK] = _apply(x[start : start + BLOCK], transform)
+        scaled[start : start + BLOCK] = transform_block(x[start : start + BLOCK], transform)
     return scaled
 
 
-def _apply(x: Tensor, transform: dict[str, Any]) -> Tensor:
+def transform_block(x: Tensor, transform: dict[str, Any]) -> Tensor:
+    """Return what `apply_transform` does, for few samples."""
     keys = ("fill", "shift", "factor")
     fill, shift, factor = (torch.tensor(transform[key], dtype=torch.float64, device=x.device) for key in keys)
     encoding = transform.get("encoding")

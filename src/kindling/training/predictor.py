@@ -16,7 +16,7 @@ from kindling.data.csv_file import CsvFile
 from kindling.data.encoding import kinds_of
 from kindling.data.frame import Frame
 from kindling.data.inputs import Inputs
-from kindling.data.transforms import apply_transform
+from kindling.data.transforms import apply_transform, transform_block
 from kindling.models.base import Model
 from kindling.models.predict import from_logits, logits_of
 from kindling.training import load as saved
@@ -140,3 +140,19 @@ class Predictor:
         classes = np.array(names, dtype=object)[shares.argmax(1)]
         probabilities = {f"probability {name}": shares[:, i] for i, name in enumerate(names)}
         return pd.DataFrame({"prediction": classes, **probabilities})
+
+
+class RawRows(torch.nn.Module):
+    """A model with its scaling: raw rows (N, columns) to probabilities, or values in the target's unit.
+
+    Args:
+        model: the model.
+        transform: of its data set.
+    """
+
+    def __init__(self, model: Model, transform: dict[str, Any]):
+        super().__init__()
+        self.net, self.task, self.transform = model, model.task, transform
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return from_logits(self.task, self.transform, self.net(transform_block(rows, self.transform)))
