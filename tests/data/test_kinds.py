@@ -105,7 +105,7 @@ ENCODED = {
     "times of day": (each("{hour:02}:{i:02}"), DATE),
 }  # fmt: skip
 LEFT_OUT = {
-    "row names": (each("P{i:04}"), "it identifies the rows: 60 different texts in 60 cells"),
+    "row names": (each("P{i:04}"), "it identifies the rows, with 60 different texts in 60 cells"),
     "mail addresses": (each("u{i}@x.org"), "it identifies the rows"),
     "names of people": (each("Ann Lee {i}"), "it identifies the rows"),
     "hardware addresses": (each("00:1B:44:11:3A:{i:02X}"), "it identifies the rows"),

@@ -21,7 +21,7 @@ def begin() -> None:
     """
     configure_console()
     require_project()
-    # Waiting OpenMP threads of torch spin for long, and on a busy machine occupy a core that another thread needs.
+    # While they wait, torch's OpenMP threads spin for long, and on a busy machine occupy a core that others need.
     # An epoch of MNIST on 2 cores takes 2.9 s either way; next to one busy process, 12 s instead of 113 s.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -114,7 +114,7 @@ def direction_for(monitor: str, task_metrics: dict[str, bool], declared: dict[st
 
 
 def check_callbacks(raw: dict[str, Any]) -> None:
-    """Check that no callback compares its own monitored value in the direction of another one.
+    """Check that no callback uses the mode of a different monitored value.
 
     Args:
         raw: the composed config as plain data, with unresolved interpolations.
@@ -126,6 +126,6 @@ def check_callbacks(raw: dict[str, Any]) -> None:
         monitor = (node or {}).get("monitor", "${monitor}")
         if monitor not in ("${monitor}", raw.get("monitor")) and "${mode}" in str(node):
             raise UserError(
-                f"callbacks.{name}.monitor={monitor} would be compared with the mode of monitor={raw.get('monitor')}: "
-                f"set monitor={monitor}, which all callbacks read, or add callbacks.{name}.mode=min or max."
+                f"callbacks.{name} monitors {monitor} but would use the mode of monitor={raw.get('monitor')}: "
+                f"set monitor={monitor} for all callbacks, or add callbacks.{name}.mode=min or max."
             )

@@ -20,7 +20,7 @@ from kindling.data.transforms import apply_transform, column_transform, scale_ta
 
 log = logging.getLogger("kindling")
 
-NAMES = ("columns", "targets", "class_values")  # of the examples that a checkpoint has
+NAMES = ("columns", "targets", "class_values")  # fields of Examples that are stored in checkpoints
 
 
 class Data(pl.LightningDataModule, ABC):

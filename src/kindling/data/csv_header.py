@@ -30,7 +30,7 @@ class Header:
 
     Args:
         file: path of the file.
-        encoding: UTF-8 or Latin-1.
+        encoding: UTF-8, Windows-1252 or Latin-1.
         separator: a comma, semicolon, tab or bar.
         skip: number of lines before the header.
         names: names of the columns, without surrounding white space.

@@ -124,7 +124,7 @@ def _useless_number(cells: pd.Series, name: str) -> str | None:
     if values[0] in (0, 1) and (np.diff(values) == 1).all():
         return "it counts the rows"
     if IDENTIFIER.fullmatch(name) and cells.is_unique:
-        return "it identifies the rows: its values are all different"
+        return "it identifies the rows, because its values are all different"
     return None
 
 
@@ -153,7 +153,7 @@ def _category(source: CsvFile, name: str, codes: np.ndarray, texts: list[str]) -
             f"{as_option('data.drop', name)}, or make each text a category with {as_kind(name, 'category')}."
         )
     if count >= MIN_ROWS and len(texts) > UNIQUE * count:
-        return f"it identifies the rows: {len(texts)} different texts in {count} cells"
+        return f"it identifies the rows, with {len(texts)} different texts in {count} cells"
     if len(texts) > MANY and count < ROWS_PER_VALUE * len(texts):
         log.warning(
             f"column {name!r} has {len(texts)} values in {count} rows: if it identifies persons or objects, exclude "

@@ -112,7 +112,7 @@ class TensorLoader:
         return [batch.tensor_split(self.world_size)[self.rank] for batch in batches]
 
     def weight(self, batch_idx: int, num_samples: int) -> float:
-        """Return the weight of this process's mean loss that makes the average over processes that over all samples."""
+        """Return the factor of this process's mean loss with which processes average to the mean of all samples."""
         return num_samples * self.world_size / min(self.batch_size, self.num_samples - batch_idx * self.batch_size)
 
     def draw(self) -> tuple[Tensor, Tensor | None]:

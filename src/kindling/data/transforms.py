@@ -48,7 +48,7 @@ def column_transform(
             raise UserError("scale=robust only works with tables, but this data has images: remove it.")
         mean, spread = {"none": (0.0, 1.0), "minmax": (0.0, 255.0)}.get(scale) or _byte_statistics(x)
         if not spread:
-            log.info("constant in the training samples, so without effect: all pixels of all images")
+            log.info("all pixels of all images: constant in the training samples, so without effect")
         return {"fill": [0.0], "shift": [mean], "factor": [1 / spread if spread else 0.0]}
     if encoding and features == "none":  # one column at a time, because one-hot columns take much memory
         parts = [_scale_of_column(x[:, i].double(), scale, column) for i, column in enumerate(encoding)]
@@ -66,7 +66,7 @@ def column_transform(
         constant = [i for i in constant if input_kinds(encoding)[i] != "date"]
     if constant:
         which = _named(names, features, degree, indices=constant)
-        log.info(f"constant in the training samples, so without effect: {which}")
+        log.info(f"{which}: constant in the training samples, so without effect")
     kept = {"features": features, "degree": degree} | ({"encoding": encoding} if encoding else {})
     kept |= {"smooth_clip": SMOOTH_CLIP} if scale == "robust" else {}
     return {**kept, "fill": fill.tolist(), "shift": shift.tolist(), "factor": factor.tolist()}
@@ -130,7 +130,7 @@ def _byte_statistics(x: Tensor) -> tuple[float, float]:
 def target_transform(y: Tensor, scale: str) -> dict[str, list[float]]:
     """Return the mean and the standard deviation of training targets (N, num_outputs), or nothing for "none"."""
     if is_constant(y.double(), y.dtype).any():
-        log.info("constant in the training samples: the target" + " (one of several)" * (y.shape[1] > 1))
+        log.info(("one of the targets" if y.shape[1] > 1 else "the target") + " is constant in the training samples")
     if scale == "none":
         return {}
     mean, std = target_statistics(y)

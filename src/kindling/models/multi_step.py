@@ -18,8 +18,8 @@ from torch.optim import Optimizer
 from kindling.data.base import Data
 from kindling.data.trainer_parts import callbacks_of, datamodule_of
 
-# Methods of Lightning and the base class that a subclass may override: they are called at most once per epoch, or do
-# the same for each mini-batch.
+# Methods of Lightning and the base class that a subclass may override: they are called at most once per epoch, or
+# work the same for one mini-batch and for several.
 ALLOWED = {
     *("forward", "extra_repr", "setup", "teardown", "prepare_data", "configure_model", "configure_callbacks"),
     *("on_fit_start", "on_fit_end", "on_train_start", "on_train_end", "on_train_epoch_start", "on_train_epoch_end"),

@@ -48,17 +48,15 @@ def plane(data: Data, columns: tuple[str, str] | None = None, side: int = 100) -
     Raises:
         UserError: a named column does not exist.
     """
-    raw, names = data.examples.x, list(data.examples.columns)
-    kinds = data.examples.kinds
-    if raw.dim() != 2 or (columns is None and (raw.shape[1] != 2 or kinds)):
+    raw, names = data.examples.x.double(), list(data.examples.columns)
+    if raw.dim() != 2 or (columns is None and (raw.shape[1] != 2 or data.examples.kinds)):
         return None
     names = names if len(names) == raw.shape[1] else [f"x{i}" for i in range(raw.shape[1])]
     one, other = columns or names
-    numbers = [name for name in names if name not in kinds]
+    numbers = [name for name in names if name not in data.examples.kinds]
     if unknown := {one, other} - set(numbers):
         raise UserError(f"columns={one},{other}: there is no {', '.join(sorted(unknown))} in {', '.join(numbers)}.")
     places = names.index(one), names.index(other)
-    raw = raw.double()
     (left, right), (bottom, top) = (_range(raw[:, place]) for place in places)
     x = raw.nanmedian(0).values.repeat(side * side, 1)
     x[:, places[0]] = torch.linspace(left, right, side, dtype=x.dtype).repeat(side)

@@ -135,7 +135,7 @@ def _few_samples() -> Iterator[None]:
             most = {"train": int(BATCHES * batch), "val": VALIDATED, "test": VALIDATED}
             self.samples = {stage: (x[: most[stage]], y[: most[stage]]) for stage, (x, y) in self.samples.items()}
 
-    Data.setup = setup  # type: ignore[method-assign]  # patches the class, so that it applies wherever the data set is created
+    Data.setup = setup  # type: ignore[method-assign]  # applies wherever the data set is created
     try:
         yield
     finally:

@@ -140,6 +140,6 @@ class Stack(nn.Module):
         m, b, c = x.shape
         flat = x.transpose(0, 1).reshape(b, m * c)
         mean, var, weight, bias = (own[k].reshape(-1) for k in ("running_mean", "running_var", "weight", "bias"))
-        momentum: float = layer.momentum  # type: ignore[assignment]  # None raises below, and the jobs train individually
+        momentum: float = layer.momentum  # type: ignore[assignment]  # None raises below; the jobs train singly
         out = F.batch_norm(flat, mean, var, weight, bias, self.training, momentum, layer.eps)
         return out.view(b, m, c).transpose(0, 1)
