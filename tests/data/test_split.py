@@ -143,3 +143,29 @@ def test_split_csv_has_the_stage_of_every_row(run, visits, tmp_path, model):
     assert found.row.tolist() == list(range(len(table)))
     assert found.stage.value_counts().to_dict() == {"train": 96, "val": 12, "test": 12}
     assert table.sick[found.row[found.stage == "test"]].sum() == 6  # stratified
+
+
+def test_rows_without_a_target_are_left_out_on_request(run, visits, tmp_path, caplog):
+    table, _ = visits
+    table = table.astype({"sick": object, "x": object})
+    table.loc[[3, 50, 119], "sick"] = None
+    table.loc[60, "x"] = "?"
+    table.to_csv(tmp_path / "gap.csv", index=False)
+    path = str(tmp_path / "gap.csv")
+    with pytest.raises(UserError, match="in the target 'sick', line 5, the first of 3 such rows: fill it in, or leave"):
+        Table(path, "sick").setup()
+    with pytest.raises(UserError, match=r"has text in column 'x', line 62: '\?'"):  # of the file, not of the rows left
+        Table(path, "sick", drop_missing_target=True).setup()
+    args = ["data=csv", f"data.path={path}", "data.target=sick", "data.drop_missing_target=true", "data.missing=['?']"]
+    with caplog.at_level("INFO", "kindling"):
+        run(*args, "model=linear", "epochs=1")
+    assert "has 3 of 120 rows without a target, which are not used" in caplog.text
+    found = pd.read_csv(tmp_path / "run" / "split.csv")
+    assert found.row.tolist() == [row for row in range(120) if row not in (3, 50, 119)]
+
+
+def test_rows_of_one_time_stay_together():
+    times = torch.arange(100).div(7, rounding_mode="floor").double()
+    found = split(of_classes([50, 50], times=times), val=0.1)
+    parts = [set(times[rows].tolist()) for rows in found.values()]
+    assert len(parts[0] | parts[1] | parts[2]) == sum(map(len, parts)) == 15

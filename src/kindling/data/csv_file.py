@@ -31,12 +31,14 @@ class CsvFile:
         header: the header and the format of the file.
         missing: texts or numbers that count as empty cells.
         decimal: the decimal separator.
+        kept: the numbers of the rows (from 0) that the table has; None: all.
     """
 
     path: str
     header: Header
     missing: tuple[Any, ...] = ()
     decimal: str = "."
+    kept: np.ndarray | None = None
 
     def read(self, columns: list[str], labels: list[str]) -> pd.DataFrame:
         """Read the table.
@@ -66,6 +68,7 @@ class CsvFile:
 
     def place(self, row: int) -> str:
         """Return the line in the file, counted from 1, of a row of the table, counted from 0."""
+        row = row if self.kept is None else int(self.kept[row])
         return f"line {next(line for i, (line, _) in enumerate(self._records()) if i == row + 1)}"
 
     def texts(self, frame: pd.DataFrame, column: str) -> tuple[np.ndarray, list[str]]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,6 +52,7 @@ class Examples:
         test: x and y of separate test samples; None: they are split off.
         kinds: the columns that are not numbers, by name. For a category x has the index of the value, and -1 for an
             unknown one; for a boolean 0 or 1; for a date the days since 1970-01-01.
+        rows: the number of each sample's row in the file; None: they are the first ones, in order.
         targets: names of the target columns; may be empty.
         class_values: the texts of the classes in the file, in the order of class_names; may be empty.
         groups: a number for each sample (N,); samples with the same one stay in the same part of the split.
@@ -65,6 +67,7 @@ class Examples:
     columns: list[str] = field(default_factory=list)
     test: tuple[Tensor, Tensor] | None = None
     kinds: dict[str, Column] = field(default_factory=dict)
+    rows: np.ndarray | None = None
     targets: list[str] = field(default_factory=list)
     class_values: list[str] = field(default_factory=list)
     groups: Tensor | None = None

@@ -134,4 +134,7 @@ def reject_missing(source: CsvFile, target: str, gaps: np.ndarray) -> None:
     """
     if gaps.any():
         place = source.place(int(gaps.argmax())) + (f", the first of {gaps.sum()} such rows" if gaps.sum() > 1 else "")
-        raise UserError(f"{source.path} has no value in the target {target!r}, {place}: fill it in, or delete the row.")
+        raise UserError(
+            f"{source.path} has no value in the target {target!r}, {place}: fill it in, or leave such rows "
+            "out with data.drop_missing_target=true."
+        )

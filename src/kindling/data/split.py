@@ -100,9 +100,10 @@ class Split:
         return {"train": rest[:start], "val": rest[start : start + size], "test": test}
 
 
-def split_table(indices: dict[str, Tensor]) -> str:
+def split_table(indices: dict[str, Tensor], examples: Examples) -> str:
     """Return a CSV with the stage of each row of a table, counted from 0."""
-    stages = sorted((row, stage) for stage, rows in indices.items() for row in rows.tolist())
+    number = torch.arange(len(examples.y)) if examples.rows is None else torch.from_numpy(examples.rows)
+    stages = sorted((row, stage) for stage, i in indices.items() for row in number[i].tolist())
     return "row,stage\n" + "".join(f"{row},{stage}\n" for row, stage in stages)
 
 

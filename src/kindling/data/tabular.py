@@ -1,8 +1,10 @@
 """Tables from CSV files, with one or several targets."""
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -11,14 +13,30 @@ from kindling.data.base import Data
 from kindling.data.columns import as_list, as_strings, listed, parses_as, resolve
 from kindling.data.csv_file import CsvFile, open_csv
 from kindling.data.csv_header import UNNAMED
-from kindling.data.examples import Column, Examples
+from kindling.data.examples import Examples
 from kindling.data.guess_task import guess, may_be_classes
-from kindling.data.inputs import Inputs, find_inputs, given_kinds
-from kindling.data.kinds import declared, recognize, text_codes
+from kindling.data.inputs import Inputs, find_inputs, given_kinds, read_times
+from kindling.data.kinds import text_codes
 from kindling.data.labels import find_labels, read_targets
 from kindling.tasks.tasks import TASKS
 
 log = logging.getLogger("kindling")
+
+
+@dataclass
+class _Chosen:
+    """The columns that the options of a table name, and those that may be inputs."""
+
+    targets: list[str]
+    columns: list[str]
+    kinds: dict[str, Any]
+    zeros: list[str]
+    group: list[str]
+    time: list[str]
+
+    @property
+    def used(self) -> list[str]:
+        return list(dict.fromkeys([*self.columns, *self.targets, *self.group, *self.time]))
 
 
 class Table(Data):
@@ -36,6 +54,7 @@ class Table(Data):
             a format of dates such as "%d.%m.%Y", or "ignored".
         group: a column; rows with the same value in it stay in the same part of the split. It is not an input.
         time: a column of numbers or dates; the latest rows form the test set, those before the validation set.
+        drop_missing_target: leave out the rows without a target, instead of rejecting the file.
         zero_is_missing: columns of numbers in which 0 marks a missing value.
         missing: texts and numbers that mark a missing value in any column, like an empty cell. In inputs NA, NaN, null,
             None and n/a always do; in a target with classes they are classes.
@@ -56,6 +75,7 @@ class Table(Data):
         kinds: dict[str, str] | None = None,
         group: str | None = None,
         time: str | None = None,
+        drop_missing_target: bool = False,
         zero_is_missing: list[str] | tuple[str, ...] = (),
         missing: list[Any] | tuple[Any, ...] = (),
         **data: Any,
@@ -66,46 +86,55 @@ class Table(Data):
         self.path, self.target, self.task, self.test_path = path, target, task, test_path
         self.class_names, self.drop, self.zero_is_missing = class_names, drop, zero_is_missing
         self.kinds, self.group, self.time, self.missing = kinds, group, time, as_list(missing)
+        self.drop_missing_target = drop_missing_target
 
     def load(self) -> Examples:
         source = open_csv(self.path, self.missing)
-        header = source.header.names
-        targets = self._targets(header)
-        special = {option: resolve(as_list(getattr(self, option)), f"data.{option}", header, path=self.path)
-                   for option in ("drop", "zero_is_missing", "group", "time")}  # fmt: skip
-        kinds = given_kinds(self.kinds, header, self.path)
-        for option, names in {**special, "kinds": list(kinds)}.items():
-            if both := [name for name in names if name in targets]:
-                raise UserError(f"data.{option} names {both[0]!r}, which is the target: remove it from one of them.")
-        excluded = {*targets, *special["drop"], *(name for name, kind in kinds.items() if kind == "ignored")}
-        columns = [name for name in header if name not in excluded and name not in special["group"]]
-        if not columns:
-            hint = " Are its columns separated by something other than a comma, semicolon, tab or bar?"
-            hint = hint if len(header) == 1 else ""
-            raise UserError(f"{self.path} has no column besides {', '.join(targets)}, so there are no inputs.{hint}")
-        used = list(dict.fromkeys([*columns, *targets, *special["group"], *special["time"]]))
-        texts = self._classes(source, targets)
-        labels = [*texts, *special["group"], *(name for name, kind in kinds.items() if kind != "number")]
-        frame = source.read(used, list(dict.fromkeys(labels)))
+        chosen = self._choose(source.header.names)
+        targets, texts = chosen.targets, self._classes(source, chosen.targets)
+        labels = [*texts, *chosen.group, *(name for name, kind in chosen.kinds.items() if kind != "number")]
+        frame = source.read(chosen.used, list(dict.fromkeys(labels)))
+        if self.drop_missing_target:
+            frame = _without_gaps(source, frame, targets)
         task = guess(source, frame, targets) if self.task == "auto" else self.task
         classes = find_labels(source, frame, targets[0], task) if task in ("binary", "multiclass") else None
+        y = read_targets(source, frame, targets, labels=classes, task=task)
         fill = "median" if self.missing_indicator else "mean"
-        inputs = Inputs(*find_inputs(source, frame, columns, kinds), special["zero_is_missing"], fill)
+        inputs = Inputs(*find_inputs(source, frame, chosen.columns, chosen.kinds), chosen.zeros, fill)
         names = [] if task == "regression" else self._names(classes.names if classes else targets, targets)
         examples = Examples(
-            inputs.read(source, frame), read_targets(source, frame, targets, labels=classes, task=task), task,
-            class_names=names, columns=inputs.columns, kinds=inputs.kinds, targets=targets,
-            class_values=classes.names if classes else [],
+            inputs.read(source, frame), y, task, class_names=names, columns=inputs.columns, kinds=inputs.kinds,
+            targets=targets, class_values=classes.names if classes else [], rows=source.kept,
         )  # fmt: skip
-        for name in special["group"]:
+        for name in chosen.group:
             examples.groups = torch.from_numpy(text_codes(source, frame, name)[0])
-        for name in special["time"]:
-            examples.times = _times(source, frame, name, kinds.get(name))
+        for name in chosen.time:
+            examples.times = read_times(source, frame, name, chosen.kinds.get(name))
         if self.test_path:
             other = self._open_test(source, [*targets, *inputs.columns])
             rows = other.read([*inputs.columns, *targets], [*texts, *inputs.kinds])
             examples.test = inputs.read(other, rows), read_targets(other, rows, targets, labels=classes, task=task)
         return examples
+
+    def _choose(self, header: list[str]) -> "_Chosen":
+        """Return the columns that the options name, and those that may be inputs."""
+        targets = self._targets(header)
+        drop, zeros, group, time = (
+            resolve(as_list(getattr(self, option)), f"data.{option}", header, path=self.path)
+            for option in ("drop", "zero_is_missing", "group", "time")
+        )
+        kinds = given_kinds(self.kinds, header, self.path)
+        given = {"drop": drop, "zero_is_missing": zeros, "group": group, "time": time, "kinds": list(kinds)}
+        for option, names in given.items():
+            if both := [name for name in names if name in targets]:
+                raise UserError(f"data.{option} names {both[0]!r}, which is the target: remove it from one of them.")
+        excluded = {*targets, *drop, *group, *(name for name, kind in kinds.items() if kind == "ignored")}
+        columns = [name for name in header if name not in excluded]
+        if not columns:
+            hint = " Are its columns separated by something other than a comma, semicolon, tab or bar?"
+            hint = hint if len(header) == 1 else ""
+            raise UserError(f"{self.path} has no column besides {', '.join(targets)}, so there are no inputs.{hint}")
+        return _Chosen(targets, columns, kinds, zeros, group, time)
 
     def _classes(self, source: CsvFile, targets: list[str]) -> list[str]:
         """Return the targets that are read as text."""
@@ -157,16 +186,13 @@ class Table(Data):
         return names
 
 
-def _times(source: CsvFile, frame: pd.DataFrame, name: str, kind: Any) -> torch.Tensor:
-    """Return the numbers or days in the column data.time (N,)."""
-    column = declared(source, frame, name, kind) if kind not in (None, "ignored") else recognize(source, frame, name)
-    kinds = {name: column} if isinstance(column, Column) else {}
-    if kinds and kinds[name].kind != "date":
-        raise UserError(
-            f"data.time={name} is not a column of numbers or dates: name one, or set its format in data.kinds."
-        )
-    times = Inputs([name], kinds, [], "").read(source, frame)[:, 0]
-    if times.isnan().any():
-        place = source.place(int(times.isnan().int().argmax()))
-        raise UserError(f"{source.path} has no value in the column {name!r} of data.time, {place}: fill it in.")
-    return times
+def _without_gaps(source: CsvFile, frame: pd.DataFrame, targets: list[str]) -> pd.DataFrame:
+    """Return the rows of which all targets have a value."""
+    complete = np.all([source.texts(frame, target)[0] >= 0 for target in targets], axis=0)
+    if complete.all():
+        return frame
+    log.info(f"{source.path} has {(~complete).sum()} of {len(frame)} rows without a target, which are not used")
+    if not complete.any():
+        raise UserError(f"{source.path} has no row with a value in {', '.join(targets)}: choose another data.target.")
+    source.kept = np.flatnonzero(complete)
+    return frame[complete].reset_index(drop=True)

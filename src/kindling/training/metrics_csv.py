@@ -51,7 +51,7 @@ class Records(pl.Callback):
             self._rewrite()
         data = datamodule_of(trainer)
         if isinstance(data, Data) and data.examples.columns and trainer.is_global_zero:
-            write_atomically(self.path.parent / "split.csv", split_table(data.indices))
+            write_atomically(self.path.parent / "split.csv", split_table(data.indices, data.examples))
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         if trainer.lr_scheduler_configs:  # Lightning steps them before the epoch ends

@@ -62,7 +62,7 @@ def write_members(jobs: list[Job], tracker: Tracker, stack: Stack, data: Data, s
     """Write the missing folders of members that have ended."""
     records, scaling = Records(tracker), {type(data).__qualname__: data.state_dict()}
     active = set(tracker.active().tolist()) if tracker.leaving else set()
-    split = split_table(data.indices) if data.examples.columns else None
+    split = split_table(data.indices, data.examples) if data.examples.columns else None
     missing = [m for m, job in enumerate(jobs) if m not in active and not job.folder.exists()]
     for start in range(0, len(missing), BATCH):
         members = missing[start : start + BATCH]
