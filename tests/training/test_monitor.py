@@ -230,7 +230,7 @@ def test_a_direction_opposite_to_the_metrics_own_is_logged(run, caplog):
 def test_a_callback_with_its_own_monitored_value_needs_its_own_direction(shell):
     args = ["train.py", "data=blobs", "epochs=1", *PLAIN, "callbacks.checkpoints.monitor=val/accuracy"]
     rejected = shell(*args)
-    assert (rejected.returncode, "set monitor=val/accuracy, which all" in rejected.stderr) == (2, True), rejected.stderr
+    assert (rejected.returncode, "set monitor=val/accuracy for all" in rejected.stderr) == (2, True), rejected.stderr
     shell(*args, "callbacks.checkpoints.mode=max", check=True)
 
 
