@@ -5,7 +5,7 @@ import torch
 
 from kindling import UserError
 from kindling.data.base import Data
-from kindling.data.examples import Examples
+from kindling.data.examples import Column, Examples
 
 
 class Own(Data):
@@ -49,6 +49,16 @@ BAD = {
     "three names of two": (Examples(X, YES, "binary", [*NAMES, "c"]), "3 class_names; expected 2"),
     "a missing column name": (Examples(X, YES, "binary", columns=["a"]), "1 column names"),
     "other test inputs": (Examples(X, YES, "binary", test=(X[:, :1], YES)), r"test x as float32 of shape \(20, 1\)"),
+    "groups of some samples": (Examples(X, YES, "binary", groups=torch.arange(3)), r"groups as int64 of shape \(3,\)"),
+    "times as a list": (Examples(X, YES, "binary", times=[1.0] * 20), "times as a list of 20"),
+    "a kind of no column": (
+        Examples(X, YES, "binary", columns=["a", "b"], kinds={"c": Column("date")}),
+        "a kind for 'c'",
+    ),
+    "an unknown code": (
+        Examples(X + 5, YES, "binary", columns=["a", "b"], kinds={"b": Column("category", ["x", "y"])}),
+        "the code .* in column 'b'; expected indices of its 2 values",
+    ),
     "a test class unseen": (Examples(X, CLASS, "multiclass", NAMES, test=(X, CLASS + 5)), "test [56] in row 0 of y"),
 }
 

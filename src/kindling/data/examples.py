@@ -111,6 +111,27 @@ def check_examples(examples: Examples, name: str) -> None:
             reject(f"{part}x as {_described(x)} and x as {_described(examples.x)}", "the same shape and type in both")
     if examples.columns and (examples.x.dim() != 2 or len(examples.columns) != examples.x.shape[1]):
         reject(f"{len(examples.columns)} column names and x as {_described(examples.x)}", "a name for each column")
+    if problem := _check_parts(examples) or _check_kinds(examples):
+        reject(*problem)
+
+
+def _check_parts(examples: Examples) -> tuple[str, str] | None:
+    for part in ("groups", "times"):
+        given = getattr(examples, part)
+        if given is not None and (not isinstance(given, Tensor) or given.shape != (len(examples.y),)):
+            return f"{part} as {_described(given)}", f"a tensor with a number for each of the {len(examples.y)} samples"
+    return None
+
+
+def _check_kinds(examples: Examples) -> tuple[str, str] | None:
+    for name, column in examples.kinds.items():
+        if name not in examples.columns:
+            return f"a kind for {name!r}", "kinds of the columns that it names"
+        codes = examples.x[:, examples.columns.index(name)]
+        largest = codes[~codes.isnan()].max().item() if column.values and not codes.isnan().all() else -1
+        if largest >= len(column.values) > 0:
+            return f"the code {largest:g} in column {name!r}", f"indices of its {len(column.values)} values"
+    return None
 
 
 def _check_x(x: Any) -> tuple[str, str] | None:

@@ -142,7 +142,7 @@ def _codes(source: CsvFile, frame: pd.DataFrame, name: str, column: Column, _: b
         cells = f"{(known == -1).sum()} cell" + "s" * int((known == -1).sum() > 1)
         log.warning(
             f"{source.path} has {cells} in column {name!r} with a value unseen in training, treated as missing: "
-            f"{listed(unknown)}"
+            f"{listed(map(cut, unknown))}"
         )
     return known
 
