@@ -20,6 +20,7 @@ ELSEWHERE = {
     "pytest": "this is it",
     "tensorboard": "tests/test_browser.py",
     "python -m kindling predict": "needs a file with the columns of the training data: tests/commands/test_predict.py",
+    "python -m kindling leaderboard <run>": "tests/sweeps/test_compare.py",
     "python -m kindling export": "needs a run of a table: tests/commands/test_export.py",
     "python tests/benchmarks/": "measures for minutes; that the file exists is tested here",
     'python -c "import': "imports the libraries, as every other command here does",
