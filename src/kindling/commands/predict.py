@@ -3,19 +3,29 @@
 The output has one row per input row, in the same order: the class and the probability of each class, or the value in
 the unit of the target. Columns are matched by name; the target may be absent. For the folder of a sweep, the best
 job is used. `-` stands for standard input or output. Only the run folder is needed, not the training data.
+
+A run of images predicts image files, e.g. input='digits/*.png', of any size, in colour or grey, dark on light or light
+on dark. They are cropped, scaled and centred like MNIST's images; next to the output, a picture shows
+what the model saw.
 """
 
+import glob
 import json
 import logging
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kindling import UserError
 from kindling.cli.arguments import parse
 from kindling.files import replacing
 
-USAGE = "python -m kindling predict run=<run or sweep folder> input=<csv> output=<csv> [trust=true] [--json]"
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+USAGE = "python -m kindling predict run=<run or sweep folder> input=<csv or images> output=<csv> [trust=true] [--json]"
 
 
 def predict(run: Path, path: str, output: str, trust: bool = False) -> dict[str, object]:
@@ -24,20 +34,47 @@ def predict(run: Path, path: str, output: str, trust: bool = False) -> dict[str,
     Raises:
         UserError: there is no such run, or the input cannot be read or lacks a column.
     """
+    if output != "-" and not Path(output).parent.is_dir():
+        raise UserError(f"output={output} is in a folder that does not exist: create {Path(output).parent} first.")
     from kindling.data.csv_file import open_csv
+    from kindling.training.image_predictor import SUFFIXES, ImagePredictor
     from kindling.training.predictor import Predictor
 
-    predictor = Predictor(run, trust)
-    table = predictor(open_csv(path, predictor.missing, option="input"))
+    summary: dict[str, object] = {}
+    predictor: Any
+    if Path(path).suffix.lower() in SUFFIXES:
+        predictor = ImagePredictor(run, trust)
+        table, images = predictor(_matching(path))
+        if output != "-":
+            summary["picture"] = str(_draw(images, table, Path(output)))
+    else:
+        predictor = Predictor(run, trust)
+        table = predictor(open_csv(path, predictor.missing, option="input"))
     if output == "-":
         table.to_csv(sys.stdout, index=False)
     else:
-        file = Path(output)
-        if not file.parent.is_dir():
-            raise UserError(f"output={output} is in a folder that does not exist: create {file.parent} first.")
-        with replacing(file) as part:
+        with replacing(Path(output)) as part:
             table.to_csv(part, index=False)
-    return {"run": str(predictor.folder), "rows": len(table), "columns": list(table.columns), "output": output}
+    found = {"run": str(predictor.folder), "rows": len(table), "columns": list(table.columns), "output": output}
+    return found | summary
+
+
+def _matching(pattern: str) -> list[Path]:
+    """Return the files that a name or pattern stands for, in the order of their names."""
+    files = sorted(Path(name) for name in glob.glob(pattern))
+    if not files:
+        raise UserError(f"input={pattern}: no such file. Put a pattern in quotes, e.g. input='digits/*.png'.")
+    return files
+
+
+def _draw(images: "np.ndarray", table: "pd.DataFrame", output: Path) -> Path:
+    from kindling.training.image_predictor import sheet
+
+    file = output.with_suffix(".png")
+    labels = [f"{Path(name).stem}: {found}" for name, found in zip(table["file"], table["prediction"], strict=True)]
+    with replacing(file) as part:
+        sheet(images, labels).save(part, format="png")
+    return file
 
 
 def main(args: list[str]) -> None:

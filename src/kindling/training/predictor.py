@@ -9,8 +9,6 @@ import pandas as pd
 import torch
 
 from kindling import UserError
-from kindling.cli.build import build
-from kindling.cli.plain import to_dict
 from kindling.data.columns import as_list, listed, resolve
 from kindling.data.csv_file import CsvFile
 from kindling.data.encoding import kinds_of
@@ -19,13 +17,12 @@ from kindling.data.inputs import Inputs
 from kindling.data.transforms import apply_transform, transform_block
 from kindling.models.base import Model
 from kindling.models.predict import from_logits, logits_of
-from kindling.training import load as saved
+from kindling.training.saved_model import SavedModel
 
 log = logging.getLogger("kindling")
-TRAINING_ONLY = ("loss", "label_smoothing")  # hyperparameters that do not change a prediction
 
 
-class Predictor:
+class Predictor(SavedModel):
     """Predicts the rows of a table with the best weights of a run.
 
     Args:
@@ -41,29 +38,11 @@ class Predictor:
     """
 
     def __init__(self, folder: str | Path, trust: bool = False):
-        self.folder = saved.winner(Path(folder))
-        self.cfg = to_dict(saved.config_of(self.folder), resolve=False)
-        checkpoint = saved.load(saved.best_checkpoint(self.folder), trust)
-        tables = [state for state in checkpoint.values() if isinstance(state, dict) and state.get("columns")]
-        self.hyperparameters: dict[str, Any] = checkpoint.get("hyper_parameters", {})
-        if not tables or "task" not in self.hyperparameters:
-            raise UserError(
-                f"{folder} cannot predict tables: it needs a data set with columns (data=csv, ...) and a model that "
-                "inherits from kindling.models.base.Model."
-            )
-        self.transform: dict[str, Any] = tables[0]
+        super().__init__(folder, trust)
         self.columns: list[str] = self.transform["columns"]
-        self.targets: list[str] = self.transform.get("targets", [])
+        if not self.columns:
+            raise UserError(f"{folder} was not trained on a table with columns (data=csv, ...).")
         self.missing = as_list(self.cfg["data"].get("missing"))
-        self.weights = checkpoint["state_dict"]
-        self.model = self.build(TRAINING_ONLY)
-
-    def build(self, without: tuple[str, ...] = ()) -> Model:
-        """Return the model with the best weights, in evaluation mode, built without some of its hyperparameters."""
-        kept = {name: value for name, value in self.hyperparameters.items() if name not in without}
-        model: Model = build({"_target_": self.cfg["model"]["_target_"], **kept})
-        model.load_state_dict(self.weights)
-        return model.eval()
 
     def __call__(self, table: CsvFile | pd.DataFrame | np.ndarray | torch.Tensor) -> pd.DataFrame:
         """Return the predictions for the rows of a table, in their order.
@@ -81,7 +60,7 @@ class Predictor:
         source = self.source(table)
         raw, _ = self.read(source, [])
         logits = logits_of(self.model, apply_transform(raw, self.transform))
-        return self._table(from_logits(self.model.task, self.transform, logits).double().numpy())
+        return self.table(from_logits(self.model.task, self.transform, logits).double().numpy())
 
     def source(self, table: CsvFile | pd.DataFrame | np.ndarray | torch.Tensor) -> CsvFile:
         """Return a table as if it were a file.
@@ -125,21 +104,6 @@ class Predictor:
         inputs = Inputs(self.columns, kinds, zeros, "median" if options.get("missing_indicator") else "mean")
         frame = source.read([*self.columns, *targets], [*kinds, *targets])
         return inputs.read(source, frame, may_be_empty=True), frame
-
-    def _table(self, found: np.ndarray) -> pd.DataFrame:
-        """Return a table of probabilities or values (N, num_outputs)."""
-        task, names = self.model.task.name, list(self.model.hparams["class_names"])
-        if task == "regression":
-            several = self.targets if len(self.targets) == found.shape[1] else range(1, found.shape[1] + 1)
-            columns = ["prediction"] if found.shape[1] == 1 else [f"prediction {name}" for name in several]
-            return pd.DataFrame(found, columns=columns)
-        if task == "multilabel":
-            labels = {name: (found[:, i] > 0.5).astype(int) for i, name in enumerate(names)}
-            return pd.DataFrame({**labels, **{f"probability {name}": found[:, i] for i, name in enumerate(names)}})
-        shares = np.column_stack([1 - found, found]) if task == "binary" else found
-        classes = np.array(names, dtype=object)[shares.argmax(1)]
-        probabilities = {f"probability {name}": shares[:, i] for i, name in enumerate(names)}
-        return pd.DataFrame({"prediction": classes, **probabilities})
 
 
 class RawRows(torch.nn.Module):
