@@ -9,6 +9,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -237,3 +239,26 @@ def python(folder: Path, *args: str) -> subprocess.CompletedProcess:
     env = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, *args]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=900)
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Return the path of a table with numbers, categories, booleans, dates and gaps, and a target with classes."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({
+        "row": range(200),
+        "age": rng.integers(20, 70, 200).astype(float),
+        "town": rng.choice(["Rome", "Oslo", "Bonn"], 200),
+        "member": rng.choice(["true", "false"], 200),
+        "joined": pd.date_range("2020-01-01", periods=200).strftime("%d/%m/%Y"),
+    })  # fmt: skip
+    table["churn"] = np.where(table.age + 20 * (table.town == "Rome") > 50, "Yes", "no")
+    table.loc[::7, "age"] = np.nan
+    table.loc[::11, "town"] = None
+    table.to_csv(tmp_path / "mixed.csv", index=False)
+    return tmp_path / "mixed.csv"
+
+
+@pytest.fixture
+def churn(finished, mixed):
+    return finished("data=csv", f"data.path={mixed}", "data.target=churn", "epochs=5")

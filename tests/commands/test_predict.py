@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import PACKAGE, PROJECT, needs
+from conftest import PROJECT, needs
 
 import kindling
 from kindling import UserError
-from kindling.commands.evaluate_table import evaluate_table
 from kindling.commands.predict import predict
 from kindling.training import load as saved
 
@@ -153,29 +152,6 @@ def test_wrong_arguments_end_with_exit_code_2(shell, tmp_path):
         assert "Traceback" not in done.stderr
 
 
-@pytest.fixture
-def mixed(tmp_path):
-    """Return the path of a table with numbers, categories, booleans, dates and gaps, and a target with classes."""
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame({
-        "row": range(200),
-        "age": rng.integers(20, 70, 200).astype(float),
-        "town": rng.choice(["Rome", "Oslo", "Bonn"], 200),
-        "member": rng.choice(["true", "false"], 200),
-        "joined": pd.date_range("2020-01-01", periods=200).strftime("%d/%m/%Y"),
-    })  # fmt: skip
-    table["churn"] = np.where(table.age + 20 * (table.town == "Rome") > 50, "Yes", "no")
-    table.loc[::7, "age"] = np.nan
-    table.loc[::11, "town"] = None
-    table.to_csv(tmp_path / "mixed.csv", index=False)
-    return tmp_path / "mixed.csv"
-
-
-@pytest.fixture
-def churn(finished, mixed):
-    return finished("data=csv", f"data.path={mixed}", "data.target=churn", "epochs=5")
-
-
 def test_predictions_of_a_mixed_table_equal_those_of_the_model_in_memory(churn, mixed, tmp_path):
     predict(churn, str(mixed), str(tmp_path / "out.csv"))
     found = pd.read_csv(tmp_path / "out.csv")
@@ -216,43 +192,3 @@ def test_unknown_categories_and_bad_cells_of_new_rows_are_named(churn, mixed, ca
         model(table.head(3).assign(joined=["01/01/2020", None, "2020-01-03"]))
     with pytest.raises(UserError, match="has text in column 'age', row 1: 'old'"):
         model(table.head(2).assign(age=["5", "old"]))
-
-
-def test_evaluate_scores_a_labelled_table_like_the_test_samples(churn, mixed, tmp_path):
-    table, split = pd.read_csv(mixed), pd.read_csv(churn / "split.csv")
-    test = table[(split.stage == "test").to_numpy()]
-    test[test.columns[::-1]].to_csv(tmp_path / "test.csv", index=False)
-    mixed.unlink()  # the run folder is enough
-    place, metrics = evaluate_table(churn, str(tmp_path / "test.csv"))
-    own = json.loads((churn / "result.json").read_text())["metrics"]
-    assert metrics == pytest.approx({name: value for name, value in own.items() if name.startswith("test/")}, rel=1e-5)
-    assert json.loads((place / "metrics.json").read_text())["metrics"] == metrics
-    if (PACKAGE / "plots").exists():
-        assert (place / "confusion_matrix.csv").read_text() == (churn / "confusion_matrix.csv").read_text()
-        assert (place / "curves_test.png").stat().st_size > 5_000
-    with pytest.raises(UserError, match="exists already: choose another folder"):
-        evaluate_table(churn, str(tmp_path / "test.csv"))
-    test.drop(columns="churn").to_csv(tmp_path / "unlabelled.csv", index=False)
-    with pytest.raises(UserError, match="lacks the target churn"):
-        evaluate_table(churn, str(tmp_path / "unlabelled.csv"))
-    test.assign(churn="maybe").to_csv(tmp_path / "unknown.csv", index=False)
-    with pytest.raises(UserError, match="has 'maybe' in the target 'churn', line 2: the training"):
-        evaluate_table(churn, str(tmp_path / "unknown.csv"))
-
-
-def test_evaluate_accepts_the_names_given_to_the_classes(finished, tmp_path):
-    folder = finished("epochs=2")
-    table = pd.read_csv(DIABETES)
-    table.to_csv(tmp_path / "raw.csv", index=False)
-    table.assign(diabetes=table.diabetes.map({0: "negative", 1: "positive"})).to_csv(
-        tmp_path / "named.csv", index=False
-    )
-    found = [evaluate_table(folder, str(tmp_path / name))[1] for name in ("raw.csv", "named.csv")]
-    assert found[0] == found[1]
-
-
-def test_evaluate_of_a_regression_is_in_the_unit_of_the_target(finished, tmp_path):
-    folder = finished("data=csv", f"data.path={DIABETES}", "data.target=glucose", "epochs=3")
-    _, metrics = evaluate_table(folder, str(DIABETES))
-    errors = kindling.load(folder)(pd.read_csv(DIABETES)).prediction - pd.read_csv(DIABETES).glucose
-    assert metrics["test/mae"] == pytest.approx(errors.abs().mean(), rel=1e-4)

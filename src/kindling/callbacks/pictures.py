@@ -29,12 +29,13 @@ class Pictures(pl.Callback):
     Args:
         folder: the run's folder, for the PNG files.
         pictures: "none", "final" or "series".
+        test_only: draw the pictures of test samples without training before.
     """
 
     supports_multi_step = True
 
-    def __init__(self, folder: str, pictures: str = "final"):
-        self.folder, self.pictures = Path(folder), pictures
+    def __init__(self, folder: str, pictures: str = "final", test_only: bool = False):
+        self.folder, self.pictures, self.test_only = Path(folder), pictures, test_only
         self.path: list[list[float]] = []  # both weights of a model that has only two, initially and after every epoch
         self.drawn: tuple[Model, Data] | None = None  # from the start of training on, None if nothing is drawn
 
@@ -46,6 +47,10 @@ class Pictures(pl.Callback):
             log.info("no pictures: they require subclasses of kindling.models.base.Model and kindling.data.base.Data")
         elif trainer.is_global_zero:
             self.drawn = pl_module, data
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.test_only:
+            self.on_fit_start(trainer, pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self.drawn or trainer.global_step:  # resumed
@@ -81,7 +86,7 @@ class Pictures(pl.Callback):
             model.load_state_dict(last)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.drawn:  # only after training
+        if self.drawn:  # after training, or with test_only
             self._draw_samples(trainer, *self.drawn, stage="test")
 
     def state_dict(self) -> dict[str, Any]:

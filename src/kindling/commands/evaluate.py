@@ -26,7 +26,7 @@ def main(args: list[str]) -> None:
     if "output" in given and "input" not in given:
         raise UserError("output=... needs input=...: without it the metrics are added to the run's result.json.")
     if "input" in given:
-        from kindling.commands.evaluate_table import evaluate_table  # torch
+        from kindling.training.evaluate_table import evaluate_table  # torch
 
         output = Path(given["output"]) if "output" in given else None
         place, metrics = evaluate_table(folder, given["input"], output, trust)

@@ -62,27 +62,15 @@ def evaluate_table(run: Path, path: str, output: Path | None = None, trust: bool
     cfg = saved.config_of(predictor.folder)
     cfg.folder = str(place)
     model = predictor.build()
-    wanted = cfg.get("callbacks", {})
+    nodes = cfg.get("callbacks", {})
+    callbacks = [build(nodes.confusion)] if nodes.get("confusion") else []
+    callbacks += [build(nodes.pictures, test_only=True)] if nodes.get("pictures") else []
     place.mkdir(parents=True)
     trainer = pl.Trainer(
         accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, callbacks=[build(wanted.confusion)] if wanted.get("confusion") else [],
+        enable_model_summary=False, callbacks=callbacks,
     )  # fmt: skip
     trainer.test(model, datamodule=data, verbose=False)
     metrics = test_metrics(trainer.callback_metrics)
     write_json(place / "metrics.json", {"run": str(predictor.folder), "input": path, "metrics": metrics})
-    if wanted.get("pictures"):
-        _draw(place, predictor, data)
     return place, metrics
-
-
-def _draw(folder: Path, predictor: Predictor, data: Data) -> None:
-    from kindling.plots.figures import sample_figures, stage_predictions
-    from kindling.plots.save import png
-    from kindling.training.tolerate import optional
-
-    preds = stage_predictions(predictor.model, data, "test")
-    for name, draw in sample_figures(data, "test", preds):
-        with optional(f"picture {name}"):
-            if figure := draw():
-                (folder / f"{name.replace('/', '_')}.png").write_bytes(png(figure))
