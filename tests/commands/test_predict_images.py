@@ -15,7 +15,7 @@ DIGITS = np.load(PROJECT / "data" / "mnist_sample.npz")["x_test"][:60].reshape(-
 
 @pytest.fixture
 def cnn(finished):
-    return finished("data=mnist_sample", "model=cnn", "epochs=2", "pictures=none")
+    return finished("data=mnist_sample", "model=cnn", "epochs=2")
 
 
 def photo(digit: np.ndarray, number: int) -> Image.Image:
