@@ -43,13 +43,7 @@ def column_transform(
         UserError: a column has no values, or the features cannot be computed.
     """
     if x.dtype == torch.uint8:
-        add_features(x, features, degree)  # raises UserError
-        if scale == "robust":
-            raise UserError("scale=robust only works with tables, but this data has images: remove it.")
-        mean, spread = {"none": (0.0, 1.0), "minmax": (0.0, 255.0)}.get(scale) or _byte_statistics(x)
-        if not spread:
-            log.info("all pixels of all images: constant in the training samples, so without effect")
-        return {"fill": [0.0], "shift": [mean], "factor": [1 / spread if spread else 0.0]}
+        return _image_transform(x, scale, features, degree)
     if encoding and features == "none":  # one column at a time, because one-hot columns take much memory
         parts = [_scale_of_column(x[:, i].double(), scale, column) for i, column in enumerate(encoding)]
         shift, factor = (torch.cat(numbers) for numbers in zip(*parts, strict=True))
@@ -70,6 +64,17 @@ def column_transform(
     kept = {"features": features, "degree": degree} | ({"encoding": encoding} if encoding else {})
     kept |= {"smooth_clip": SMOOTH_CLIP} if scale == "robust" else {}
     return {**kept, "fill": fill.tolist(), "shift": shift.tolist(), "factor": factor.tolist()}
+
+
+def _image_transform(x: Tensor, scale: str, features: str, degree: int) -> dict[str, Any]:
+    """Return the transform of images, with one shift and factor for all pixels."""
+    add_features(x, features, degree)  # raises UserError
+    if scale == "robust":
+        raise UserError("scale=robust only works with tables, but this data has images: remove it.")
+    mean, spread = {"none": (0.0, 1.0), "minmax": (0.0, 255.0)}.get(scale) or _byte_statistics(x)
+    if not spread:
+        log.info("all pixels of all images: constant in the training samples, so without effect")
+    return {"fill": [0.0], "shift": [mean], "factor": [1 / spread if spread else 0.0]}
 
 
 def _scale_of_column(x: Tensor, scale: str, column: dict[str, Any]) -> tuple[Tensor, Tensor]:
