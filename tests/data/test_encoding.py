@@ -14,7 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
 from kindling import UserError
 from kindling.data.csv_file import open_csv
-from kindling.data.encoding import encode, fit_encoding, input_names, kinds_of
+from kindling.data.encoding import compact, encode, fit_encoding, input_names, kinds_of
 from kindling.data.examples import Column
 from kindling.data.inputs import Inputs
 from kindling.data.tabular import Table
@@ -70,16 +70,26 @@ def test_values_that_only_test_samples_have_are_unknown():
 def test_the_rarest_values_share_an_input(caplog):
     column = Column("category", ["a", "b", "c", "d"])
     with caplog.at_level("INFO", "kindling"):
-        names, values = encoded([0, 0, 1, 2, 2, 2, 3], column, max_categories=3, new=[0, 1, 2, 3])
+        names, values = encoded([0, 0, 1, 2, 2, 2, 3], column, max_categories=3, new=[0, 1, 2, 3, -1, NAN])
     assert names == ["c=a", "c=c", "c=other"]
-    assert values == [[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 1]]
+    assert values == [[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 1], [0, 0, 1], [0, 0, 0]]
     assert (
         "column 'c' has 4 values in the training samples: the 2 rarest share one input (data.max_categories=3)"
         in caplog.text
     )
     cells = np.array([["a"], ["a"], ["b"], ["c"], ["c"], ["c"], ["d"]])
-    fitted = OneHotEncoder(max_categories=3, sparse_output=False).fit(cells)
-    assert values == fitted.transform([["a"], ["b"], ["c"], ["d"]]).tolist()
+    scikit_learn = OneHotEncoder(max_categories=3, sparse_output=False, handle_unknown="infrequent_if_exist").fit(cells)
+    assert values[:5] == scikit_learn.transform([["a"], ["b"], ["c"], ["d"], ["?"]]).tolist()
+
+
+def test_a_checkpoint_has_only_the_values_with_an_input_of_their_own():
+    column = Column("category", [*"abcdef"])
+    encoding = fit_encoding(torch.tensor([[5.0], [5], [1], [1], [0], [2]]), ["c"], {"c": column}, True, 3)
+    stored = compact(encoding)
+    assert kinds_of(stored) == {"c": Column("category", ["b", "f"], pooled=True)}
+    assert input_names(stored) == input_names(encoding) == ["c=b", "c=f", "c=other"]
+    codes, stored_codes = torch.tensor([[1.0], [5], [0], [4], [NAN]]), torch.tensor([[0.0], [1], [-1], [-1], [NAN]])
+    assert torch.equal(encode(codes, encoding), encode(stored_codes, stored))
 
 
 def test_dates_become_year_month_weekday_and_days():

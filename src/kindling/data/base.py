@@ -10,7 +10,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from kindling import UserError
-from kindling.data.encoding import check_encoding, fit_encoding, input_names
+from kindling.data.encoding import check_encoding, compact, fit_encoding, input_names
 from kindling.data.examples import Examples, check_examples
 from kindling.data.features import feature_names
 from kindling.data.loader import Pixels, TensorLoader, steps_per_second
@@ -142,7 +142,8 @@ class Data(pl.LightningDataModule, ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the columns and their transform, with which a checkpoint can predict from raw columns."""
-        return {name: list(getattr(self.examples, name)) for name in NAMES} | self.transform
+        encoding = {"encoding": compact(self.transform["encoding"])} if "encoding" in self.transform else {}
+        return {name: list(getattr(self.examples, name)) for name in NAMES} | self.transform | encoding
 
     def train_dataloader(self) -> TensorLoader:
         batch = self.samples_per_step

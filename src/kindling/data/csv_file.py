@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -93,18 +93,7 @@ class CsvFile:
         """
         values, invalid = to_numbers(frame[column], self.decimal, lambda text: text in markers or self.is_missing(text))
         if invalid.any():
-            row = int(invalid.argmax())
-            text = str(frame[column].iloc[row]).strip()
-            commas = ", in a file with decimal commas" if to_number(text) is not None else ""
-            where = f"{self.path} has text in column {column!r}, {self.place(row)}: {cut(text)!r}{commas}"
-            if may_be_empty:
-                raise UserError(f"{where}. A number is needed: correct it, or leave the cell empty.")
-            is_marker = len(text) <= 20 and (2 * invalid.sum() <= len(invalid) or frame[column][invalid].nunique() == 1)
-            as_missing = f"count it as missing with {as_option('data.missing', text)}, " if is_marker else ""
-            raise UserError(
-                f"{where}. A number is needed: correct it, {as_missing}make every value a category with "
-                f"{as_kind(column, 'category')}, or exclude the column with {as_option('data.drop', column)}."
-            )
+            self._reject_text(frame[column], invalid, may_be_empty)
         if self.missing:
             named = [to_number(str(value)) for value in self.missing]
             values = np.where(np.isin(values, [number for number in named if number is not None]), np.nan, values)
@@ -122,6 +111,20 @@ class CsvFile:
     def is_missing(self, text: str) -> bool:
         """Return whether a cell counts as empty according to data.missing."""
         return any(text == v if isinstance(v, str) else parses_as(text, v) for v in self.missing)
+
+    def _reject_text(self, cells: pd.Series, invalid: np.ndarray, may_be_empty: bool) -> NoReturn:
+        name, row = str(cells.name), int(invalid.argmax())
+        text = str(cells.iloc[row]).strip()
+        commas = ", in a file with decimal commas" if to_number(text) is not None else ""
+        where = f"{self.path} has text in column {name!r}, {self.place(row)}: {cut(text)!r}{commas}"
+        if may_be_empty:
+            raise UserError(f"{where}. A number is needed: correct it, or leave the cell empty.")
+        is_marker = len(text) <= 20 and (2 * invalid.sum() <= len(invalid) or cells[invalid].nunique() == 1)
+        as_missing = f"count it as missing with {as_option('data.missing', text)}, " if is_marker else ""
+        raise UserError(
+            f"{where}. A number is needed: correct it, {as_missing}make every value a category with "
+            f"{as_kind(name, 'category')}, or exclude the column with {as_option('data.drop', name)}."
+        )
 
     def _parse(self, labels: list[str], nrows: int | None = None) -> pd.DataFrame:
         header = self.header

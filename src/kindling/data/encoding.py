@@ -1,10 +1,12 @@
 """Encoding of the columns of a table as numbers without gaps, fitted to the training samples and kept as plain data.
 
 Follows the preprocessing of RealMLP-TD-S (Holzmueller et al. 2024, arXiv 2407.04491): a category of two values becomes
-one input of -1 and 1, other categories one input per value, and a missing or unknown value is 0 everywhere.
+one input of -1 and 1, other categories one input per value, and a missing or unknown value is 0 everywhere. If the
+rarest values of a category share an input, its unknown values share it, too.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -54,15 +56,26 @@ def fit_encoding(
     return encoding
 
 
-def encode(x: Tensor, encoding: list[dict[str, Any]]) -> Tensor:
+def encode(x: Tensor, encoding: Sequence[dict[str, Any]]) -> Tensor:
     """Return the inputs (N, inputs), float64, of raw samples (N, columns)."""
     return torch.cat([_encode_column(x[:, i].double(), column) for i, column in enumerate(encoding)], 1)
 
 
+def compact(encoding: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the encoding for new data: categories without the values that have no input of their own."""
+    return [
+        {**column, "values": [column["values"][code] for code in column["kept"]], "kept": [*range(len(column["kept"]))]}
+        if "kept" in column
+        else column
+        for column in encoding
+    ]
+
+
 def kinds_of(encoding: list[dict[str, Any]]) -> dict[str, Column]:
     """Return the columns that are not numbers, by name."""
+    fields = ("kind", "values", "format", "pooled")
     return {
-        column["name"]: Column(column["kind"], column.get("values", []), column.get("format", ""))
+        column["name"]: Column(**{field: column[field] for field in fields if field in column})
         for column in encoding
         if column["kind"] != "number"
     }
@@ -90,7 +103,7 @@ def is_code(encoding: list[dict[str, Any]]) -> list[bool]:
     return [kind == "code" for kind in input_kinds(encoding)]
 
 
-def input_kinds(encoding: list[dict[str, Any]]) -> list[str]:
+def input_kinds(encoding: Sequence[dict[str, Any]]) -> list[str]:
     """Return the kind of each input: "number", "date" for a part of a date, or "code" for a mark."""
     kinds: list[str] = []
     for column in encoding:
@@ -122,7 +135,7 @@ def _fit_category(x: Tensor, name: str, column: Column, max_categories: int) -> 
             f"input (data.max_categories={max_categories})"
         )
     kept = sorted(found[: max_categories - 1] if pooled else found) or [0]  # without a value, an input of zeros
-    return {"kind": column.kind, "name": name, "values": column.values, "kept": kept, "pooled": sorted(pooled)}
+    return {"kind": column.kind, "name": name, "values": column.values, "kept": kept, "pooled": bool(pooled)}
 
 
 def _encode_column(x: Tensor, column: dict[str, Any]) -> Tensor:
@@ -135,13 +148,16 @@ def _encode_column(x: Tensor, column: dict[str, Any]) -> Tensor:
 
 
 def _encode_category(x: Tensor, column: dict[str, Any]) -> Tensor:
-    width, codes = _width(column), torch.where(x >= 0, x, len(column["values"])).long()
-    table = torch.zeros(len(column["values"]) + 1, width, dtype=torch.float64, device=x.device)  # the last is unknown
+    kept, width, unknown = column["kept"], _width(column), len(column["values"])
+    codes = torch.where(x >= 0, x, unknown).where(~x.isnan(), unknown + 1).long()
+    table = torch.zeros(unknown + 2, width, dtype=torch.float64, device=x.device)  # one row per code
     if _is_pair(column):
-        table[column["kept"], 0] = torch.tensor([-1.0, 1.0], dtype=torch.float64, device=x.device)
+        table[kept, 0] = torch.tensor([-1.0, 1.0], dtype=torch.float64, device=x.device)
     else:
-        table[column["kept"], range(len(column["kept"]))] = 1.0
-        table[column["pooled"], -1:] = 1.0
+        if column["pooled"]:
+            table[: unknown + 1, -1] = 1.0
+            table[kept, -1] = 0.0
+        table[kept, range(len(kept))] = 1.0
     return table[codes]
 
 
@@ -150,4 +166,4 @@ def _is_pair(column: dict[str, Any]) -> bool:
 
 
 def _width(column: dict[str, Any]) -> int:
-    return 1 if _is_pair(column) else len(column["kept"]) + bool(column["pooled"])
+    return 1 if _is_pair(column) else len(column["kept"]) + column["pooled"]

@@ -23,11 +23,13 @@ class Column:
         kind: "category", "boolean" or "date".
         values: the sorted texts of a category, or "false" and "true".
         format: of a date: see `to_days`.
+        pooled: whether values that are not among `values` share an input.
     """
 
     kind: str
     values: list[str] = field(default_factory=list)
     format: str = ""
+    pooled: bool = False
 
     def __post_init__(self) -> None:
         self.is_numeric = all(to_number(value) is not None for value in self.values)

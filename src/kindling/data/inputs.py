@@ -47,8 +47,10 @@ class Inputs:
             column = self.kinds.get(name)
             if column is None:
                 x[:, i] = source.numbers(frame, name, may_be_empty=may_be_empty)
+            elif column.kind == "date":
+                x[:, i] = _days(source, frame, name, column, may_be_empty)
             else:
-                x[:, i] = (_days if column.kind == "date" else _codes)(source, frame, name, column, may_be_empty)
+                x[:, i] = _codes(source, frame, name, column)
         gaps = np.isnan(x).sum(0)
         if gaps.any():
             where = listed(name for name, gap in zip(self.columns, gaps, strict=True) if gap)
@@ -133,17 +135,15 @@ def read_times(source: CsvFile, frame: pd.DataFrame, name: str, kind: Any) -> to
     return times
 
 
-def _codes(source: CsvFile, frame: pd.DataFrame, name: str, column: Column, _: bool) -> np.ndarray:
+def _codes(source: CsvFile, frame: pd.DataFrame, name: str, column: Column) -> np.ndarray:
     codes, texts = text_codes(source, frame, name)
     index = {column.key(value): i for i, value in enumerate(column.values)}
     known = np.array([*(index.get(column.key(text), -1) for text in texts), np.nan])[codes]
     if (known == -1).any():
         unknown = [text for text in texts if column.key(text) not in index]
         cells = f"{(known == -1).sum()} cell" + "s" * int((known == -1).sum() > 1)
-        log.warning(
-            f"{source.path} has {cells} in column {name!r} with a value unseen in training, treated as missing: "
-            f"{listed(map(cut, unknown))}"
-        )
+        treated = "rare or unseen in training" if column.pooled else "unseen in training, treated as missing"
+        log.warning(f"{source.path} has {cells} in column {name!r} with a value {treated}: {listed(map(cut, unknown))}")
     return known
 
 

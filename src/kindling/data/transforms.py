@@ -1,6 +1,7 @@
 """Transformation of raw samples to the inputs of a model: features, imputation of missing values, and scaling."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ def column_transform(
     features: str = "none",
     degree: int = 2,
     names: list[str] | tuple[str, ...] = (),
-    encoding: list[dict[str, Any]] | tuple[()] = (),
+    encoding: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the transform of the inputs, with fill value, shift and factor of each feature, or one each for images.
 
@@ -44,10 +45,9 @@ def column_transform(
     """
     if x.dtype == torch.uint8:
         return _image_transform(x, scale, features, degree)
-    if encoding and features == "none":  # one column at a time, because one-hot columns take much memory
-        parts = [_scale_of_column(x[:, i].double(), scale, column) for i, column in enumerate(encoding)]
-        shift, factor = (torch.cat(numbers) for numbers in zip(*parts, strict=True))
-        fill = torch.zeros_like(shift)
+    if encoding and features == "none":
+        fill, shift, factor = _fit_columns(x, scale, encoding)
+        constant = [f == 0 and kind != "date" for f, kind in zip(factor, input_kinds(encoding), strict=True)]
     else:
         columns = add_features(encode(x, encoding) if encoding else x.double(), features, degree).flatten(1)
         if empty := columns.isnan().all(0).nonzero().flatten().tolist():
@@ -55,11 +55,9 @@ def column_transform(
             raise UserError(f"{which} has no value in any training sample: exclude it.")
         fill = columns.nanmean(0)
         shift, factor = SCALES[scale](torch.where(columns.isnan(), fill, columns), x.dtype)
-    constant = (factor == 0).nonzero().flatten().tolist()
-    if encoding and features == "none":  # that all dates are of one year needs no mention
-        constant = [i for i in constant if input_kinds(encoding)[i] != "date"]
-    if constant:
-        which = _named(names, features, degree, indices=constant)
+        constant = (factor == 0).tolist()
+    if any(constant):
+        which = _named(names, features, degree, indices=[i for i, found in enumerate(constant) if found])
         log.info(f"{which}: constant in the training samples, so without effect")
     kept = {"features": features, "degree": degree} | ({"encoding": encoding} if encoding else {})
     kept |= {"smooth_clip": SMOOTH_CLIP} if scale == "robust" else {}
@@ -77,16 +75,21 @@ def _image_transform(x: Tensor, scale: str, features: str, degree: int) -> dict[
     return {"fill": [0.0], "shift": [mean], "factor": [1 / spread if spread else 0.0]}
 
 
-def _scale_of_column(x: Tensor, scale: str, column: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Return shift and factor of the inputs that encode a column x (N,); marks are only scaled with scale=robust."""
-    kinds = input_kinds([column])
-    numbers = 0 if scale in ("standard", "minmax") and kinds[0] == "code" else len(kinds)
-    shift, factor = torch.zeros(len(kinds), dtype=torch.float64), torch.ones(len(kinds), dtype=torch.float64)
-    if scale in ("standard", "minmax"):
-        numbers -= numbers and kinds[-1] == "code"
-    if numbers:
-        shift[:numbers], factor[:numbers] = SCALES[scale](encode(x[:, None], [column])[:, :numbers], x.dtype)
-    return shift, factor
+def _fit_columns(x: Tensor, scale: str, encoding: Sequence[dict[str, Any]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return fill value, shift and factor of the inputs that encode x; marks are only scaled with scale=robust.
+
+    One column at a time, because the inputs of categories take much memory.
+    """
+    parts = []
+    for i, column in enumerate(encoding):
+        kinds = input_kinds([column])
+        scaled = torch.tensor([scale == "robust" or kind != "code" for kind in kinds])
+        shift, factor = torch.zeros(len(kinds), dtype=torch.float64), torch.ones(len(kinds), dtype=torch.float64)
+        if scaled.any():
+            shift[scaled], factor[scaled] = SCALES[scale](encode(x[:, i : i + 1], [column])[:, scaled], x.dtype)
+        parts.append((torch.zeros_like(shift), shift, factor))
+    fill, shift, factor = (torch.cat(numbers) for numbers in zip(*parts, strict=True))
+    return fill, shift, factor
 
 
 def apply_transform(x: Tensor, transform: dict[str, Any]) -> Tensor:
