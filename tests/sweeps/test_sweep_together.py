@@ -76,6 +76,11 @@ def test_fifty_epochs_equal_those_of_a_single_run(optimizer, run, tmp_path):
         ["data=blobs", "data.centres=4"],
         ["batch_size=full"],
         ["data.val_share=0"],
+        ["data.balance=true"],
+        ["data.balance=true", "label_smoothing=0.2"],
+        ["model=wide_deep", "data.balance=true"],  # by vmap
+        ["data=blobs", "data.balance=true"],
+        ["data=diabetes", "data.weight=age"],
         ["monitor=val/accuracy"],
         ["data.folds=3", "data.fold=1"],
         ["data.passes=3"],
@@ -208,7 +213,7 @@ def test_groups_are_limited_by_memory_and_deterministic():
     [
         (1, 3, ["schedule=cosine"]),
         (2, 3, ["schedule=cosine"]),
-        (1, 3, ["dropout=0.3", "label_smoothing=0.1"]),
+        (1, 3, ["dropout=0.3", "label_smoothing=0.1", "data.balance=true"]),
         pytest.param(1, 3, ["activation=rrelu", "batch_norm=true"], marks=slow),
         (14, 1, ["epochs=60", "patience=4", "dropout=0.3"]),  # two members have left
     ],

@@ -40,7 +40,7 @@ class Overfit(pl.Callback):
             x, y = data.samples["train"]
             chosen = _choose(x, y, min(self.rows, x[0].numel() + 1))
             data.samples["train"], data.batch_size = (x[chosen], y[chosen]), "full"
-            self.rows = len(chosen)
+            data.weights, self.rows = {}, len(chosen)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

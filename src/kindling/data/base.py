@@ -10,13 +10,14 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from kindling import UserError
-from kindling.data.encoding import check_encoding, compact, fit_encoding, input_names
+from kindling.data.encoding import check_encoding, compact, encoding_of, input_names
 from kindling.data.examples import Examples, check_examples
 from kindling.data.features import feature_names
 from kindling.data.loader import Pixels, TensorLoader, steps_per_second
 from kindling.data.split import Split
 from kindling.data.trainer_parts import overfits_batches
 from kindling.data.transforms import apply_transform, column_transform, scale_targets, target_transform
+from kindling.data.weights import sample_weights
 
 log = logging.getLogger("kindling")
 
@@ -38,8 +39,8 @@ class Data(pl.LightningDataModule, ABC):
         fold: the part, counted from 0, that is used for validation instead of val_share.
         split_seed: seed of the split; separate from `seed`, so that runs with different seeds use the same split.
         stratify: "auto" or False; see Split.
-        missing_indicator: "auto" or False; see `fit_encoding`.
-        max_categories: largest number of inputs of a category; the rarest values share the last one.
+        missing_indicator, max_categories: see `fit_encoding`; the first is "auto" or False.
+        balance: weight each class in the losses of training and validation inversely to its frequency.
         seed: determines the order of the training samples, together with the epoch.
         steps_per_execution: mini-batches per call of training_step: "auto" (about a second of work) or a number; 1 is
             Lightning's automatic optimization.
@@ -61,6 +62,7 @@ class Data(pl.LightningDataModule, ABC):
         stratify: str | bool = False,
         missing_indicator: str | bool = False,
         max_categories: int = 100,
+        balance: bool = False,
         seed: int = 0,
         steps_per_execution: int | str = "auto",
         passes: int = 1,
@@ -72,12 +74,13 @@ class Data(pl.LightningDataModule, ABC):
             raise UserError(f"data.passes={passes} is invalid: it must be a positive integer.")
         self.batch_size, self.steps_per_execution, self.passes = batch_size, steps_per_execution, passes
         self.features, self.degree, self.scale, self.scale_target = features, degree, scale, scale_target
-        self.missing_indicator, self.max_categories, self.seed = missing_indicator, max_categories, seed
+        self.missing_indicator, self.max_categories = missing_indicator, max_categories
+        self.balance, self.seed = balance, seed
         self.samples: dict[str, tuple[Tensor, Tensor]] = {}  # stage -> x, y; empty until setup
+        self.weights: dict[str, Tensor] = {}  # stage -> weights of its samples (N,), if they differ
         self.transform: dict[str, Any] = {}  # of raw inputs and targets; empty until setup
         self.supports_multi_step = False  # set by a model whose training step takes several mini-batches
-
-    examples: Examples  # set by `setup`
+        self.examples: Examples  # set by `setup`
 
     @abstractmethod
     def load(self) -> Examples:
@@ -97,7 +100,7 @@ class Data(pl.LightningDataModule, ABC):
             found = f"Of {len(examples.y)} samples, {num_train} are left to train on, but two are needed"
             raise UserError(f"{found}: provide more, or lower data.val_share or data.test_share.")
         x = samples["train"][0]
-        encoding = self._fit_encoding(x)
+        encoding = encoding_of(examples, x, bool(self.missing_indicator), self.max_categories)
         names = input_names(encoding) or examples.columns
         self.transform = column_transform(x, self.scale, self.features, self.degree, names=names, encoding=encoding)
         if x.is_floating_point():  # images stay bytes in memory and are scaled by the loader
@@ -105,13 +108,8 @@ class Data(pl.LightningDataModule, ABC):
         if examples.task == "regression":
             self.transform |= target_transform(samples["train"][1], self.scale_target)
             samples = scale_targets(samples, self.transform)
+        self.weights = sample_weights(examples, self.indices, self.balance)
         self.samples = samples
-
-    def _fit_encoding(self, x: Tensor) -> list[dict[str, Any]]:
-        if not x.is_floating_point() or x.dim() != 2 or not (self.examples.kinds or self.missing_indicator):
-            return []
-        names = self.examples.columns or [f"x{i}" for i in range(x.shape[1])]
-        return fit_encoding(x, names, self.examples.kinds, bool(self.missing_indicator), self.max_categories)
 
     @property
     def input_names(self) -> list[str]:
@@ -175,13 +173,14 @@ class Data(pl.LightningDataModule, ABC):
         """Return a loader over the samples of a stage, on the trainer's device; see TensorLoader."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         x, y = (t.to(device) for t in self.samples[stage])
+        weights = self.weights[stage].to(device) if stage in self.weights else None
         shift = self.examples.shift if seed is not None else 0
         pixels = None if x.is_floating_point() else Pixels(self.transform, shift)
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         passes = self.passes if stage == "train" and seed is not None else 1
         return TensorLoader(
-            x, y, batch_size, seed=seed, num_steps=num_steps, pixels=pixels,
-            rank=rank, world_size=world_size, passes=passes,
+            x, y, batch_size, seed=seed, num_steps=num_steps, pixels=pixels, rank=rank, world_size=world_size,
+            passes=passes, weights=weights,
         )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from kindling import UserError
 from kindling.data.csv_cells import cut
 from kindling.data.dates import FEATURES, date_features
-from kindling.data.examples import Column
+from kindling.data.examples import Column, Examples
 
 log = logging.getLogger("kindling")
 
@@ -54,6 +54,19 @@ def fit_encoding(
         else:
             encoding.append(_fit_category(x[:, i], name, column, max_categories))
     return encoding
+
+
+def encoding_of(examples: Examples, x: Tensor, missing_indicator: bool, max_categories: int) -> list[dict[str, Any]]:
+    """Return the encoding of each column of a table; empty if the columns are used as they are.
+
+    Args:
+        examples: the data set, with the names and kinds of the columns.
+        x, missing_indicator, max_categories: see `fit_encoding`.
+    """
+    if not x.is_floating_point() or x.dim() != 2 or not (examples.kinds or missing_indicator):
+        return []
+    names = examples.columns or [f"x{i}" for i in range(x.shape[1])]
+    return fit_encoding(x, names, examples.kinds, missing_indicator, max_categories)
 
 
 def encode(x: Tensor, encoding: Sequence[dict[str, Any]]) -> Tensor:

@@ -59,6 +59,7 @@ class Examples:
         class_values: the texts of the classes in the file, in the order of class_names; may be empty.
         groups: a number for each sample (N,); samples with the same one stay in the same part of the split.
         times: a number for each sample (N,); the latest form the test set, those before the validation set.
+        weights: numbers of at least 0 (N,), the weights of the samples in the losses of training and validation.
         shift: maximum random shift of training images, in pixels.
     """
 
@@ -74,6 +75,7 @@ class Examples:
     class_values: list[str] = field(default_factory=list)
     groups: Tensor | None = None
     times: Tensor | None = None
+    weights: Tensor | None = None
     shift: int = 0
 
 
@@ -118,7 +120,7 @@ def check_examples(examples: Examples, name: str) -> None:
 
 
 def _check_parts(examples: Examples) -> tuple[str, str] | None:
-    for part in ("groups", "times"):
+    for part in ("groups", "times", "weights"):
         given = getattr(examples, part)
         if given is not None and (not isinstance(given, Tensor) or given.shape != (len(examples.y),)):
             return f"{part} as {_described(given)}", f"a tensor with a number for each of the {len(examples.y)} samples"

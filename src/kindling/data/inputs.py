@@ -116,25 +116,6 @@ def given_kinds(kinds: Any, header: list[str], path: str) -> dict[str, Any]:
     return dict(zip(names, kinds.values(), strict=True))
 
 
-def read_times(source: CsvFile, frame: pd.DataFrame, name: str, kind: Any) -> torch.Tensor:
-    """Return the numbers or days in the column data.time (N,).
-
-    Raises:
-        UserError: it has another kind, or a cell has no value.
-    """
-    column = declared(source, frame, name, kind) if kind not in (None, "ignored") else recognize(source, frame, name)
-    kinds = {name: column} if isinstance(column, Column) else {}
-    if kinds and kinds[name].kind != "date":
-        raise UserError(
-            f"data.time={name} is not a column of numbers or dates: name one, or set its format in data.kinds."
-        )
-    times = Inputs([name], kinds, [], "").read(source, frame)[:, 0]
-    if times.isnan().any():
-        place = source.place(int(times.isnan().int().argmax()))
-        raise UserError(f"{source.path} has no value in the column {name!r} of data.time, {place}: fill it in.")
-    return times
-
-
 def _codes(source: CsvFile, frame: pd.DataFrame, name: str, column: Column) -> np.ndarray:
     codes, texts = text_codes(source, frame, name)
     index = {column.key(value): i for i, value in enumerate(column.values)}

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from kindling import UserError
-from kindling.data.columns import listed
+from kindling.data.columns import as_list, as_strings, listed
 from kindling.data.csv_cells import BOOLEANS, cut, to_number
 from kindling.data.csv_file import CsvFile
 
@@ -95,6 +95,25 @@ def find_labels(source: CsvFile, frame: pd.DataFrame, target: str, task: str) ->
         found = f"{len(names)}: {listed(names)}"
         raise UserError(f"task={task} needs {required} in {target}, but {source.path} has {found}.")
     return labels
+
+
+def class_names(given: Any, found: list[str], targets: list[str]) -> list[str]:
+    """Return the names of the classes: those of data.class_names, or else the values that were found.
+
+    Raises:
+        UserError: their number is wrong, or a name occurs twice.
+    """
+    if not given:
+        return found
+    names = as_strings(as_list(given), "data.class_names")
+    if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise UserError(f"data.class_names has {twice[0]!r} twice: give each class a unique name.")
+    if len(names) != len(found):
+        raise UserError(
+            f"data.class_names has {len(names)} names, but {', '.join(targets)} has {len(found)} values: "
+            f"{listed(found)}."
+        )
+    return names
 
 
 def read_targets(

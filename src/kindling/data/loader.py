@@ -40,6 +40,8 @@ class Pixels:
 class TensorLoader:
     """Yields mini-batches `(x, y)`, or with `num_steps=n` groups of up to n mini-batches.
 
+    If samples are weighted, their weights are the third element of a mini-batch.
+
     The order of the samples only depends on the seed and the epoch. Lightning calls `set_epoch` because the loader is
     its own sampler, and stores `state_dict` in checkpoints, so that a run resumes at the same batch.
 
@@ -53,6 +55,7 @@ class TensorLoader:
         rank: rank of this process, each of which gets a part of every mini-batch.
         world_size: number of processes.
         passes: number of passes over the samples per epoch, each in its own order; a mini-batch may span two passes.
+        weights: of the samples (N,), if they differ.
     """
 
     def __init__(
@@ -66,8 +69,10 @@ class TensorLoader:
         rank: int = 0,
         world_size: int = 1,
         passes: int = 1,
+        weights: Tensor | None = None,
     ):
-        self.x, self.y, self.batch_size, self.seed = x, y, batch_size, seed
+        self.x, self.tensors = x, (x, y) if weights is None else (x, y, weights)
+        self.batch_size, self.seed = batch_size, seed
         self.num_steps, self.pixels = num_steps, pixels
         self.rank, self.world_size, self.passes = rank, world_size, passes
         self.epoch, self.start, self.position = 0, 0, 0
@@ -99,8 +104,8 @@ class TensorLoader:
         for item in range(start, len(self)):
             self.position = (item + 1) % len(self)
             part = slice(item * size, (item + 1) * size)
-            x, y = (t[part] if order is None else t.index_select(0, order[part]) for t in (self.x, self.y))
-            batches: Iterator[tuple[Tensor, Tensor]] = zip(self._split(x), self._split(y), strict=True)
+            tensors = (t[part] if order is None else t.index_select(0, order[part]) for t in self.tensors)
+            batches: Iterator[tuple[Tensor, ...]] = zip(*map(self._split, tensors), strict=True)
             if self.pixels:
                 batches = _convert(batches, self.pixels, None if moves is None else iter(self._split(moves[part])))
             yield (batches if self.pixels else list(batches)) if self.num_steps else next(batches)
@@ -124,10 +129,10 @@ class TensorLoader:
 
 
 def _convert(
-    batches: Iterator[tuple[Tensor, Tensor]], pixels: Pixels, moves: Iterator[Tensor] | None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    for x, y in batches:
-        yield pixels(x, next(moves) if moves else None), y
+    batches: Iterator[tuple[Tensor, ...]], pixels: Pixels, moves: Iterator[Tensor] | None
+) -> Iterator[tuple[Tensor, ...]]:
+    for x, *rest in batches:
+        yield pixels(x, next(moves) if moves else None), *rest
 
 
 def steps_per_second(sample: Tensor, model: pl.LightningModule, batch_size: int) -> int:

@@ -6,18 +6,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from kindling import UserError
 from kindling.data.base import Data
-from kindling.data.columns import as_list, as_strings, listed, parses_as, resolve
+from kindling.data.columns import as_list, parses_as, resolve
 from kindling.data.csv_file import CsvFile, open_csv
 from kindling.data.csv_header import UNNAMED
 from kindling.data.examples import Examples
 from kindling.data.guess_task import guess, may_be_classes
-from kindling.data.inputs import Inputs, find_inputs, given_kinds, read_times
-from kindling.data.kinds import text_codes
-from kindling.data.labels import find_labels, read_targets
+from kindling.data.inputs import Inputs, find_inputs, given_kinds
+from kindling.data.labels import class_names, find_labels, read_targets
+from kindling.data.row_columns import read_groups, read_times, read_weights
 from kindling.tasks.tasks import TASKS
 
 log = logging.getLogger("kindling")
@@ -33,10 +32,11 @@ class _Chosen:
     zeros: list[str]
     group: list[str]
     time: list[str]
+    weight: list[str]
 
     @property
     def used(self) -> list[str]:
-        return list(dict.fromkeys([*self.columns, *self.targets, *self.group, *self.time]))
+        return list(dict.fromkeys([*self.columns, *self.targets, *self.group, *self.time, *self.weight]))
 
 
 class Table(Data):
@@ -54,6 +54,7 @@ class Table(Data):
             a format of dates such as "%d.%m.%Y", or "ignored".
         group: a column; rows with the same value in it stay in the same part of the split. It is not an input.
         time: a column of numbers or dates; the latest rows form the test set, those before the validation set.
+        weight: a column of weights of the rows in the losses of training and validation. It is not an input.
         drop_missing_target: leave out the rows without a target, instead of rejecting the file.
         zero_is_missing: columns of numbers in which 0 marks a missing value.
         missing: texts and numbers that mark a missing value in any column, like an empty cell. In inputs NA, NaN, null,
@@ -75,6 +76,7 @@ class Table(Data):
         kinds: dict[str, str] | None = None,
         group: str | None = None,
         time: str | None = None,
+        weight: str | None = None,
         drop_missing_target: bool = False,
         zero_is_missing: list[str] | tuple[str, ...] = (),
         missing: list[Any] | tuple[Any, ...] = (),
@@ -85,8 +87,8 @@ class Table(Data):
             raise UserError(f"data.task={task} is unknown: choose auto, {', '.join(TASKS)}.")
         self.path, self.target, self.task, self.test_path = path, target, task, test_path
         self.class_names, self.drop, self.zero_is_missing = class_names, drop, zero_is_missing
-        self.kinds, self.group, self.time, self.missing = kinds, group, time, as_list(missing)
-        self.drop_missing_target = drop_missing_target
+        self.kinds, self.group, self.time, self.weight = kinds, group, time, weight
+        self.missing, self.drop_missing_target = as_list(missing), drop_missing_target
 
     def load(self) -> Examples:
         source = open_csv(self.path, self.missing)
@@ -101,15 +103,21 @@ class Table(Data):
         y = read_targets(source, frame, targets, labels=classes, task=task)
         fill = "median" if self.missing_indicator else "mean"
         inputs = Inputs(*find_inputs(source, frame, chosen.columns, chosen.kinds), chosen.zeros, fill)
-        names = [] if task == "regression" else self._names(classes.names if classes else targets, targets)
+        names = (
+            []
+            if task == "regression"
+            else class_names(self.class_names, classes.names if classes else targets, targets)
+        )
         examples = Examples(
             inputs.read(source, frame), y, task, class_names=names, columns=inputs.columns, kinds=inputs.kinds,
             targets=targets, class_values=classes.names if classes else [], rows=source.kept,
         )  # fmt: skip
         for name in chosen.group:
-            examples.groups = torch.from_numpy(text_codes(source, frame, name)[0])
+            examples.groups = read_groups(source, frame, name)
         for name in chosen.time:
             examples.times = read_times(source, frame, name, chosen.kinds.get(name))
+        for name in chosen.weight:
+            examples.weights = read_weights(source, frame, name)
         if self.test_path:
             other = self._open_test(source, [*targets, *inputs.columns])
             rows = other.read([*inputs.columns, *targets], [*texts, *inputs.kinds])
@@ -119,22 +127,23 @@ class Table(Data):
     def _choose(self, header: list[str]) -> "_Chosen":
         """Return the columns that the options name, and those that may be inputs."""
         targets = self._targets(header)
-        drop, zeros, group, time = (
+        drop, zeros, group, time, weight = (
             resolve(as_list(getattr(self, option)), f"data.{option}", header, path=self.path)
-            for option in ("drop", "zero_is_missing", "group", "time")
+            for option in ("drop", "zero_is_missing", "group", "time", "weight")
         )
         kinds = given_kinds(self.kinds, header, self.path)
-        given = {"drop": drop, "zero_is_missing": zeros, "group": group, "time": time, "kinds": list(kinds)}
+        given = {"drop": drop, "zero_is_missing": zeros, "group": group, "time": time, "weight": weight}
+        given["kinds"] = list(kinds)
         for option, names in given.items():
             if both := [name for name in names if name in targets]:
                 raise UserError(f"data.{option} names {both[0]!r}, which is the target: remove it from one of them.")
-        excluded = {*targets, *drop, *group, *(name for name, kind in kinds.items() if kind == "ignored")}
+        excluded = {*targets, *drop, *group, *weight, *(name for name, kind in kinds.items() if kind == "ignored")}
         columns = [name for name in header if name not in excluded]
         if not columns:
             hint = " Are its columns separated by something other than a comma, semicolon, tab or bar?"
             hint = hint if len(header) == 1 else ""
             raise UserError(f"{self.path} has no column besides {', '.join(targets)}, so there are no inputs.{hint}")
-        return _Chosen(targets, columns, kinds, zeros, group, time)
+        return _Chosen(targets, columns, kinds, zeros, group, time=time, weight=weight)
 
     def _classes(self, source: CsvFile, targets: list[str]) -> list[str]:
         """Return the targets that are read as text."""
@@ -171,19 +180,6 @@ class Table(Data):
             raise UserError(f"data.drop leaves no column of {self.path}: drop fewer.")
         log.info(f"data.target={kept[-1]}, the last column of {self.path}")
         return kept[-1:]
-
-    def _names(self, found: list[str], targets: list[str]) -> list[str]:
-        if not self.class_names:
-            return found
-        names = as_strings(as_list(self.class_names), "data.class_names")
-        if twice := [name for i, name in enumerate(names) if name in names[:i]]:
-            raise UserError(f"data.class_names has {twice[0]!r} twice: give each class a unique name.")
-        if len(names) != len(found):
-            raise UserError(
-                f"data.class_names has {len(names)} names, but {', '.join(targets)} has {len(found)} values: "
-                f"{listed(found)}."
-            )
-        return names
 
 
 def _without_gaps(source: CsvFile, frame: pd.DataFrame, targets: list[str]) -> pd.DataFrame:

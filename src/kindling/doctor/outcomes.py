@@ -70,10 +70,10 @@ def rare(case: Case) -> Finding | None:
     total = sum(counts.values())
     name = min(counts, key=lambda name: counts[name]) if counts else ""
     scored = min((case.val_class_counts or {"": 0}).values()) > 0 and case.options.get("monitor") in RARE_UNSEEN
-    if total and scored and counts[name] < RARE * total / max(1, len(counts) / 2):
+    if total and scored and not case.weighted and counts[name] < RARE * total / max(1, len(counts) / 2):
         return (
             f"Only {counts[name] / total:.1%} of the training samples are {name}, so accuracy says little about them.",
-            [("monitor=val/f1",)],
+            [("data.balance=true", "monitor=val/f1")],
         )
     return None
 

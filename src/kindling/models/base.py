@@ -3,7 +3,7 @@
 import inspect
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -19,9 +19,10 @@ from kindling import UserError
 from kindling.data.base import Data
 from kindling.data.loader import TensorLoader
 from kindling.data.trainer_parts import datamodule_of
-from kindling.models.checks import reject_batch_of_one, reject_true_precision
+from kindling.models.checks import reject_batch_of_one, reject_single_losses, reject_true_precision
 from kindling.models.multi_step import backward_of, why_single_batches, zero_grad_of
 from kindling.models.noise import seed_noise
+from kindling.tasks.losses import weighted
 from kindling.tasks.scoring import Metric, check_custom, scores
 from kindling.tasks.tasks import TASKS, Loss
 
@@ -77,7 +78,7 @@ class Model(pl.LightningModule, ABC):
         self.single_step_reason: str | None = None  # why a training step takes one mini-batch; set by `setup`
         self._backward: Callable[[Tensor], None] = self.manual_backward
         self._is_distributed = False
-        self._batches: dict[str, list[tuple[Tensor, Tensor]]] = {"train": [], "val": [], "test": []}  # logits, y
+        self._batches: dict[str, list[tuple[Tensor, ...]]] = {"train": [], "val": [], "test": []}  # logits, y, weights
         self._num_scored = 0  # number of training batches whose metrics have been computed
 
     @abstractmethod
@@ -95,6 +96,7 @@ class Model(pl.LightningModule, ABC):
         if stage == "fit":
             reject_batch_of_one(self)
             reject_true_precision(self.trainer)
+            reject_single_losses(self, self.training_loss)
             seed_noise(self, torch.initial_seed())
             self.single_step_reason = why_single_batches(self, Model)
             self.automatic_optimization = self.single_step_reason is not None
@@ -163,25 +165,23 @@ class Model(pl.LightningModule, ABC):
         rank, size = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self._batches["train"] = []
         if kept:
-            logits, y = (part.tensor_split(size)[rank] for part in kept)
-            self._batches["train"] = [(logits, y)]
+            self._batches["train"] = [tuple(part.tensor_split(size)[rank] for part in kept)]
 
-    def _loss(self, batch: tuple[Tensor, Tensor], stage: str, batch_idx: int = 0) -> Tensor:
-        x, y = batch
+    def _loss(self, batch: Sequence[Tensor], stage: str, batch_idx: int = 0) -> Tensor:
+        x, y, *weights = batch
         logits = self(x)
-        self._batches[stage].append((logits.detach(), y))
-        if stage != "train":
-            return self.loss(logits, y)
-        if not self._is_distributed or not isinstance(self.trainer.train_dataloader, TensorLoader):
-            return self.training_loss(logits, y)
+        self._batches[stage].append((logits.detach(), y, *weights))
+        compute = weighted(self.training_loss if stage == "train" else self.loss, *weights)
+        if stage != "train" or not self._is_distributed or not isinstance(self.trainer.train_dataloader, TensorLoader):
+            return compute(logits, y)
         # A process without samples must still take part in the gradient synchronization.
-        loss = self.training_loss(logits, y) if len(y) else logits.sum()
+        loss = compute(logits, y) if len(y) else logits.sum()
         return loss * self.trainer.train_dataloader.weight(batch_idx, len(y))
 
     def _gather(self, stage: str) -> list[Tensor]:
-        """Return the logits and targets of the epoch's samples so far, from all processes."""
-        logits, y = self._batches[stage][0]
-        self._batches[stage][0] = logits.to(self.device), y.to(self.device)  # after resuming they are on the CPU
+        """Return the logits, targets and weights, if any, of the epoch's samples so far, from all processes."""
+        first = tuple(part.to(self.device) for part in self._batches[stage][0])  # after resuming they are on the CPU
+        logits, self._batches[stage][0] = first[0], first
         parts = [torch.cat(part, logits.dim() - 2) for part in zip(*self._batches[stage], strict=True)]
         return parts if self.trainer.world_size == 1 else [torch.cat(gather_all_tensors(part)) for part in parts]
 
@@ -193,7 +193,8 @@ class Model(pl.LightningModule, ABC):
         """
         if not self._batches[stage]:  # a subclass overrides the step of this stage
             return
-        logits, y = self._gather(stage)
+        logits, y, *weights = self._gather(stage)
         self.outputs[stage] = logits, y
-        found = scores(self.task, self.loss, logits, y=y, target_std=self.target_std, custom=self.custom_metrics)
+        loss = weighted(self.loss, *weights)
+        found = scores(self.task, loss, logits, y=y, target_std=self.target_std, custom=self.custom_metrics)
         self.trainer.callback_metrics.update({f"{stage}/{name}": value for name, value in found.items()})

@@ -6,6 +6,8 @@ import torch
 from kindling import UserError
 from kindling.data.base import Data
 from kindling.data.trainer_parts import datamodule_of
+from kindling.tasks.losses import weighted
+from kindling.tasks.tasks import Loss
 
 
 def reject_true_precision(trainer: pl.Trainer) -> None:
@@ -17,6 +19,22 @@ def reject_true_precision(trainer: pl.Trainer) -> None:
             f"precision={precision} does not work with images, which are loaded as 32-bit numbers: use 32-true, "
             "16-mixed or bf16-mixed."
         )
+
+
+def reject_single_losses(model: pl.LightningModule, loss: Loss) -> None:
+    """Raise UserError if samples are weighted and torch.func.vmap cannot compute the loss of each one."""
+    data = datamodule_of(model.trainer)
+    if not isinstance(data, Data) or "train" not in data.weights:
+        return
+    y = data.samples["train"][1][:2]
+    num_outputs = data.model_kwargs()["num_outputs"]
+    try:
+        weighted(loss, data.weights["train"][:2])(torch.zeros(len(y), num_outputs), y)
+    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+        raise UserError(
+            "data.balance and data.weight need the loss of each sample, but torch.func.vmap cannot run this loss "
+            f"({str(error).splitlines()[0][:80]}): remove them, or choose another loss."
+        ) from error
 
 
 def reject_batch_of_one(model: pl.LightningModule) -> None:

@@ -11,19 +11,20 @@ from torch import Tensor
 from kindling.data.scaling import standard
 from kindling.models.linear import Linear
 from kindling.tasks import scoring
-from kindling.tasks.tasks import TASKS
+from kindling.tasks.losses import weighted
+from kindling.tasks.tasks import TASKS, Loss
 
 L2 = 1e-4
 MOST_STEPS = 1_000  # of L-BFGS; the tables in this project need 2 to 50, and powers of one x up to 900
 
 
-def constant(facts: dict[str, Any], y: Tensor) -> Tensor:
+def constant(facts: dict[str, Any], y: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return constant logits (num_outputs,): class frequencies or the mean; -inf for a class without samples."""
-    logits = TASKS[facts["task"]].constant_logits(y)
+    logits = TASKS[facts["task"]].constant_logits(y, weights)
     return F.pad(logits, (0, facts["num_outputs"] - len(logits)), value=-math.inf)
 
 
-def fit_line(facts: dict[str, Any], x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+def fit_line(facts: dict[str, Any], x: Tensor, y: Tensor, weights: Tensor | None = None) -> Callable[[Tensor], Tensor]:
     """Fit a logistic, softmax or linear regression, and return the function from inputs to its logits.
 
     It minimizes the task's loss with L-BFGS on full batches in float64, starting from zeros. For a classification a
@@ -34,6 +35,7 @@ def fit_line(facts: dict[str, Any], x: Tensor, y: Tensor) -> Callable[[Tensor], 
         facts: the data's arguments for a model, see kindling.data.base.model_kwargs.
         x: inputs (N, columns).
         y: targets.
+        weights: of the samples (N,), with a mean of 1; None: all are equal.
     """
     mean, factor = standard(x.double(), x.dtype)
     model = Linear(facts["input_shape"], facts["num_outputs"], task=facts["task"]).double()
@@ -47,9 +49,11 @@ def fit_line(facts: dict[str, Any], x: Tensor, y: Tensor) -> Callable[[Tensor], 
         line_search_fn="strong_wolfe",
     )  # fmt: skip
 
+    compute = weighted(model.loss, weights)
+
     def objective() -> Tensor:
         optimizer.zero_grad()
-        loss = model.loss(model(inputs), targets) + penalty * (weight**2).sum()
+        loss = compute(model(inputs), targets) + penalty * (weight**2).sum()
         loss.backward()
         return loss
 
@@ -64,8 +68,11 @@ def fit_line(facts: dict[str, Any], x: Tensor, y: Tensor) -> Callable[[Tensor], 
     return lambda inputs: model((inputs - mean) * factor).detach()
 
 
-def scores(facts: dict[str, Any], loss: str, logits: Tensor, y: Tensor, stage: str) -> dict[str, float | None]:
+def scores(
+    facts: dict[str, Any], loss: str | Loss, logits: Tensor, y: Tensor, stage: str, weights: Tensor | None = None
+) -> dict[str, float | None]:
     """Return the metrics for given logits, as kindling.models.base.Model computes them; None if not finite."""
     task = TASKS[facts["task"]]
-    values = scoring.scores(task, task.loss(loss), logits.float(), y=y, target_std=facts["target_std"], custom={})
+    compute = weighted(task.loss(loss), weights)
+    values = scoring.scores(task, compute, logits.float(), y=y, target_std=facts["target_std"], custom={})
     return {f"{stage}/{name}": float(v) if math.isfinite(v) else None for name, v in values.items()}

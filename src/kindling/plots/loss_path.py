@@ -11,6 +11,8 @@ from kindling.data.transforms import target_scaling
 from kindling.models.base import Model
 from kindling.models.capture import for_model
 from kindling.plots.style import COLOURS, figure, plain
+from kindling.tasks.losses import weighted
+from kindling.tasks.tasks import Loss
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,14 +29,21 @@ def current_point(model: nn.Module) -> list[float]:
     return torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad]).tolist()
 
 
-def losses_at(model: Model, x: Tensor, y: Tensor, points: Tensor) -> Tensor:
-    """Return the model's loss (K,) on samples x, y with its two weights set to each of `points` (K, 2)."""
+def losses_at(model: Model, x: Tensor, y: Tensor, points: Tensor, loss: Loss | None = None) -> Tensor:
+    """Return the loss (K,) of a model on samples x, y with its two weights set to each of `points` (K, 2).
+
+    Args:
+        model: the model.
+        x, y: the samples.
+        points: values of the two weights.
+        loss: a function of logits and y; None: that of the model.
+    """
     parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     sizes = [p.numel() for p in parameters.values()]
 
     def at(point: Tensor) -> Tensor:
         parts = zip(parameters.items(), point.split(sizes), strict=True)
-        return model.loss(functional_call(model, {name: v.view_as(p) for (name, p), v in parts}, (x,)), y)
+        return (loss or model.loss)(functional_call(model, {name: v.view_as(p) for (name, p), v in parts}, (x,)), y)
 
     with torch.no_grad():
         return vmap(at, chunk_size=256)(points)
@@ -52,7 +61,8 @@ def draw_path(model: Model, data: Data, path: list[list[float]], title: str, sid
     margin = 0.35 * (high - low).clamp(min=0.2 * (high - low).max().item() + 1e-3)
     first, second = (torch.linspace(low[i] - margin[i], high[i] + margin[i], side) for i in (0, 1))
     points = torch.stack([first.repeat(side), second.repeat_interleave(side)], 1).to(x)
-    losses = losses_at(model, x, y, points=points).view(side, side).float().clamp(min=1e-12).cpu()
+    loss = weighted(model.loss, data.weights.get("train"))
+    losses = losses_at(model, x, y, points=points, loss=loss).view(side, side).float().clamp(min=1e-12).cpu()
     fig = figure(5.4, 4.4)
     axes = fig.add_axes((0.13, 0.11, 0.66, 0.78))
     filled = axes.contourf(first.numpy(), second.numpy(), losses.log10().numpy(), levels=20, cmap="Greys_r")

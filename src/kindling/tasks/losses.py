@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.func import vmap
 
 
 def bce(logits: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -68,6 +69,24 @@ def _class_margin(logits: Tensor, y: Tensor) -> Tensor:
     true = y[:, None]
     others = logits.scatter(1, true, -torch.inf)
     return logits.gather(1, true)[:, 0] - others.amax(1)  # (N,), positive if correct
+
+
+def weighted(loss: Callable[[Tensor, Tensor], Tensor], weights: Tensor | None = None) -> Callable[..., Tensor]:
+    """Return the loss as a mean over weighted samples: the mean of the weights times the losses of single samples.
+
+    Args:
+        loss: a mean over samples, of logits (N, num_outputs), or (M, N, num_outputs) with a value for each of M models.
+        weights: of the samples (N,), or (M, N); None: the loss is returned unchanged.
+    """
+    if weights is None:
+        return loss
+
+    def mean(logits: Tensor, y: Tensor) -> Tensor:
+        samples = logits.dim() - 2
+        single = vmap(loss, in_dims=samples, out_dims=-1)  # with a dimension of one sample, for the loss's mean
+        return (single(logits.unsqueeze(-2), y.unsqueeze(samples + 1)) * weights.to(logits.device)).mean(-1)
+
+    return mean
 
 
 # task -> name -> loss; the first one is used for loss=auto. To add your own loss, add a line here.

@@ -30,8 +30,13 @@ class Task(ABC):
         """Return predicted classes (N,), labels (N, num_outputs) or values (N, num_outputs)."""
 
     @abstractmethod
-    def constant_logits(self, y: Tensor) -> Tensor:
-        """Return the logits (num_outputs,) of the best constant prediction: class frequencies, or the mean."""
+    def constant_logits(self, y: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return the logits (num_outputs,) of the best constant prediction: class frequencies, or the mean.
+
+        Args:
+            y: targets.
+            weights: of the samples (N,), with a mean of 1; None: all are equal.
+        """
 
     @abstractmethod
     def metrics(self, logits: Tensor, y: Tensor) -> dict[str, Tensor]:
@@ -61,6 +66,10 @@ class Task(ABC):
         return next(iter(known.values())) if name == "auto" else known[name]
 
 
+def _mean(y: Tensor, weights: Tensor | None) -> Tensor:
+    return y.mean(0) if weights is None else (y * weights[:, None]).mean(0)
+
+
 RATES = {"accuracy": True, "precision": True, "recall": True, "f1": True, "auroc": True}  # whether higher is better
 
 
@@ -72,8 +81,8 @@ class Binary(Task):
     def preds(self, logits: Tensor) -> Tensor:
         return (logits[..., 0] > 0).long()
 
-    def constant_logits(self, y: Tensor) -> Tensor:
-        return y.mean(0).logit(eps=1e-6)
+    def constant_logits(self, y: Tensor, weights: Tensor | None = None) -> Tensor:
+        return _mean(y, weights).logit(eps=1e-6)
 
     def confusion(self, logits: Tensor, y: Tensor) -> Tensor:
         return metrics.confusion_counts(self.preds(logits), y[..., 0], 2)
@@ -91,8 +100,8 @@ class Multiclass(Task):
     def preds(self, logits: Tensor) -> Tensor:
         return logits.argmax(-1)
 
-    def constant_logits(self, y: Tensor) -> Tensor:
-        return (torch.bincount(y) / len(y)).log()
+    def constant_logits(self, y: Tensor, weights: Tensor | None = None) -> Tensor:
+        return (torch.bincount(y, weights) / len(y)).log()
 
     def probabilities(self, logits: Tensor) -> Tensor:
         return logits.softmax(-1)
@@ -121,8 +130,8 @@ class Multilabel(Task):
     def preds(self, logits: Tensor) -> Tensor:
         return (logits > 0).long()
 
-    def constant_logits(self, y: Tensor) -> Tensor:
-        return y.mean(0).logit(eps=1e-6)
+    def constant_logits(self, y: Tensor, weights: Tensor | None = None) -> Tensor:
+        return _mean(y, weights).logit(eps=1e-6)
 
     def metrics(self, logits: Tensor, y: Tensor) -> dict[str, Tensor]:
         logits, y = logits.movedim(-1, -2), y.movedim(-1, -2)  # (..., labels, N)
@@ -143,8 +152,8 @@ class Regression(Task):
     def probabilities(self, logits: Tensor) -> Tensor:
         return logits
 
-    def constant_logits(self, y: Tensor) -> Tensor:
-        return y.mean(0)
+    def constant_logits(self, y: Tensor, weights: Tensor | None = None) -> Tensor:
+        return _mean(y, weights)
 
     def metrics(self, logits: Tensor, y: Tensor) -> dict[str, Tensor]:
         error = logits.double() - y.double()

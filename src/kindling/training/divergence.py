@@ -11,6 +11,7 @@ from kindling.data.base import Data
 from kindling.data.trainer_parts import datamodule_of
 from kindling.models.base import Model
 from kindling.tasks import losses
+from kindling.tasks.losses import weighted
 
 DIVERGED = 100.0  # well above the loss spikes that training recovers from
 
@@ -136,5 +137,5 @@ def constant_loss(data: pl.LightningDataModule | None, model: pl.LightningModule
         return 0.0
     if model.loss in (losses.perceptron, losses.class_perceptron):
         return 0.0
-    y = data.samples["train"][1]
-    return model.loss(model.task.constant_logits(y).expand(len(y), -1), y).item()
+    y, weights = data.samples["train"][1], data.weights.get("train")
+    return weighted(model.loss, weights)(model.task.constant_logits(y, weights).expand(len(y), -1), y).item()

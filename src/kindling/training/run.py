@@ -24,6 +24,7 @@ from kindling.training.divergence import Divergence
 from kindling.training.load import load
 from kindling.training.lock import claim
 from kindling.training.loggers import finish, log_text
+from kindling.training.other_modules import check_module, own_hyperparameters
 from kindling.training.quiet import silence
 from kindling.training.result import loss_note, result, table, test_metrics
 from kindling.training.scores import NEVER_DEFINED, best_scalars
@@ -96,13 +97,10 @@ class Run:
         samples = "  ".join(counts) + " samples" if counts else type(data).__name__
         name = named(type(model), {options.get("model")})
         log.info(f"{samples}  {name} with {self.params:,} parameters  on {trainer.strategy.root_device}")
-        if self.in_epoch and not isinstance(model, Model):
-            log.info(
-                f"resumed in the middle of epoch {self.recorded + 1}: the means that {type(model).__name__} logs for "
-                "that epoch cover only its remaining batches"
-            )
-        hparams = {} if isinstance(model, Model) else model.hparams
-        own = {k: v for k, v in hparams.items() if isinstance(v, bool | int | float | str)}
+        own = {}
+        if not isinstance(model, Model):
+            check_module(model, data, epoch=self.recorded + 1 if self.in_epoch else None)
+            own = own_hyperparameters(model)
         for logger in trainer.loggers:
             logger.log_hyperparams(options | own)
         if not self.resume:

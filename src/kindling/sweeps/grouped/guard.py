@@ -134,6 +134,7 @@ def _few_samples() -> Iterator[None]:
             batch = max(4, self.batch_size) if isinstance(self.batch_size, int) else 32
             most = {"train": int(BATCHES * batch), "val": VALIDATED, "test": VALIDATED}
             self.samples = {stage: (x[: most[stage]], y[: most[stage]]) for stage, (x, y) in self.samples.items()}
+            self.weights = {stage: weights[: most[stage]] for stage, weights in self.weights.items()}
 
     Data.setup = setup  # type: ignore[method-assign]  # applies wherever the data set is created
     try:

@@ -12,6 +12,8 @@ from kindling.data.loader import TensorLoader
 class MembersLoader:
     """Yields lists of up to `num_steps` mini-batches x (M, B, *input_shape), y (M, B, ...) for M members.
 
+    Weighted samples have their weights (M, B) as a third element.
+
     Args:
         loader: the loader of the training samples; it draws the orders.
         seeds: a seed for each of the M members, which gives the order of its samples.
@@ -42,7 +44,7 @@ class MembersLoader:
     def load_state_dict(self, state: dict) -> None:
         self.start = state["position"]
 
-    def __iter__(self) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    def __iter__(self) -> Iterator[list[tuple[Tensor, ...]]]:
         start, self.start = self.start, 0
         order = torch.stack([self._order(seed) for seed in self.seeds]).index_select(0, self.seed_of)  # (M, N)
         samples = self.num_steps * self.batch_size
@@ -54,16 +56,16 @@ class MembersLoader:
         self.loader.seed, self.loader.epoch = seed, self.epoch
         return self.loader.draw()[0]
 
-    def _batches(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, order: Tensor) -> Iterator[tuple[Tensor, ...]]:
         """Yield the mini-batches of an order (M, N); all full ones are gathered at once, as (batches, M, B)."""
         whole = order.shape[1] // self.batch_size * self.batch_size
         parts = [order[:, :whole].unflatten(1, (-1, self.batch_size)).transpose(0, 1)] if whole else []
         parts += [order[None, :, whole:]] if whole < order.shape[1] else []
         for part in parts:  # (batches, M, B)
             index = part.flatten()
-            x, y = (t.index_select(0, index).view(*part.shape, *t.shape[1:]) for t in (self.loader.x, self.loader.y))
-            for i in range(len(part)):
-                yield (self.loader.pixels(x[i]) if self.loader.pixels else x[i]), y[i]
+            tensors = (t.index_select(0, index).view(*part.shape, *t.shape[1:]) for t in self.loader.tensors)
+            for x, *rest in zip(*tensors, strict=True):
+                yield (self.loader.pixels(x) if self.loader.pixels else x), *rest
 
 
 class SharedLoader:
@@ -75,6 +77,6 @@ class SharedLoader:
     def __len__(self) -> int:
         return len(self.loader)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for x, y in self.loader:
-            yield x.expand(self.members, *x.shape), y.expand(self.members, *y.shape)
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        for batch in self.loader:
+            yield tuple(t.expand(self.members, *t.shape) for t in batch)

@@ -6,6 +6,7 @@ The scores are cached in baselines.json, so that ranking again needs neither the
 import hashlib
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,11 +144,13 @@ def _baselines(data: "Data", metric: str, loss: Any) -> dict:
     simple, linear = (
         ("mean", "linear regression") if facts["task"] == "regression" else ("majority class", "logistic regression")
     )
-    found = {simple: scores(facts, loss, constant(facts, y).expand(len(y_eval), -1), y=y_eval, stage=stage)}
+    weights = data.weights.get("train")
+    score = partial(scores, facts, loss, y=y_eval, stage=stage, weights=data.weights.get(stage))
+    found = {simple: score(constant(facts, y, weights).expand(len(y_eval), -1))}
     if metric not in found[simple]:
         return _without(f"No baselines: {metric} is defined by the model.")
     if x.dim() > 2 or x.numel() > MAX_VALUES:
         why = "the inputs are images" if x.dim() > 2 else f"fitting {x.numel():,} input values would take minutes"
         return {"baselines": found, "note": f"No {linear} as a baseline: {why}."}
-    found[linear] = scores(facts, loss, fit_line(facts, x, y)(x_eval), y=y_eval, stage=stage)
+    found[linear] = score(fit_line(facts, x, y, weights)(x_eval))
     return {"baselines": found, "note": ""}
