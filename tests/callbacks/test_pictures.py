@@ -169,7 +169,7 @@ def test_pictures_are_written_as_files_and_to_tensorboard_without_affecting_trai
     without, drawn = weights_of(tmp_path / "without"), weights_of(tmp_path / "with")
     assert all(torch.equal(without[name], drawn[name]) for name in drawn)
     files = {file.name for file in (tmp_path / "with").glob("*.png")}
-    assert files == {"confusion_matrix.png", "curves_test.png", "surface.png", "neurons.png"}
+    assert files == {"confusion_matrix.png", "curves_test.png", "data.png", "surface.png", "neurons.png"}
     events = EventAccumulator(str(tmp_path / "with"), size_guidance={"histograms": 0}).Reload()
     assert [event.step for event in events.Images("surface/series")] == [1, 2, 3, 5]
     best = events.Images("surface/best")[0]
@@ -191,11 +191,11 @@ def test_pictures_are_written_as_files_and_to_tensorboard_without_affecting_trai
 @pytest.mark.parametrize(
     ("args", "files"),
     [
-        (["data=line", "model=linear"], {"curve.png", "path.png", "regression_test.png"}),
-        (["data=dates"], {"regression_test.png", "surface.png", "plane.png", "neurons.png"}),
+        (["data=line", "model=linear"], {"curve.png", "data.png", "path.png", "regression_test.png"}),
+        (["data=dates"], {"data.png", "regression_test.png", "surface.png", "plane.png", "neurons.png"}),
         (["data=mnist_sample", "model=linear"], {"filters.png", "wrong_test.png", "curves_test.png"}),
-        (["experiment=lectures/diabetes"], {"curves_train.png"}),
-        (["data=diabetes"], {"curves_test.png"}),
+        (["experiment=lectures/diabetes"], {"curves_train.png", "data.png"}),
+        (["data=diabetes"], {"curves_test.png", "data.png"}),
     ],
     ids=lambda value: " ".join(sorted(value)),
 )

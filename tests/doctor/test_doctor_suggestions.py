@@ -162,8 +162,9 @@ def test_folds_are_suggested_with_m_in_front_and_not_within_folds():
 
 def test_f1_is_suggested_if_validation_has_every_class_and_it_is_not_monitored_yet():
     measured = {"class_counts": {"a": 5, "b": 500}, "val_class_counts": {"a": 1, "b": 50}, "history": History()}
-    assert suggested(rules.advice(case("", **measured))[0]) == "python train.py monitor=val/f1"
+    assert suggested(rules.advice(case("", **measured))[0]) == "python train.py data.balance=true monitor=val/f1"
     assert rules.advice(case("monitor=val/f1", **measured)) == []
+    assert rules.advice(case("", weighted=True, **measured)) == []
     assert rules.advice(case("", **measured | {"val_class_counts": {"a": 0, "b": 50}})) == []
 
 

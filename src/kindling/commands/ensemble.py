@@ -162,7 +162,7 @@ def _predictions(model: "Model", data: "Data") -> "Tensor":
     import torch
 
     with torch.no_grad():
-        logits = torch.cat([model(x) for x, _ in data.loader("test", 1000)]).double()
+        logits = torch.cat([model(x) for x, *_ in data.loader("test", 1000)]).double()
     return model.task.probabilities(logits)
 
 

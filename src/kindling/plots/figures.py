@@ -10,7 +10,7 @@ from torch import Tensor
 from kindling.data.base import Data
 from kindling.models.base import Model
 from kindling.models.predict import logits_of, of_logits
-from kindling.plots import images, predictions, surface
+from kindling.plots import data_card, images, predictions, surface
 from kindling.plots import loss_path as path
 from kindling.plots.style import style
 
@@ -58,15 +58,21 @@ def stage_predictions(model: Model, data: Data, stage: str) -> Tensor:
     """Return the predictions (N, num_outputs) for a stage's samples: probabilities, or values in the target's unit."""
     loader = data.loader(stage, 1000)
     loader.rank, loader.world_size = 0, 1  # all samples, even if several processes train
-    logits = torch.cat([logits_of(model, x) for x, _ in loader])
+    logits = torch.cat([logits_of(model, x) for x, *_ in loader])
     return of_logits(data, logits)
 
 
 def sample_figures(data: Data, stage: str, preds: Tensor) -> Drawings:
-    """Yield (tag, function that draws) for the predictions of a stage's samples, from `stage_predictions`."""
+    """Yield (tag, function that draws) for the table and the predictions of a stage's samples.
+
+    Args:
+        preds: from `stage_predictions`.
+    """
     x, y = data.samples[stage]
     title = f"{STAGES[stage]}, best weights"
     with style():
+        if data.examples.x.dim() == 2:
+            yield "data", partial(data_card.draw_data, data)
         if data.examples.task == "regression":
             true = of_logits(data, y)
             names = list(data.examples.class_names) or _targets(true.shape[1])

@@ -8,6 +8,7 @@ from kindling import UserError
 from kindling.cli.build import build
 from kindling.data.base import Data
 from kindling.data.csv_file import open_csv
+from kindling.data.encoding import kinds_of
 from kindling.data.examples import Examples
 from kindling.data.labels import Labels, read_targets
 from kindling.data.transforms import apply_transform, scale_targets
@@ -29,7 +30,10 @@ class TestRows(Data):
         raw, frame = predictor.read(source, predictor.targets)
         labels = Labels(classes) if classes else None
         y = read_targets(source, frame, predictor.targets, labels=labels, task=task, class_names=names)
-        self.examples, self.transform = Examples(raw, y, task, names, predictor.columns), predictor.transform
+        self.transform, kinds = predictor.transform, kinds_of(predictor.transform.get("encoding", []))
+        self.examples = Examples(
+            raw, y, task, names, predictor.columns, kinds=kinds, targets=predictor.targets, class_values=classes
+        )
         x = apply_transform(raw, self.transform)
         samples = {"train": (x[:0], y[:0]), "val": (x[:0], y[:0]), "test": (x, y)}
         self.samples = scale_targets(samples, self.transform) if task == "regression" else samples
