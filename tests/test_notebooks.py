@@ -94,12 +94,24 @@ def digits(cells):
     assert pictures(*cells) == 7
 
 
+def your_own_files(cells):
+    assert "number: area; category: town (4 values), heating (3 values); boolean: balcony; date: listed" in text(*cells)
+    assert "column 'flat_id' is not used" in text(*cells)
+    assert "a value unseen in training, treated as missing: Nice" in text(*cells)
+    with_area, without_area = found(r"mean absolute error (\d+) with the area, (\d+) without it", cells)[0]
+    assert without_area > 4 * with_area
+    assert "wrote 2 predictions" in text(*cells)
+    assert "[2, 7]" in text(*cells)
+    assert pictures(*cells) == 4
+
+
 LESSONS = {
     "start": start,
     "01_line": line,
     "02_features_or_hidden_layers": features_or_hidden_layers,
     "03_activation_and_depth": activation_and_depth,
     "04_digits": digits,
+    "05_your_own_files": your_own_files,
 }
 
 

@@ -39,7 +39,7 @@ def test_the_folder_is_complete_and_its_name_has_the_overrides(finished):
     assert len(events) == 1
     extras = {name for name in names if name.startswith(("confusion_matrix", "curves"))}
     assert names - events - extras == {
-        *(".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", ".claim", "train.log"),
+        *(".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", ".claim", "train.log", "data.png"),
         *("metrics.csv", "result.json", "split.csv"),
         *("checkpoints/best.ckpt", "checkpoints/last.ckpt"),
     }
