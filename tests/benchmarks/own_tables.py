@@ -49,7 +49,7 @@ def kindling(path: Path, target: str, split: int) -> tuple[str, float, pd.DataFr
     """Train one model, and return the task, the test score and the split."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "train.py", "data=csv", f"data.path={path}", f"data.target={target}", "model=deep"]
-        command += [f"data.split_seed={split}", f"folder={folder}/run"]
+        command += [f"data.split_seed={split}", f"hydra.run.dir={folder}/run"]
         done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{path.stem}: {done.stderr[-500:]}")

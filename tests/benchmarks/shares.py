@@ -59,7 +59,7 @@ def timed_run() -> None:
 def shares(*overrides: str) -> dict[str, float]:
     """Return the shares of a run of `python train.py <overrides>` in a new process."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--timed-run", *overrides, "folder=run"]
+        command = [sys.executable, __file__, "--timed-run", *overrides, "hydra.run.dir=run"]
         done = subprocess.run(command, cwd=folder, check=True, capture_output=True, encoding="utf-8")
         missing = [file for _, file in TIMED.values() if not Path(folder, "run", file).is_file()]
         assert not missing, missing

@@ -6,7 +6,7 @@ rarest values of a category share an input, its unknown values share it, too.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,13 @@ def encoding_of(examples: Examples, x: Tensor, missing_indicator: bool, max_cate
 
 def encode(x: Tensor, encoding: Sequence[dict[str, Any]]) -> Tensor:
     """Return the inputs (N, inputs), float64, of raw samples (N, columns)."""
-    return torch.cat([_encode_column(x[:, i].double(), column) for i, column in enumerate(encoding)], 1)
+    return torch.cat([inputs if codes is None else inputs[codes] for inputs, codes in encoded_columns(x, encoding)], 1)
+
+
+def encoded_columns(x: Tensor, encoding: Sequence[dict[str, Any]]) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield for each column its inputs (N, inputs) and None; for a category the inputs of each code, and codes (N,)."""
+    for i, column in enumerate(encoding):
+        yield (_encode_category if "kept" in column else _encode_number)(x[:, i].double(), column)
 
 
 def compact(encoding: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -151,16 +157,14 @@ def _fit_category(x: Tensor, name: str, column: Column, max_categories: int) -> 
     return {"kind": column.kind, "name": name, "values": column.values, "kept": kept, "pooled": bool(pooled)}
 
 
-def _encode_column(x: Tensor, column: dict[str, Any]) -> Tensor:
-    if column["kind"] not in ("number", "date"):
-        return _encode_category(x, column)
+def _encode_number(x: Tensor, column: dict[str, Any]) -> tuple[Tensor, None]:
     missing = x.isnan()
     filled = torch.where(missing, column["fill"], x)
     inputs = date_features(filled, column["first"]) if column["kind"] == "date" else filled[:, None]
-    return torch.cat([inputs, missing.double()[:, None]], 1) if column["indicator"] else inputs
+    return torch.cat([inputs, missing.double()[:, None]], 1) if column["indicator"] else inputs, None
 
 
-def _encode_category(x: Tensor, column: dict[str, Any]) -> Tensor:
+def _encode_category(x: Tensor, column: dict[str, Any]) -> tuple[Tensor, Tensor]:
     kept, width, unknown = column["kept"], _width(column), len(column["values"])
     codes = torch.where(x >= 0, x, unknown).where(~x.isnan(), unknown + 1).long()
     table = torch.zeros(unknown + 2, width, dtype=torch.float64, device=x.device)  # one row per code
@@ -171,7 +175,7 @@ def _encode_category(x: Tensor, column: dict[str, Any]) -> Tensor:
             table[: unknown + 1, -1] = 1.0
             table[kept, -1] = 0.0
         table[kept, range(len(kept))] = 1.0
-    return table[codes]
+    return table, codes
 
 
 def _is_pair(column: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kindling import UserError
-from kindling.data.encoding import encode, input_kinds
+from kindling.data.encoding import encode, encoded_columns, input_kinds
 from kindling.data.features import add_features, feature_names
 from kindling.data.scaling import SCALES, is_constant, standard
 
@@ -105,16 +105,28 @@ def apply_transform(x: Tensor, transform: dict[str, Any]) -> Tensor:
 
 def transform_block(x: Tensor, transform: dict[str, Any]) -> Tensor:
     """Return what `apply_transform` does, for few samples."""
-    keys = ("fill", "shift", "factor")
-    fill, shift, factor = (torch.tensor(transform[key], dtype=torch.float64, device=x.device) for key in keys)
-    encoding = transform.get("encoding")
-    x = encode(x, encoding) if encoding else x.double()
-    features = add_features(x, transform.get("features", "none"), transform.get("degree", 1))
-    columns = features.flatten(1)
+    encoding, features = transform.get("encoding"), transform.get("features", "none")
+    if encoding and features == "none":  # scales the inputs of each category once, not those of each sample
+        parts, start = [], 0
+        for inputs, codes in encoded_columns(x, encoding):
+            scaled = _scaled(inputs, transform, slice(start, start + inputs.shape[1]))
+            parts.append(scaled if codes is None else scaled[codes])
+            start += inputs.shape[1]
+        return torch.cat(parts, 1)
+    found = add_features(encode(x, encoding) if encoding else x.double(), features, transform.get("degree", 1))
+    return _scaled(found.flatten(1), transform).view_as(found)
+
+
+def _scaled(columns: Tensor, transform: dict[str, Any], part: slice = slice(None)) -> Tensor:
+    """Return scaled float32 inputs for those (N, inputs) that have the fill values, shifts and factors of `part`."""
+    fill, shift, factor = (
+        torch.tensor(transform[key][part], dtype=torch.float64, device=columns.device)
+        for key in ("fill", "shift", "factor")
+    )
     scaled = (torch.where(columns.isnan(), fill, columns) - shift) * factor
     if clip := transform.get("smooth_clip"):
         scaled = scaled / (1 + (scaled / clip) ** 2).sqrt()
-    return scaled.clamp(-LIMIT, LIMIT).float().view_as(features)
+    return scaled.clamp(-LIMIT, LIMIT).float()
 
 
 def _named(names: list[str] | tuple[str, ...], features: str, degree: int, indices: list[int]) -> str:

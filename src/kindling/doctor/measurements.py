@@ -13,6 +13,7 @@ from kindling.models.capture import inside
 from kindling.tasks.metrics import r2
 
 LIMITS = {nn.Sigmoid: (0.0, 1.0), nn.Tanh: (-1.0, 1.0), nn.Softsign: (-1.0, 1.0), nn.Hardsigmoid: (0.0, 1.0)}
+MAX_VALUES = 10_000_000  # input values from which statistics of the data are computed
 NEAR = 0.05  # distance from the limits, relative to the range, within which an output counts as saturated
 RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold)
 
@@ -71,13 +72,20 @@ def _is_at_limit(out: Tensor, limits: tuple[float, float]) -> Tensor:
     return (position < NEAR) | (position > 1 - NEAR)
 
 
+def _some(data: Data) -> tuple[Tensor, Tensor]:
+    """Return evenly spaced training samples, with at most ten million input values."""
+    x, y = data.samples["train"]
+    step = -(-x.numel() // MAX_VALUES)
+    return x[::step], y[::step]
+
+
 def scales(data: Data) -> tuple[float, str] | None:
     """Return the ratio of the largest and smallest standard deviation of the model's input columns.
 
     Returns:
         The ratio and the name of the column with the largest, or None with less than two columns.
     """
-    x = data.samples["train"][0]
+    x, _ = _some(data)
     if x.dim() != 2 or x.shape[1] < 2:
         return None
     deviations = x.double().std(0, correction=0)
@@ -93,7 +101,7 @@ def scales(data: Data) -> tuple[float, str] | None:
 
 def widest(data: Data) -> float:
     """Return the largest standard deviation of an input column; 1 for images, because they are scaled."""
-    x = data.samples["train"][0]
+    x, _ = _some(data)
     return x.double().std(0, correction=0).max().item() if x.dim() == 2 else 1.0
 
 
@@ -126,7 +134,7 @@ def simple_scores(data: Data) -> dict[str, float]:
     score below 0.5 by chance. The result is empty without validation samples, and has no linear model for wide inputs
     (over 1,000 columns), for which fitting it would take longer than the training.
     """
-    (x, y), (x_val, y_val) = data.samples["train"], data.samples["val"]
+    (x, y), (x_val, y_val) = _some(data), data.samples["val"]
     if not len(y_val) or data.examples.task == "multilabel":
         return {}
     is_classification = data.examples.task != "regression"
