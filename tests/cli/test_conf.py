@@ -95,3 +95,19 @@ def test_two_loggers_at_once(run, tmp_path):
     run("data=blobs", "epochs=1", "logger=[tensorboard,csv]")
     assert list((tmp_path / "run").glob("events.*"))
     assert (tmp_path / "run/csv/metrics.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "optimizer", "weight_decay"),
+    [
+        (["data=csv"], "AdamW", 0.05),
+        (["data=csv", "weight_decay=0.2"], "AdamW", 0.2),
+        (["data=csv", "optimizer=sgd"], "SGD", 0.0),
+        (["data=csv", "optimizer=adam"], "Adam", 0.0),
+        (["data=diabetes"], "Adam", 0.0),
+    ],
+)
+def test_your_own_table_trains_with_weight_decay_unless_another_optimizer_is_given(overrides, optimizer, weight_decay):
+    cfg = compose_config(*overrides, "data.path=my.csv")
+    assert cfg.optimizer._target_ == f"torch.optim.{optimizer}"
+    assert cfg.model.optimizer.weight_decay == weight_decay
