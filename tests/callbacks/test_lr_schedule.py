@@ -1,5 +1,6 @@
 """Every schedule equals torch's scheduler in a plain loop, and can be resumed."""
 
+import math
 import signal
 from functools import partial
 
@@ -10,7 +11,7 @@ from conftest import Sends, assert_weights, fitted, plain_loop, rows_of
 from torch.optim import lr_scheduler
 
 from kindling import UserError
-from kindling.callbacks.lr_schedule import Schedule
+from kindling.callbacks.lr_schedule import CosLog, Schedule
 from kindling.data.synthetic import Blobs
 from kindling.models.mlp import Deep
 
@@ -40,6 +41,13 @@ def looped(build, every):
     return model, rates
 
 
+def coslog4(optimizer):
+    """Return the schedule as the paper has it, lr * 0.5 * (1 - cos(2 pi log2(1 + 15 t)))."""
+    return lr_scheduler.LambdaLR(
+        optimizer, lambda step: 0.5 * (1 - math.cos(2 * math.pi * math.log2(1 + 15 * step / STEPS)))
+    )
+
+
 @pytest.mark.parametrize("steps_per_execution", ["auto", 1])
 @pytest.mark.parametrize(
     ("args", "build", "every"),
@@ -50,13 +58,14 @@ def looped(build, every):
             partial(lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=STEPS, cycle_momentum=False),
             "step",
         ),
+        (["schedule=coslog4"], coslog4, "step"),
         (
             ["schedule=step", "callbacks.schedule.build.step_size=2"],
             partial(lr_scheduler.StepLR, step_size=2, gamma=0.1),
             "epoch",
         ),
     ],
-    ids=["cosine", "onecycle", "step"],
+    ids=["cosine", "onecycle", "coslog4", "step"],
 )
 def test_a_schedule_equals_torchs_scheduler_in_a_plain_loop(run, tmp_path, args, build, every, steps_per_execution):
     run(*ARGS, *args, f"steps_per_execution={steps_per_execution}")
@@ -84,6 +93,7 @@ def test_plateau_monitors_the_training_loss_without_validation(run):
 SCHEDULES = {
     "cosine": lambda: Schedule(lr_scheduler.CosineAnnealingLR, total="T_max"),
     "onecycle": lambda: Schedule(partial(lr_scheduler.OneCycleLR, max_lr=0.1), total="total_steps"),
+    "coslog4": lambda: Schedule(CosLog, total="total_steps"),
     "plateau": lambda: Schedule(partial(lr_scheduler.ReduceLROnPlateau, patience=0), every="epoch"),
 }
 

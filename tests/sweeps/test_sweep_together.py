@@ -60,6 +60,7 @@ def test_fifty_epochs_equal_those_of_a_single_run(optimizer, run, tmp_path):
     [
         ["schedule=cosine", "optimizer=sgd"],
         ["schedule=onecycle", "optimizer=adam"],
+        ["schedule=coslog4", "optimizer=adam"],
         ["schedule=step", "callbacks.schedule.build.step_size=3", "optimizer=momentum"],
         ["average=ema"],
         ["average=swa"],

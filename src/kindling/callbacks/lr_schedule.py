@@ -1,9 +1,12 @@
 """A learning rate schedule, e.g. `schedule=cosine`, which changes after every optimizer step or every epoch."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
+from torch import Tensor
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.utils.hooks import RemovableHandle
 
@@ -12,6 +15,27 @@ from kindling.cli.monitor import TRAIN_LOSS, logged_as
 from kindling.data.loader import steps_per_epoch
 from kindling.data.trainer_parts import callbacks_of
 from kindling.training.stopping import LastStep
+
+
+class CosLog(LRScheduler):
+    """Several cosine cycles, each twice as long as the one before, as in RealMLP-TD (arXiv 2407.04491).
+
+    At step i of n the rate is lr * (1 - cos(2 pi log2(1 + (2^cycles - 1) i / n))) / 2, which starts and ends at 0.
+
+    Args:
+        optimizer: whose learning rates are the maxima.
+        total_steps: number of steps.
+        cycles: number of cycles.
+        last_epoch: see torch.optim.lr_scheduler.LRScheduler.
+    """
+
+    def __init__(self, optimizer: Optimizer, total_steps: int, cycles: int = 4, last_epoch: int = -1):
+        self.total_steps, self.cycles = total_steps, cycles
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float | Tensor]:
+        position = math.log2(1 + (2**self.cycles - 1) * self.last_epoch / self.total_steps)
+        return [lr * (1 - math.cos(2 * math.pi * position)) / 2 for lr in self.base_lrs]
 
 
 class Schedule(pl.Callback):

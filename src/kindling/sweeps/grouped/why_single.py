@@ -40,10 +40,11 @@ DISABLED = {  # callback -> (argument, value) that disables it
     "kindling.training.stopping.last_step": ("max_steps", -1),
 }
 SCHEDULE = "kindling.callbacks.lr_schedule.Schedule"
-SCHEDULES = (
+TORCH_SCHEDULES = (
     *("CosineAnnealingLR", "StepLR", "MultiStepLR", "ExponentialLR", "LinearLR", "PolynomialLR", "OneCycleLR"),
     "ReduceLROnPlateau",
 )
+OWN_SCHEDULES = ("kindling.callbacks.lr_schedule.CosLog",)
 TRAINER = {  # arguments of the Trainer that apply to a whole group; any other has to be None
     *("_target_", "max_epochs", "precision", "num_sanity_val_steps", "enable_progress_bar", "enable_model_summary"),
     *("default_root_dir", "accelerator", "deterministic", "benchmark"),
@@ -114,7 +115,7 @@ def _changes_only_lr(build: dict) -> bool:
     module, _, name = build["_target_"].rpartition(".")
     if name == "OneCycleLR" and build.get("cycle_momentum") is not False:
         return False
-    return module == "torch.optim.lr_scheduler" and name in SCHEDULES
+    return (module == "torch.optim.lr_scheduler" and name in TORCH_SCHEDULES) or build["_target_"] in OWN_SCHEDULES
 
 
 def _why_trainer(resolved: dict) -> str | None:
