@@ -86,10 +86,17 @@ def test_a_checkpoint_has_only_the_values_with_an_input_of_their_own():
     column = Column("category", [*"abcdef"])
     encoding = fit_encoding(torch.tensor([[5.0], [5], [1], [1], [0], [2]]), ["c"], {"c": column}, True, 3)
     stored = compact(encoding)
-    assert kinds_of(stored) == {"c": Column("category", ["b", "f"], pooled=True)}
+    assert kinds_of(stored) == {"c": Column("category", ["b", "f"], pooled=True, is_numeric=False)}
     assert input_names(stored) == input_names(encoding) == ["c=b", "c=f", "c=other"]
     codes, stored_codes = torch.tensor([[1.0], [5], [0], [4], [NAN]]), torch.tensor([[0.0], [1], [-1], [-1], [NAN]])
     assert torch.equal(encode(codes, encoding), encode(stored_codes, stored))
+
+
+def test_codes_remain_texts_if_those_that_are_no_numbers_are_pooled():
+    column = Column("category", ["0100", "100", "A"])
+    encoding = fit_encoding(torch.tensor([[0.0], [0], [1], [1], [2]]), ["zip"], {"zip": column}, True, 2)
+    assert not kinds_of(compact(encoding))["zip"].is_numeric
+    assert kinds_of(compact(encoding))["zip"].key("0100") != kinds_of(compact(encoding))["zip"].key("100")
 
 
 def test_dates_become_year_month_weekday_and_days():

@@ -34,8 +34,8 @@ def test_the_picture_states_shares_of_classes_frequent_values_and_missing_values
     texts, _, title = drawn(frame, tmp_path)
     assert title == "200 samples before scaling (orange: target)"
     for name, value in (("sold", "no"), ("sold", "yes"), ("town", "Rome")):
-        assert f"{value} {(frame[name] == value).mean():.0%}" in texts
-    assert {"25% missing", "2020-02-01", "2020-08-18", "1", "5"} <= set(texts)
+        assert f"{value} ({(frame[name] == value).mean():.0%})" in texts
+    assert {"25% missing", "+2 values", "2020-02-01", "2020-08-18", "1", "5"} <= set(texts)
     shares = frame.town.value_counts(normalize=True)
     assert sum(any(text.startswith(f"{town} ") for town in shares.index) for text in texts) <= 5
     assert f"{frame['size'].min():.4g}" in texts
@@ -68,4 +68,4 @@ def test_a_wide_table_shows_its_first_columns(tmp_path):
 def test_several_labels_are_one_panel(tmp_path, frame):
     table = frame[["size"]].assign(a=np.arange(200) % 2, b=np.arange(200) % 4 // 3)
     texts, _, _ = drawn(table, tmp_path, target=["a", "b"], task="multilabel")
-    assert texts[:3] == ["labels", "a", "b"]
+    assert texts[:3] == ["labels", "a (50%)", "b (25%)"]

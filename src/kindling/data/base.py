@@ -39,7 +39,7 @@ class Data(pl.LightningDataModule, ABC):
         fold: the part, counted from 0, that is used for validation instead of val_share.
         split_seed: seed of the split; separate from `seed`, so that runs with different seeds use the same split.
         stratify: "auto" or False; see Split.
-        missing_indicator, max_categories: see `fit_encoding`; the first is "auto" or False.
+        missing_indicator, max_categories: see `fit_encoding`; "auto" or False, and an integer.
         balance: weight each class in the losses of training and validation inversely to its frequency.
         seed: determines the order of the training samples, together with the epoch.
         steps_per_execution: mini-batches per call of training_step: "auto" (about a second of work) or a number; 1 is

@@ -92,7 +92,7 @@ def compact(encoding: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def kinds_of(encoding: list[dict[str, Any]]) -> dict[str, Column]:
     """Return the columns that are not numbers, by name."""
-    fields = ("kind", "values", "format", "pooled")
+    fields = ("kind", "values", "format", "pooled", "is_numeric")
     return {
         column["name"]: Column(**{field: column[field] for field in fields if field in column})
         for column in encoding
@@ -154,7 +154,14 @@ def _fit_category(x: Tensor, name: str, column: Column, max_categories: int) -> 
             f"input (data.max_categories={max_categories})"
         )
     kept = sorted(found[: max_categories - 1] if pooled else found) or [0]  # without a value, an input of zeros
-    return {"kind": column.kind, "name": name, "values": column.values, "kept": kept, "pooled": bool(pooled)}
+    return {
+        "kind": column.kind,
+        "name": name,
+        "values": column.values,
+        "kept": kept,
+        "pooled": bool(pooled),
+        "is_numeric": column.is_numeric,
+    }
 
 
 def _encode_number(x: Tensor, column: dict[str, Any]) -> tuple[Tensor, None]:
@@ -183,4 +190,4 @@ def _is_pair(column: dict[str, Any]) -> bool:
 
 
 def _width(column: dict[str, Any]) -> int:
-    return 1 if _is_pair(column) else len(column["kept"]) + column["pooled"]
+    return 1 if _is_pair(column) else len(column["kept"]) + bool(column["pooled"])

@@ -24,15 +24,18 @@ class Column:
         values: the sorted texts of a category, or "false" and "true".
         format: of a date: see `to_days`.
         pooled: whether values that are not among `values` share an input.
+        is_numeric: whether equal numbers are the same value, as 1 and 1.0; None: if all values are numbers.
     """
 
     kind: str
     values: list[str] = field(default_factory=list)
     format: str = ""
     pooled: bool = False
+    is_numeric: bool | None = None
 
     def __post_init__(self) -> None:
-        self.is_numeric = all(to_number(value) is not None for value in self.values)
+        if self.is_numeric is None:
+            self.is_numeric = all(to_number(value) is not None for value in self.values)
 
     def key(self, text: str) -> Any:
         """Return what equal values have in common: 1 and 1.0 are the same number, True and true the same boolean."""
@@ -124,6 +127,8 @@ def _check_parts(examples: Examples) -> tuple[str, str] | None:
         given = getattr(examples, part)
         if given is not None and (not isinstance(given, Tensor) or given.shape != (len(examples.y),)):
             return f"{part} as {_described(given)}", f"a tensor with a number for each of the {len(examples.y)} samples"
+    if examples.weights is not None and not (examples.weights.isfinite() & (examples.weights >= 0)).all():
+        return f"{examples.weights.min():g} in weights", "finite numbers of at least 0"
     return None
 
 

@@ -123,8 +123,8 @@ def _codes(source: CsvFile, frame: pd.DataFrame, name: str, column: Column) -> n
     if (known == -1).any():
         unknown = [text for text in texts if column.key(text) not in index]
         cells = f"{(known == -1).sum()} cell" + "s" * int((known == -1).sum() > 1)
-        treated = "rare or unseen in training" if column.pooled else "unseen in training, treated as missing"
-        log.warning(f"{source.path} has {cells} in column {name!r} with a value {treated}: {listed(map(cut, unknown))}")
+        reason = "that was rare or unseen in training" if column.pooled else "unseen in training, treated as missing"
+        log.warning(f"{source.path} has {cells} in column {name!r} with a value {reason}: {listed(map(cut, unknown))}")
     return known
 
 

@@ -55,7 +55,7 @@ class TensorLoader:
         rank: rank of this process, each of which gets a part of every mini-batch.
         world_size: number of processes.
         passes: number of passes over the samples per epoch, each in its own order; a mini-batch may span two passes.
-        weights: of the samples (N,), if they differ.
+        weights: of the samples (N,); None: all are equal.
     """
 
     def __init__(

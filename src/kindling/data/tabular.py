@@ -16,7 +16,7 @@ from kindling.data.examples import Examples
 from kindling.data.guess_task import guess, may_be_classes
 from kindling.data.inputs import Inputs, find_inputs, given_kinds
 from kindling.data.labels import class_names, find_labels, read_targets
-from kindling.data.row_columns import read_groups, read_times, read_weights
+from kindling.data.row_columns import ROW_COLUMNS, add_row_columns, row_columns
 from kindling.tasks.tasks import TASKS
 
 log = logging.getLogger("kindling")
@@ -30,13 +30,11 @@ class _Chosen:
     columns: list[str]
     kinds: dict[str, Any]
     zeros: list[str]
-    group: list[str]
-    time: list[str]
-    weight: list[str]
+    rows: dict[str, str]  # "group", "time" and "weight" -> column
 
     @property
     def used(self) -> list[str]:
-        return list(dict.fromkeys([*self.columns, *self.targets, *self.group, *self.time, *self.weight]))
+        return list(dict.fromkeys([*self.columns, *self.targets, *self.rows.values()]))
 
 
 class Table(Data):
@@ -94,7 +92,11 @@ class Table(Data):
         source = open_csv(self.path, self.missing)
         chosen = self._choose(source.header.names)
         targets, texts = chosen.targets, self._classes(source, chosen.targets)
-        labels = [*texts, *chosen.group, *(name for name, kind in chosen.kinds.items() if kind != "number")]
+        labels = [
+            *texts,
+            *(name for option, name in chosen.rows.items() if option == "group"),
+            *(name for name, kind in chosen.kinds.items() if kind != "number"),
+        ]
         frame = source.read(chosen.used, list(dict.fromkeys(labels)))
         if self.drop_missing_target:
             frame = _without_gaps(source, frame, targets)
@@ -103,21 +105,13 @@ class Table(Data):
         y = read_targets(source, frame, targets, labels=classes, task=task)
         fill = "median" if self.missing_indicator else "mean"
         inputs = Inputs(*find_inputs(source, frame, chosen.columns, chosen.kinds), chosen.zeros, fill)
-        names = (
-            []
-            if task == "regression"
-            else class_names(self.class_names, classes.names if classes else targets, targets)
-        )
+        found = classes.names if classes else targets
+        names = [] if task == "regression" else class_names(self.class_names, found, targets)
         examples = Examples(
             inputs.read(source, frame), y, task, class_names=names, columns=inputs.columns, kinds=inputs.kinds,
             targets=targets, class_values=classes.names if classes else [], rows=source.kept,
         )  # fmt: skip
-        for name in chosen.group:
-            examples.groups = read_groups(source, frame, name)
-        for name in chosen.time:
-            examples.times = read_times(source, frame, name, chosen.kinds.get(name))
-        for name in chosen.weight:
-            examples.weights = read_weights(source, frame, name)
+        add_row_columns(examples, source, frame, chosen.rows, kinds=chosen.kinds)
         if self.test_path:
             other = self._open_test(source, [*targets, *inputs.columns])
             rows = other.read([*inputs.columns, *targets], [*texts, *inputs.kinds])
@@ -127,23 +121,29 @@ class Table(Data):
     def _choose(self, header: list[str]) -> "_Chosen":
         """Return the columns that the options name, and those that may be inputs."""
         targets = self._targets(header)
-        drop, zeros, group, time, weight = (
+        drop, zeros = (
             resolve(as_list(getattr(self, option)), f"data.{option}", header, path=self.path)
-            for option in ("drop", "zero_is_missing", "group", "time", "weight")
+            for option in ("drop", "zero_is_missing")
         )
+        rows = self._row_columns(header)
         kinds = given_kinds(self.kinds, header, self.path)
-        given = {"drop": drop, "zero_is_missing": zeros, "group": group, "time": time, "weight": weight}
-        given["kinds"] = list(kinds)
+        given = {"drop": drop, "zero_is_missing": zeros, "kinds": list(kinds)}
+        given |= {option: [name] for option, name in rows.items()}
         for option, names in given.items():
             if both := [name for name in names if name in targets]:
                 raise UserError(f"data.{option} names {both[0]!r}, which is the target: remove it from one of them.")
-        excluded = {*targets, *drop, *group, *weight, *(name for name, kind in kinds.items() if kind == "ignored")}
+        excluded = {*targets, *drop, *(name for name, kind in kinds.items() if kind == "ignored")}
+        excluded |= {name for option, name in rows.items() if option != "time"}
         columns = [name for name in header if name not in excluded]
         if not columns:
             hint = " Are its columns separated by something other than a comma, semicolon, tab or bar?"
             hint = hint if len(header) == 1 else ""
             raise UserError(f"{self.path} has no column besides {', '.join(targets)}, so there are no inputs.{hint}")
-        return _Chosen(targets, columns, kinds, zeros, group, time=time, weight=weight)
+        return _Chosen(targets, columns, kinds, zeros, rows)
+
+    def _row_columns(self, header: list[str]) -> dict[str, str]:
+        given = {option: getattr(self, option) for option in ROW_COLUMNS}
+        return row_columns(given, header, self.path)
 
     def _classes(self, source: CsvFile, targets: list[str]) -> list[str]:
         """Return the targets that are read as text."""
@@ -175,6 +175,7 @@ class Table(Data):
                 f"for this column write 'data.target=\"{null[0]}\"'."
             )
         dropped = resolve(as_list(self.drop), "data.drop", header, path=self.path)
+        dropped += self._row_columns(header).values()
         kept = [name for name in header if name not in dropped and not name.startswith(UNNAMED)]
         if not kept:
             raise UserError(f"data.drop leaves no column of {self.path}: drop fewer.")

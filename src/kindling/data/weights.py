@@ -10,9 +10,7 @@ from kindling.data.examples import Examples
 
 
 def sample_weights(examples: Examples, indices: dict[str, Tensor], balance: Any) -> dict[str, Tensor]:
-    """Return the weights of the training and validation samples, float32; empty if all are equal.
-
-    Their mean over the training samples is 1.
+    """Return the weights of the training and validation samples, each with a mean of 1; empty if all are equal.
 
     Args:
         examples: the samples; their own weights, if any, are multiplied by those of the classes.
@@ -36,7 +34,8 @@ def sample_weights(examples: Examples, indices: dict[str, Tensor], balance: Any)
         classes = examples.y.flatten().long()
         counts = torch.bincount(classes[indices["train"]], minlength=int(classes.max()) + 1)
         weights = weights / counts[classes].clamp(min=1)
-    mean = weights[indices["train"]].double().mean()
-    if not mean > 0:
-        raise UserError("all training samples have the weight 0: give some of them a positive weight in data.weight.")
-    return {stage: (weights[indices[stage]] / mean).float() for stage in ("train", "val")}
+    found = {stage: weights[indices[stage]].double() for stage in ("train", "val")}
+    for stage, name in (("train", "training"), ("val", "validation")):
+        if len(found[stage]) and not found[stage].any():
+            raise UserError(f"all {name} samples have the weight 0 in data.weight: give some of them a positive one.")
+    return {stage: (part / part.mean()).float() for stage, part in found.items()}

@@ -1,5 +1,7 @@
 """Checks at the start of training for settings that a model cannot be trained with."""
 
+from textwrap import shorten
+
 import pytorch_lightning as pl
 import torch
 
@@ -26,15 +28,20 @@ def reject_single_losses(model: pl.LightningModule, loss: Loss) -> None:
     data = datamodule_of(model.trainer)
     if not isinstance(data, Data) or "train" not in data.weights:
         return
-    y = data.samples["train"][1][:2]
-    num_outputs = data.model_kwargs()["num_outputs"]
+    y = data.samples["train"][1][:8]
+    logits = torch.linspace(-1, 1, len(y))[:, None].expand(-1, data.model_kwargs()["num_outputs"])
     try:
-        weighted(loss, data.weights["train"][:2])(torch.zeros(len(y), num_outputs), y)
+        mean = weighted(loss, torch.ones(len(y)))(logits, y)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
         raise UserError(
             "data.balance and data.weight need the loss of each sample, but torch.func.vmap cannot run this loss "
-            f"({str(error).splitlines()[0][:80]}): remove them, or choose another loss."
+            f"({shorten(str(error), 100)}): remove them, or choose another loss."
         ) from error
+    if not torch.allclose(mean, loss(logits, y), rtol=1e-4, equal_nan=True):
+        raise UserError(
+            "data.balance and data.weight need a loss that is a mean over the samples, but this one is not, or it "
+            "depends on the other samples of the batch: remove them, or choose another loss."
+        )
 
 
 def reject_batch_of_one(model: pl.LightningModule) -> None:

@@ -1,7 +1,7 @@
 """Draw the target and the raw columns of a table: histograms, frequent values, dates and missing values."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +35,7 @@ class Panel:
         is_histogram: whether the bars are those of a histogram.
         missing: share of the samples without a value.
         is_target: whether the column is a target.
+        more: number of values that are not shown.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Panel:
     is_histogram: bool
     missing: float = 0.0
     is_target: bool = False
+    more: int = 0
 
 
 def draw_data(data: Data) -> "Figure":
@@ -52,8 +54,8 @@ def draw_data(data: Data) -> "Figure":
     """
     from matplotlib.collections import PolyCollection
 
-    examples, shown = data.examples, _target_panels(data)[: MAX_PANELS // 2]
-    total = len(shown) + examples.x.shape[1]
+    examples, targets = data.examples, _target_panels(data)
+    shown, total = targets[: MAX_PANELS // 2], len(targets) + examples.x.shape[1]
     names = examples.columns if examples.columns else [f"x{i}" for i in range(examples.x.shape[1])]
     for i, name in enumerate(names[: MAX_PANELS - len(shown)]):
         shown.append(_panel(name, examples.x[:, i].double(), examples.kinds.get(name)))
@@ -82,14 +84,14 @@ def _target_panels(data: Data) -> list[Panel]:
     examples, y = data.examples, data.examples.y.double()
     if examples.task == "regression":
         names = examples.targets if len(examples.targets) == y.shape[1] else [f"target {i}" for i in range(y.shape[1])]
-        return [Panel(**vars(_histogram(name, y[:, i])) | {"is_target": True}) for i, name in enumerate(names)]
+        return [replace(_histogram(name, y[:, i]), is_target=True) for i, name in enumerate(names)]
     if examples.task == "multilabel":
         names = list(examples.class_names) or [str(i) for i in range(y.shape[1])]
-        return [Panel("labels", y.mean(0).tolist(), names, is_histogram=False, is_target=True)]
+        return [replace(_values("labels", y.mean(0), names), is_target=True)]
     names = list(examples.class_names) or ["0", "1"]
     counts = torch.bincount(y.long().flatten(), minlength=len(names))
     name = examples.targets[0] if examples.targets else "class"
-    return [Panel(**vars(_values(name, counts, names)) | {"is_target": True})]
+    return [replace(_values(name, counts / len(y), names), is_target=True)]
 
 
 def _panel(name: str, column: Tensor, kind: Column | None) -> Panel:
@@ -99,7 +101,7 @@ def _panel(name: str, column: Tensor, kind: Column | None) -> Panel:
         return Panel(name, [], [], is_histogram=True, missing=missing)
     if kind is not None and kind.kind != "date":
         known = present[present >= 0].long()
-        panel = _values(name, torch.bincount(known, minlength=len(kind.values)), kind.values)
+        panel = _values(name, torch.bincount(known, minlength=len(kind.values)) / len(present), kind.values)
     else:
         panel = _histogram(name, present)
     if kind is not None and kind.kind == "date":
@@ -115,15 +117,16 @@ def _histogram(name: str, values: Tensor) -> Panel:
         width = math.ceil((high - low + 1) / BINS)
         bins = math.ceil((high - low + 1) / width)
         span = (low - 0.5, low - 0.5 + bins * width)
+    labels = [f"{low:.4g}", f"{high:.4g}"]
+    labels = labels if labels[0] != labels[1] else [f"{low:.10g}", f"{high:.10g}"]
     counts = torch.histc(values, bins, *span) if high > low else torch.tensor([float(len(values))])
-    return Panel(name, (counts / counts.max()).tolist(), [f"{low:.4g}", f"{high:.4g}"], is_histogram=True)
+    return Panel(name, (counts / counts.max()).tolist(), labels, is_histogram=True)
 
 
-def _values(name: str, counts: Tensor, values: list[str]) -> Panel:
-    shares = counts.double() / counts.sum().clamp(min=1)
+def _values(name: str, shares: Tensor, values: list[str]) -> Panel:
     frequent = shares.argsort(descending=True, stable=True)[:MAX_VALUES].tolist()
-    labels = [f"{values[i]}  {shares[i]:.0%}" for i in frequent]
-    return Panel(name, shares[frequent].tolist(), labels, is_histogram=False)
+    labels = [f"{values[i]} ({shares[i]:.0%})" for i in frequent]
+    return Panel(name, shares[frequent].tolist(), labels, is_histogram=False, more=max(0, len(values) - MAX_VALUES))
 
 
 def _bars(panel: Panel, left: float, top: float) -> list[list[tuple[float, float]]]:
@@ -142,8 +145,9 @@ def _write(axes: "Axes", panel: Panel, left: float, top: float) -> None:
     """Write the name, the share of missing values and the labels."""
     right, bottom = left + WIDTH, top + HEIGHT
     axes.text(left, top - 0.06, plain(panel.name, 28), fontsize=8, weight="bold")
-    if panel.missing:
-        axes.text(right, top - 0.06, f"{panel.missing:.0%} missing", fontsize=7, ha="right", color=COLOURS[1])
+    notes = [f"+{panel.more} values"] * bool(panel.more) + [f"{panel.missing:.0%} missing"] * bool(panel.missing)
+    if notes:
+        axes.text(right, top - 0.06, ", ".join(notes), fontsize=7, ha="right", color=COLOURS[1])
     if panel.is_histogram:
         for label, x, align in zip(panel.labels, (left, right), ("left", "right"), strict=False):
             axes.text(x, bottom + 0.12, label, fontsize=7, ha=align, color="#555555")

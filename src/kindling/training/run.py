@@ -184,6 +184,8 @@ class Run:
             log.info(table(result["metrics"], result["best_epoch"]))
             if isinstance(self.model, Model) and (note := loss_note(result["metrics"], self.model.target_std)):
                 log.info(note)
+            if isinstance(self.data, Data) and self.data.weights:
+                log.info("train and val loss are weighted; the test loss and all other metrics are not")
         for sentence in self.sentences:
             log.info(sentence)
         if result["status"] != "finished" and not isinstance(error, UserError):  # which is printed at the end

@@ -17,7 +17,7 @@ from kindling.training.tolerate import optional
 STAGES = ("train", "val", "test")
 CAPTIONS = {  # start of a file's name -> caption
     "confusion_matrix": "How often each true class (row) was predicted as each class (column), with row shares.",
-    "data": "The target and the columns of the table: histograms, or the most frequent values, and missing values.",
+    "data": "The target and the columns of the table: distributions, and the share of missing values.",
     "curves": "Ranking of the samples by predicted probability (ROC, precision-recall), and calibration.",
     "surface": "Predictions as a function of two inputs, with samples.",
     "plane": "Predictions as a function of two inputs in 3D: the height is the prediction.",

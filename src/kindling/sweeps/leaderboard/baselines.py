@@ -146,7 +146,9 @@ def _baselines(data: "Data", metric: str, loss: Any) -> dict:
     )
     weights = data.weights.get("train")
     score = partial(scores, facts, loss, y=y_eval, stage=stage, weights=data.weights.get(stage))
-    found = {simple: score(constant(facts, y, weights).expand(len(y_eval), -1))}
+    found = {simple: score(constant(facts, y).expand(len(y_eval), -1))}
+    if weights is not None and metric.endswith("/loss"):  # of which another constant is the best
+        found[simple] |= {metric: score(constant(facts, y, weights).expand(len(y_eval), -1))[metric]}
     if metric not in found[simple]:
         return _without(f"No baselines: {metric} is defined by the model.")
     if x.dim() > 2 or x.numel() > MAX_VALUES:
