@@ -102,7 +102,10 @@ def test_an_empty_cell_is_filled_as_in_training(finished, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda table: table.drop(columns=["bmi", "age"]), "lacks bmi, age: the model was trained with the columns"),
+        (
+            lambda table: table.drop(columns=["bmi", "age"]),
+            "has no column bmi, age, which the model needs",
+        ),
         (lambda table: table.assign(bmi=["thin", *table.bmi[1:]]), "has text in column 'bmi', line 2: 'thin'"),
         (lambda table: table.head(0), "has a header but no rows"),
     ],

@@ -164,7 +164,7 @@ def test_f1_is_suggested_if_validation_has_every_class_and_it_is_not_monitored_y
     measured = {"class_counts": {"a": 5, "b": 500}, "val_class_counts": {"a": 1, "b": 50}, "history": History()}
     assert suggested(rules.advice(case("", **measured))[0]) == "python train.py data.balance=true monitor=val/f1"
     assert rules.advice(case("monitor=val/f1", **measured)) == []
-    assert rules.advice(case("", weighted=True, **measured)) == []
+    assert rules.advice(case("", balanced=True, **measured)) == []
     assert rules.advice(case("", **measured | {"val_class_counts": {"a": 0, "b": 50}})) == []
 
 
@@ -211,3 +211,16 @@ def test_an_error_in_the_advice_is_logged(run, monkeypatch, caplog):
     with caplog.at_level(logging.WARNING, "kindling"):
         assert run("data=ring", "epochs=1")["status"] == "finished"
     assert "no advice: computing it failed with KeyError: 'missing'" in caplog.text
+
+
+def test_overfitting_is_named_at_the_epoch_of_the_lowest_loss_and_before_underfitting():
+    losses = History(
+        train_loss=[0.7 * 0.7**i for i in range(20)],
+        val_loss=[0.5, 0.4, 0.45, *(0.5 + 0.1 * i for i in range(17))],
+        snapshots=FLAT.snapshots,
+    )
+    simple = {"the most frequent class": 0.6, "a linear model": 0.9}
+    measured = {"best_epoch": 19, "score": ("accuracy", 0.7), "simple": simple, "val_samples": 1000}
+    advice = rules.advice(case("monitor=val/f1", history=losses, **measured))
+    assert "The model overfits" in advice[0] and "at epoch 2 " in advice[0], advice
+    assert not [line for line in advice if "underfits" in line]

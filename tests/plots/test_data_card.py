@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kindling.data.tabular import Table
-from kindling.plots.data_card import BINS, HEIGHT, MAX_PANELS, draw_data
+from kindling.plots.data_card import BINS, HEIGHT, MAX_PANELS, draw_data, percent
 
 
 @pytest.fixture
@@ -56,6 +56,13 @@ def test_integers_have_a_bar_for_each_value(frame, tmp_path):
 def test_the_target_of_a_regression_is_shown_in_its_unit(frame, tmp_path):
     texts, _, _ = drawn(frame, tmp_path, target="stars", task="regression")
     assert texts[:3] == ["stars", "1", "5"]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0, "0%"), (0.001, "<1%"), (0.01, "1%"), (0.985, "98%"), (0.999, ">99%"), (1, "100%")]
+)
+def test_a_percentage_is_zero_or_hundred_only_if_the_share_is(share, text):
+    assert percent(share) == text
 
 
 def test_a_wide_table_shows_its_first_columns(tmp_path):

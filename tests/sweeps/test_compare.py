@@ -13,10 +13,10 @@ def test_runs_are_compared_by_the_options_in_which_they_differ(shell, tmp_path):
     runs = {
         "one": ["model=deep"],
         "two/inner": ["model=linear", "lr=0.1"],
-        "three": ["model=deep", "data.split_seed=1"],
+        "lr=0.1_three": ["model=deep", "data.split_seed=1"],
     }
     for name, options in runs.items():
-        shell("train.py", "epochs=2", f"hydra.run.dir={name}", *options, check=True)
+        shell("train.py", "epochs=2", f"hydra.run.dir='{name}'", *options, check=True)
     done = shell(SCRIPT, "leaderboard", *runs, "--json", check=True)
     records = {record["run"]: record for record in json.loads(done.stdout)}
     differing = [key for key in records["one"] if key not in ("run", "params", "epochs", "status", "score")]

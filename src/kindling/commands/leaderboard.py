@@ -13,8 +13,8 @@ USAGE = "python -m kindling leaderboard sweep=<sweep folder>, or: <run folder> <
 
 
 def main(args: list[str]) -> None:
-    folders = [arg for arg in args if "=" not in arg and arg != "--json"]
-    if len(folders) > 1 and len(folders) == len([arg for arg in args if arg != "--json"]):
+    folders = [arg for arg in args if arg != "--json"]
+    if len(folders) > 1 and not any(arg.startswith("sweep=") for arg in folders):  # names of runs have a "=", too
         from kindling.sweeps.leaderboard.compare import compare
 
         records, table = compare([Path(folder) for folder in folders])

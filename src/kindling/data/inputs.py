@@ -54,10 +54,10 @@ class Inputs:
         gaps = np.isnan(x).sum(0)
         if gaps.any():
             where = listed(name for name, gap in zip(self.columns, gaps, strict=True) if gap)
-            count = f"{gaps.sum()} missing value" + "s" * int(gaps.sum() > 1)
+            count = f"{gaps.sum():,} missing value" + "s" * int(gaps.sum() > 1)
             by_zeros = [gap and name in self.kinds and self.kinds[name].values != []
                         for name, gap in zip(self.columns, gaps, strict=True)]  # fmt: skip
-            filled = f"replaced by the {self.fill} of the training samples" + ", categories by zeros" * any(by_zeros)
+            filled = f"replaced by the {self.fill} of the training samples" + ", in categories by zeros" * any(by_zeros)
             log.info(f"{source.path} has {count} in {where}: {filled}")
         for i, name in enumerate(self.columns):
             if name in self.zero_is_missing:
@@ -148,7 +148,8 @@ def _describe(path: str, names: list[str], kinds: dict[str, Column], useless: di
     if kinds:
         groups: dict[str, list[str]] = {"number": [name for name in names if name not in kinds]}
         for name, column in kinds.items():
-            count = f" ({len(column.values)} values)" if column.kind == "category" else ""
+            several = "s" * (len(column.values) > 1)
+            count = f" ({len(column.values)} value{several})" if column.kind == "category" else ""
             groups.setdefault(column.kind, []).append(name + count)
         found = "; ".join(f"{kind}: {listed(names)}" for kind, names in groups.items() if names)
         log.info(f"columns of {path}: {found}")

@@ -27,6 +27,7 @@ MAX_MEASURED = 5  # largest number of distinct texts with a unit, such as "10 mg
 IDENTIFIER = re.compile(r"(.*[ _.-])?(id|index|uuid|guid|rowid|rownames?)", re.IGNORECASE)
 WITH_UNIT = re.compile(r"([$€£¥]?)\s*[+-]?[\d.,]*\d\s*([%$€£¥]?|[a-zA-Zµ°][^\d]*)")
 CODE = re.compile(r"[\d\W_]*\d[\d\W_]*")  # digits and punctuation
+LEADING_ZERO = r"0\d{2,}"  # but not two digits, which may be months or hours
 FORMAT = '"%d.%m.%Y"'
 
 
@@ -52,7 +53,9 @@ def recognize(source: CsvFile, frame: pd.DataFrame, name: str) -> Column | str |
         place = f"column {int(name.removeprefix(UNNAMED)) + 1}"
         raise UserError(f"{source.path} has no name for {place} in its first line: name it, or delete it.")
     if cells.dtype.kind in "iuf":
-        return _useless_number(cells, name)
+        if not (useless := _useless_number(cells, name)):
+            _reject_leading_zeros(source, name)
+        return useless
     codes, texts = text_codes(source, frame, name)
     if not texts:
         return "it has no values"
@@ -126,6 +129,16 @@ def _useless_number(cells: pd.Series, name: str) -> str | None:
     if IDENTIFIER.fullmatch(name) and cells.is_unique:
         return "it identifies the rows, because its values are all different"
     return None
+
+
+def _reject_leading_zeros(source: CsvFile, name: str) -> None:
+    texts = source.sample[name].dropna().astype(str).str.strip()
+    codes = texts[texts.str.fullmatch(LEADING_ZERO)]
+    if len(codes):
+        raise UserError(
+            f"{source.path} has numbers with leading zeros in column {name!r}, e.g. {cut(codes.iloc[0])!r}: if these "
+            f"are codes, make each a category with {as_kind(name, 'category')}, else use {as_kind(name, 'number')}."
+        )
 
 
 def _reject_odd_numbers(source: CsvFile, name: str, texts: list[str]) -> None:

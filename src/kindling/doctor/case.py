@@ -44,7 +44,7 @@ class Case:
         score: "accuracy" or "r2", and its value on the validation samples in the best epoch.
         train_samples: number of training samples.
         val_samples: number of validation samples.
-        weighted: whether the samples are weighted, so that accuracy is not what training improves.
+        balanced: whether classes count equally in the loss, so that accuracy is not what training improves.
         simple: scores of simple models on the same samples.
         bounded: whether the model has bounded activations.
         hidden: whether the model has hidden layers.
@@ -65,7 +65,7 @@ class Case:
     score: tuple[str, float] | None = None
     train_samples: int = 0
     val_samples: int = 0
-    weighted: bool = False
+    balanced: bool = False
     simple: dict[str, float] = field(default_factory=dict)
     bounded: bool = False
     hidden: bool = True

@@ -51,15 +51,18 @@ def _to_learn_more(case: Case, beaten_by: str, suspects: tuple[str, ...]) -> lis
 
 def overfit(case: Case) -> Finding | None:
     losses = [loss for loss in case.history.val_loss if math.isfinite(loss)]
-    if len(losses) < 5 or not 0 < case.best_epoch <= 0.75 * len(losses) or case.diverged or not case.snapshots:
+    if len(losses) < 5 or case.diverged or not case.snapshots:
+        return None
+    lowest = losses.index(min(losses))  # not always the best epoch, which may be that of another metric
+    if lowest + 1 > 0.75 * len(losses):
         return None
     last, start, train = fmean(losses[-3:]), case.snapshots[0].loss, case.history.train_loss
     ratio = last / min(losses) if last - min(losses) > INCREASE * start else 1
     weaker: tuple[str, ...] = ("dropout=0.5",) if case.options.get("width", 0) >= WIDE else ("depth=1", "dropout=0.2")
-    if ratio > OVERFIT and train[-1] < train[case.best_epoch - 1]:
+    if ratio > OVERFIT and train[-1] < train[lowest]:
         return (
             f"The model overfits: the validation loss of the last three epochs is {ratio:.2g} times its minimum at "
-            f"epoch {case.best_epoch} (should be under {OVERFIT:g}), while the training loss kept falling.",
+            f"epoch {lowest + 1} (should be under {OVERFIT:g}), while the training loss kept falling.",
             [weaker, ("weight_decay=0.01",)],
         )
     return None
@@ -70,7 +73,7 @@ def rare(case: Case) -> Finding | None:
     total = sum(counts.values())
     name = min(counts, key=lambda name: counts[name]) if counts else ""
     scored = min((case.val_class_counts or {"": 0}).values()) > 0 and case.options.get("monitor") in RARE_UNSEEN
-    if total and scored and not case.weighted and counts[name] < RARE * total / max(1, len(counts) / 2):
+    if total and scored and not case.balanced and counts[name] < RARE * total / max(1, len(counts) / 2):
         return (
             f"Only {counts[name] / total:.1%} of the training samples are {name}, so accuracy says little about them.",
             [("data.balance=true", "monitor=val/f1")],

@@ -19,9 +19,8 @@ def advice(case: Case) -> list[str]:
     """
     if case.options.get("lr") == 0:
         return _advice_for_zero_lr(case)
-    found = _apply(_causes(case), case) or _apply([underfit], case)
-    others: tuple[Rule, ...] = OF_DATA if found else (overfit, *OF_DATA)
-    return (found + _apply(others, case))[:MAX_SENTENCES]
+    found = _apply(_causes(case), case) or _apply([overfit], case) or _apply([underfit], case)
+    return (found + _apply(OF_DATA, case))[:MAX_SENTENCES]
 
 
 def _causes(case: Case) -> list[Rule]:

@@ -125,8 +125,13 @@ def _histogram(name: str, values: Tensor) -> Panel:
 
 def _values(name: str, shares: Tensor, values: list[str]) -> Panel:
     frequent = shares.argsort(descending=True, stable=True)[:MAX_VALUES].tolist()
-    labels = [f"{values[i]} ({shares[i]:.0%})" for i in frequent]
+    labels = [f"{values[i]} ({percent(shares[i].item())})" for i in frequent]
     return Panel(name, shares[frequent].tolist(), labels, is_histogram=False, more=max(0, len(values) - MAX_VALUES))
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage that is only 0 or 100 if the share is."""
+    return "<1%" if 0 < share < 0.005 else ">99%" if 0.995 < share < 1 else f"{share:.0%}"
 
 
 def _bars(panel: Panel, left: float, top: float) -> list[list[tuple[float, float]]]:
@@ -145,7 +150,7 @@ def _write(axes: "Axes", panel: Panel, left: float, top: float) -> None:
     """Write the name, the share of missing values and the labels."""
     right, bottom = left + WIDTH, top + HEIGHT
     axes.text(left, top - 0.06, plain(panel.name, 28), fontsize=8, weight="bold")
-    notes = [f"+{panel.more} values"] * bool(panel.more) + [f"{panel.missing:.0%} missing"] * bool(panel.missing)
+    notes = [f"+{panel.more} values"] * bool(panel.more) + [f"{percent(panel.missing)} missing"] * bool(panel.missing)
     if notes:
         axes.text(right, top - 0.06, ", ".join(notes), fontsize=7, ha="right", color=COLOURS[1])
     if panel.is_histogram:

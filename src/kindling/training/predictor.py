@@ -94,7 +94,8 @@ class Predictor(SavedModel):
             )
         if absent := [name for name in self.columns if name not in header]:
             raise UserError(
-                f"{source.path} lacks {listed(absent)}: the model was trained with the columns {listed(self.columns)}."
+                f"{source.path} has no column {listed(absent)}, which the model needs (its columns: "
+                f"{listed(self.columns)}): add it; its cells may be empty."
             )
         if extra := [name for name in header if name not in {*self.columns, *self.targets}]:
             log.info(f"{source.path} has columns that the model does not use: {listed(extra)}")
