@@ -222,5 +222,6 @@ def test_overfitting_is_named_at_the_epoch_of_the_lowest_loss_and_before_underfi
     simple = {"the most frequent class": 0.6, "a linear model": 0.9}
     measured = {"best_epoch": 19, "score": ("accuracy", 0.7), "simple": simple, "val_samples": 1000}
     advice = rules.advice(case("monitor=val/f1", history=losses, **measured))
-    assert "The model overfits" in advice[0] and "at epoch 2 " in advice[0], advice
+    assert "The model overfits" in advice[0]
+    assert "at epoch 2 " in advice[0]
     assert not [line for line in advice if "underfits" in line]
