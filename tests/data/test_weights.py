@@ -7,14 +7,11 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import made, needs, rows_of, weights_of
-from sklearn.linear_model import LogisticRegression
+from conftest import made, rows_of, weights_of
 
 from kindling import UserError
-from kindling.models.linear_baseline import constant, fit_line
 from kindling.tasks import losses
 from kindling.tasks.losses import weighted
-from kindling.tasks.tasks import TASKS
 
 BINARY = ["bce", "mse", "hinge", "perceptron"]
 
@@ -67,31 +64,6 @@ def test_a_weight_of_two_equals_a_row_that_occurs_twice(run, tmp_path, imbalance
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-def test_balanced_classes_equal_those_of_scikit_learn(imbalanced):
-    data = made(*imbalanced, "data.drop=[w]", "data.balance=true")
-    (x, y), (x_val, _) = data.samples["train"], data.samples["val"]
-    weights = data.weights["train"]
-    of_class = [weights[y[:, 0] == c] for c in (0, 1)]
-    assert all(len(w.unique()) == 1 for w in of_class)
-    assert float(of_class[0].sum()) == pytest.approx(float(of_class[1].sum()), rel=1e-5)
-    assert float(weights.mean()) == pytest.approx(1)
-    line = fit_line(data.model_kwargs(), x, y, weights)
-    scikit_learn = LogisticRegression(class_weight="balanced", C=1e4 / len(y), tol=1e-10, max_iter=1000)
-    scikit_learn.fit(x.double().numpy(), y[:, 0].numpy())
-    np.testing.assert_allclose(line(x_val)[:, 0], scikit_learn.decision_function(x_val.double()), atol=2e-3)
-
-
-@pytest.mark.parametrize("data", ["data=blobs", "data=diabetes"])
-def test_the_best_constant_of_balanced_classes_takes_them_as_equally_frequent(data):
-    data = made(data, "data.balance=true")
-    y, facts = data.samples["train"][1], data.model_kwargs()
-    logits = constant(facts, y, data.weights["train"])
-    probabilities = TASKS[facts["task"]].probabilities(logits)
-    torch.testing.assert_close(
-        probabilities, torch.full_like(probabilities, 1 / max(2, len(logits))), atol=1e-5, rtol=0
-    )
-
-
 def test_weights_act_in_the_losses_of_training_and_validation_alone(run, tmp_path, imbalanced):
     common = ["model=linear", "lr=0", "init=zeros", "epochs=1", *imbalanced]
     found = run(*common, "data.weight=w", folder="weighted")
@@ -130,7 +102,10 @@ def test_an_invalid_weight_is_named(tmp_path, imbalanced, cell, message):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["data=line", "data.balance=true"], "needs samples with one class each, but this is task=regression"),
+        (
+            ["data=diabetes", "data.target=bmi", "data.balance=true"],
+            "needs samples with one class each, but this is task=regression",
+        ),
         (["data=ring", "data.balance=0.5"], "data.balance=0.5 is invalid: choose true or false"),
         (["data=diabetes", "data.weight=[age,bmi]"], "data.weight names 2 columns: name one"),
         (["data=diabetes", "data.weight=diabetes"], "data.weight names 'diabetes', which is the target"),
@@ -164,18 +139,6 @@ def test_the_last_column_is_the_target_unless_it_is_the_weight(tmp_path, imbalan
     frame = pd.read_csv(tmp_path / "imbalanced.csv")
     frame[["a", "b", "c", "y", "w"]].to_csv(tmp_path / "imbalanced.csv", index=False)
     assert made(*imbalanced[:2], "data.weight=w").examples.targets == ["y"]
-
-
-@needs("sweeps/leaderboard")
-def test_the_majority_class_remains_the_baseline_and_its_loss_is_weighted(finished, imbalanced):
-    from kindling.sweeps.leaderboard.baselines import score_baselines
-
-    folder = finished(*imbalanced, "data.drop=[w]", "data.balance=true", "model=logistic", "epochs=2")
-    y = made(*imbalanced, "data.drop=[w]").samples["val"][1]
-    accuracy = score_baselines(folder, "val/accuracy")["baselines"]["majority class"]["val/accuracy"]
-    assert accuracy == pytest.approx(1 - y.mean().item())
-    loss = score_baselines(folder, "val/loss")["baselines"]["majority class"]["val/loss"]
-    assert loss == pytest.approx(np.log(2), rel=1e-5)
 
 
 def test_a_loss_that_has_no_value_for_single_samples_is_rejected(run, imbalanced):

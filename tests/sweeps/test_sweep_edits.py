@@ -80,7 +80,7 @@ TOGETHER = {
         [],
     ),
     "a factor in the loss of the base": (
-        [instead(BASE, "return self.training_loss(logits, y)\n ", "return self.training_loss(logits, y) / 2\n ")],
+        [instead(BASE, "return compute(logits, y)\n ", "return compute(logits, y) / 2\n ")],
         [],
     ),
     "an edited loss": ([instead(LOSSES, "def bce(", OWN_LOSS + "bce(")], []),

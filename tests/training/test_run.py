@@ -37,9 +37,9 @@ def test_the_folder_is_complete_and_its_name_has_the_overrides(finished):
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     events = {name for name in names if name.startswith("events.out.tfevents")}
     assert len(events) == 1
-    extras = {name for name in names if name.startswith(("confusion_matrix", "curves"))}
+    extras = {name for name in names if name.startswith(("confusion_matrix", "curves", "data.png"))}
     assert names - events - extras == {
-        *(".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", ".claim", "train.log", "data.png"),
+        *(".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", ".claim", "train.log"),
         *("metrics.csv", "result.json", "split.csv"),
         *("checkpoints/best.ckpt", "checkpoints/last.ckpt"),
     }

@@ -11,6 +11,7 @@ from kindling import UserError
 from kindling.data.base import Data
 from kindling.data.trainer_parts import datamodule_of
 
+MOST = 10_000  # training samples from which those few are chosen
 log = logging.getLogger("kindling")
 
 
@@ -37,7 +38,7 @@ class Overfit(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         data = datamodule_of(trainer)
         if stage == "fit" and isinstance(data, Data):
-            x, y = data.samples["train"]
+            x, y = (t[:MOST] for t in data.samples["train"])
             chosen = _choose(x, y, min(self.rows, x[0].numel() + 1))
             data.samples["train"], data.batch_size = (x[chosen], y[chosen]), "full"
             data.weights, self.rows = {}, len(chosen)

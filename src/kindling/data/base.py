@@ -10,13 +10,14 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from kindling import UserError
+from kindling.data.coded import inputs
 from kindling.data.encoding import check_encoding, compact, encoding_of, input_names
 from kindling.data.examples import Examples, check_examples
 from kindling.data.features import feature_names
 from kindling.data.loader import Pixels, TensorLoader, steps_per_second
 from kindling.data.split import Split
 from kindling.data.trainer_parts import overfits_batches
-from kindling.data.transforms import apply_transform, column_transform, scale_targets, target_transform
+from kindling.data.transforms import column_transform, scale_targets, target_transform
 from kindling.data.weights import sample_weights
 
 log = logging.getLogger("kindling")
@@ -104,7 +105,7 @@ class Data(pl.LightningDataModule, ABC):
         names = input_names(encoding) or examples.columns
         self.transform = column_transform(x, self.scale, self.features, self.degree, names=names, encoding=encoding)
         if x.is_floating_point():  # images stay bytes in memory and are scaled by the loader
-            samples = {stage: (apply_transform(x, self.transform), y) for stage, (x, y) in samples.items()}
+            samples = {stage: (inputs(x, self.transform), y) for stage, (x, y) in samples.items()}
         if examples.task == "regression":
             self.transform |= target_transform(samples["train"][1], self.scale_target)
             samples = scale_targets(samples, self.transform)
