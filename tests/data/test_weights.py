@@ -103,7 +103,7 @@ def test_an_invalid_weight_is_named(tmp_path, imbalanced, cell, message):
     ("overrides", "message"),
     [
         (
-            ["data=diabetes", "data.target=bmi", "data.balance=true"],
+            ["data=csv", "data.path=data/diabetes.csv", "data.target=bmi", "data.balance=true"],
             "needs samples with one class each, but this is task=regression",
         ),
         (["data=ring", "data.balance=0.5"], "data.balance=0.5 is invalid: choose true or false"),
