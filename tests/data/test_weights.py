@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import made, rows_of, weights_of
+from conftest import made, needs, rows_of, weights_of
 
 from kindling import UserError
 from kindling.tasks import losses
@@ -64,6 +64,7 @@ def test_a_weight_of_two_equals_a_row_that_occurs_twice(run, tmp_path, imbalance
     assert found == pytest.approx(expected, rel=1e-5)
 
 
+@needs("callbacks/weight_init.py")
 def test_weights_act_in_the_losses_of_training_and_validation_alone(run, tmp_path, imbalanced):
     common = ["model=linear", "lr=0", "init=zeros", "epochs=1", *imbalanced]
     found = run(*common, "data.weight=w", folder="weighted")

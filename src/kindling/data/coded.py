@@ -45,11 +45,14 @@ class Coded(Tensor):
                 raw = func(table.raw, *others)
                 rows = apply_transform(raw.view(-1, table.raw.shape[1]), table.transform)
                 return rows.view(*raw.shape[:-1], -1)
-        if func is aten._to_copy.default and (kwargs or {}).get("dtype") in (None, torch.float32):
-            return Coded(table.raw.to((kwargs or {}).get("device")), table.transform)
+        options = kwargs or {}
+        if func is aten._to_copy.default and options.get("dtype") in (None, torch.float32):
+            device = torch.device(options.get("device") or table.device)
+            if device.type != "mps":  # which has no float64
+                return Coded(table.raw.to(device), table.transform)
         if func is aten.detach.default:
             return Coded(table.raw, table.transform)
-        return func(*map(_dense, args), **(kwargs or {}))
+        return func(*map(_dense, args), **options)
 
 
 def inputs(x: Tensor, transform: dict[str, Any]) -> Tensor:
