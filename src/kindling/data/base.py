@@ -100,8 +100,7 @@ class Data(pl.LightningDataModule, ABC):
         if num_train < 2:
             found = f"Of {len(examples.y)} samples, {num_train} are left to train on, but two are needed"
             raise UserError(f"{found}: provide more, or lower data.val_share or data.test_share.")
-        x = samples["train"][0]
-        encoding = encoding_of(examples, x, bool(self.missing_indicator), self.max_categories)
+        encoding = encoding_of(examples, x := samples["train"][0], bool(self.missing_indicator), self.max_categories)
         names = input_names(encoding) or examples.columns
         self.transform = column_transform(x, self.scale, self.features, self.degree, names=names, encoding=encoding)
         if x.is_floating_point():  # images stay bytes in memory and are scaled by the loader

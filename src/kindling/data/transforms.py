@@ -50,9 +50,7 @@ def column_transform(
         constant = [f == 0 and kind != "date" for f, kind in zip(factor, input_kinds(encoding), strict=True)]
     else:
         columns = add_features(encode(x, encoding) if encoding else x.double(), features, degree).flatten(1)
-        if empty := columns.isnan().all(0).nonzero().flatten().tolist():
-            which = _named(names, features, degree, indices=empty)
-            raise UserError(f"{which} has no value in any training sample: exclude it.")
+        _reject_empty(columns, names, features, degree)
         fill = columns.nanmean(0)
         shift, factor = SCALES[scale](torch.where(columns.isnan(), fill, columns), x.dtype)
         constant = (factor == 0).tolist()
@@ -62,6 +60,12 @@ def column_transform(
     kept = {"features": features, "degree": degree} | ({"encoding": encoding} if encoding else {})
     kept |= {"smooth_clip": SMOOTH_CLIP} if scale == "robust" else {}
     return {**kept, "fill": fill.tolist(), "shift": shift.tolist(), "factor": factor.tolist()}
+
+
+def _reject_empty(columns: Tensor, names: list[str] | tuple[str, ...], features: str, degree: int) -> None:
+    if empty := columns.isnan().all(0).nonzero().flatten().tolist():
+        which = _named(names, features, degree, indices=empty)
+        raise UserError(f"{which} has no value in any training sample: exclude it.")
 
 
 def _image_transform(x: Tensor, scale: str, features: str, degree: int) -> dict[str, Any]:

@@ -40,15 +40,14 @@ def fit_line(facts: dict[str, Any], x: Tensor, y: Tensor, weights: Tensor | None
     mean, factor = standard(x.double(), x.dtype)
     model = Linear(facts["input_shape"], facts["num_outputs"], task=facts["task"]).double()
     weight, bias = model.parameters()
-    for parameter in (weight, bias):
-        torch.nn.init.zeros_(parameter)
+    torch.nn.init.zeros_(weight)
+    torch.nn.init.zeros_(bias)
     inputs, targets = (x - mean) * factor, y if facts["task"] == "multiclass" else y.double()
     penalty = 0.0 if facts["task"] == "regression" else L2 / 2
     optimizer = torch.optim.LBFGS(
         model.parameters(), max_iter=MOST_STEPS, tolerance_grad=1e-8, tolerance_change=1e-14,
         line_search_fn="strong_wolfe",
     )  # fmt: skip
-
     compute = weighted(model.loss, weights)
 
     def objective() -> Tensor:
@@ -58,9 +57,8 @@ def fit_line(facts: dict[str, Any], x: Tensor, y: Tensor, weights: Tensor | None
         return loss
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(
-        1 if x.numel() < 1_000_000 else threads
-    )  # with few samples, more threads only wait for each other
+    # With few samples, more threads only wait for each other.
+    torch.set_num_threads(1 if x.numel() < 1_000_000 else threads)
     try:
         optimizer.step(objective)
     finally:
