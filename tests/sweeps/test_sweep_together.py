@@ -85,6 +85,11 @@ def test_fifty_epochs_equal_those_of_a_single_run(optimizer, run, tmp_path):
         ["monitor=val/accuracy"],
         ["data.folds=3", "data.fold=1"],
         ["data.passes=3"],
+        ["drop_last=true", "data.passes=2"],
+        ["lr_factors={*.bias: 0.1, net.0.weight: 3}", "optimizer=adamw", "beta2=0.95"],
+        ["monitor=val/accuracy", "callbacks.checkpoints.ties=last"],
+        ["model=realmlp", "data=diabetes", "width=8", "batch_size=64"],  # by vmap
+        ["model=realmlp", "data=csv", "data.path=data/diabetes.csv", "data.target=bmi", "width=8", "batch_size=64"],
         ["activation=rrelu"],
         ["model=wide_deep", "dropout=0.3"],  # by vmap
         ["dropout=0.3", "batch_norm=true", "label_smoothing=0.1", "average=ema", "weight_decay=0.01"],

@@ -46,7 +46,7 @@ class RangeTest(pl.Callback):
             raise UserError(f"lr_find requires exactly one optimizer, but this model has {len(trainer.optimizers)}.")
         self.rate = LOWEST * (HIGHEST / LOWEST) ** (len(self.steps) / (STEPS - 1))
         for group in trainer.optimizers[0].param_groups:
-            group["lr"] = self.rate
+            group["lr"] = self.rate * group.get("lr_factor", 1.0)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

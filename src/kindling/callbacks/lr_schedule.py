@@ -83,7 +83,7 @@ class Schedule(pl.Callback):
             )
         # A new scheduler sets its first learning rate; when resumed, the checkpoint's values are restored.
         before = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
-        self.scheduler = self.build(optimizer, **({self.total: steps} if self.total else {}))
+        self.scheduler = self.build(optimizer, **({self.total: steps} if self.total else {}), **self._maxima(optimizer))
         if self.saved:
             self.scheduler.load_state_dict(self.saved["scheduler"])
             for group, values in zip(optimizer.param_groups, before, strict=True):
@@ -115,6 +115,12 @@ class Schedule(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.saved = state_dict
+
+    def _maxima(self, optimizer: Optimizer) -> dict[str, list[float]]:
+        """Return the highest rate of each parameter group, for schedulers such as OneCycleLR that set it themselves."""
+        most = getattr(self.build, "keywords", {}).get("max_lr")
+        factors = [group.get("lr_factor", 1.0) for group in optimizer.param_groups]
+        return {"max_lr": [most * factor for factor in factors]} if most and len(factors) > 1 else {}
 
     def _after_step(self, *_: Any) -> None:
         self.left -= 1

@@ -15,6 +15,7 @@ SCHEMES: dict[str, Callable[[torch.Tensor], object]] = {  # for weights of linea
     "kaiming": lambda weight: nn.init.kaiming_uniform_(weight, nonlinearity="relu"),  # He et al. 2015
     "zeros": nn.init.zeros_,
     "normal": lambda weight: nn.init.normal_(weight, std=0.1),
+    "ntk": lambda weight: nn.init.normal_(weight, std=weight[0].numel() ** -0.5),  # biases are N(0, 1)
 }
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -23,7 +24,7 @@ class Init(pl.Callback):
     """Sets the initial weights before training; a resumed run then loads those of its checkpoint.
 
     Args:
-        init: "xavier", "kaiming", "zeros", "normal" (standard deviation 0.1), or a JSON file.
+        init: "xavier", "kaiming", "zeros", "normal" (standard deviation 0.1), "ntk" (of RealMLP), or a JSON file.
     """
 
     supports_multi_step = True
@@ -48,17 +49,21 @@ def initialise(model: nn.Module, init: str) -> None:
         init: a name in SCHEMES, or a JSON file: {"net.0.weight": [[...], ...], "net.0.bias": [...], ...}.
 
     Raises:
-        UserError: the file does not exist, is invalid, or does not fit the model.
+        UserError: the model has no such layers; the file does not exist, is invalid, or does not fit the model.
     """
     if init not in SCHEMES:
         _load(model, init)
         return
     with torch.no_grad():
-        for layer in model.modules():
-            if isinstance(layer, LAYERS):
-                SCHEMES[init](layer.weight)
-                if layer.bias is not None:
-                    layer.bias.zero_()
+        layers = [layer for layer in model.modules() if isinstance(layer, LAYERS)]
+        if not layers:
+            raise UserError(
+                f"init={init} sets linear and convolutional layers of torch.nn, of which the model has none."
+            )
+        for layer in layers:
+            SCHEMES[init](layer.weight)
+            if layer.bias is not None:
+                nn.init.normal_(layer.bias) if init == "ntk" else nn.init.zeros_(layer.bias)
 
 
 def _load(model: nn.Module, path: str) -> None:

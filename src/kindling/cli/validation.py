@@ -22,6 +22,11 @@ def _is_int(value: Any, minimum: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
 
 
+def _is_below_one(value: Any) -> bool:
+    return _is_number(value) and 0 <= value < 1
+
+
+BELOW_ONE = "a number from 0 up to but not including 1"
 PRECISIONS = ("16", "bf16", "32", "64", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "32-true", "64-true")
 # option -> description of valid values, and a predicate
 RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -35,26 +40,25 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda v: v is None or (isinstance(v, list) and all(_is_int(size, 1) for size in v)),
     ),
     "degree": ("a positive integer", lambda v: _is_int(v, 1)),
-    "dropout": ("a number from 0 up to but not including 1", lambda v: _is_number(v) and 0 <= v < 1),
-    "label_smoothing": ("a number from 0 up to but not including 1", lambda v: _is_number(v) and 0 <= v < 1),
-    "lr": ("a number of at least 0", lambda v: _is_number(v) and v >= 0),
-    "weight_decay": ("a number of at least 0", lambda v: _is_number(v) and v >= 0),
-    "l1": ("a number of at least 0", lambda v: _is_number(v) and v >= 0),
+    "dropout": (BELOW_ONE, _is_below_one),
+    "label_smoothing": (BELOW_ONE, lambda v: v is None or _is_below_one(v)),
+    "beta2": (BELOW_ONE, _is_below_one),
+    "lr_factors": (
+        "a mapping of names of parameters to positive numbers, e.g. {*.bias: 0.1}, or null",
+        lambda v: v is None or (isinstance(v, dict) and all(_is_number(f) and f > 0 for f in v.values())),
+    ),
+    **dict.fromkeys(("lr", "weight_decay", "l1"), ("a number of at least 0", lambda v: _is_number(v) and v >= 0)),
+    **dict.fromkeys(
+        ("batch_norm", "compile", "drop_last", "verbose", "trust"), ("true or false", lambda v: isinstance(v, bool))
+    ),
     "clip": ("a positive number, or null", lambda v: v is None or (_is_number(v) and v > 0)),
     "max_steps": ("a positive integer, or -1 for no limit", lambda v: v == -1 or _is_int(v, 1)),
-    "precision": (
-        f"null or one of {', '.join(PRECISIONS)}",
-        lambda v: v is None or str(v) in PRECISIONS,
-    ),
-    "batch_norm": ("true or false", lambda v: isinstance(v, bool)),
-    "compile": ("true or false", lambda v: isinstance(v, bool)),
+    "precision": (f"null or one of {', '.join(PRECISIONS)}", lambda v: v is None or str(v) in PRECISIONS),
     "patience": ("a positive integer (validations), or null", lambda v: v is None or _is_int(v, 1)),
     "steps_per_execution": ("auto, or a positive integer (mini-batches)", lambda v: v == "auto" or _is_int(v, 1)),
     "test": ("true, false or auto", lambda v: v == "auto" or isinstance(v, bool)),
     "repeat": ("a positive integer", lambda v: _is_int(v, 1)),
     "folds": ("an integer of at least 2, or null", lambda v: v is None or _is_int(v, 2)),
-    "verbose": ("true or false", lambda v: isinstance(v, bool)),
-    "trust": ("true or false", lambda v: isinstance(v, bool)),
 }
 CHOICES = {
     "features": ["none", "radius", "product", "polynomial"],
@@ -72,6 +76,7 @@ NAMED = [
 HIDDEN_LAYER_OPTIONS = {
     **dict.fromkeys(("Deep", "WideDeep"), ("activation", "dropout", "batch_norm")),
     "CNN": ("dropout",),
+    "RealMLP": ("activation",),
 }
 READ_BY_TRAIN = {"seed", "patience", "on_error", *RUN_OPTIONS}
 
@@ -85,7 +90,7 @@ def check(options: dict[str, Any]) -> None:
     Raises:
         UserError: a value is invalid; the message describes valid values or has the nearest choice.
     """
-    if "activation" in options:
+    if options.get("activation") is not None:  # null: the model has a default of its own
         canonical(options["activation"])
     for name, choices in CHOICES.items():
         if name in options and options[name] not in choices:

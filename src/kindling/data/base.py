@@ -43,9 +43,8 @@ class Data(pl.LightningDataModule, ABC):
         missing_indicator, max_categories: see `fit_encoding`; "auto" or False, and an integer.
         balance: weight each class in the losses of training and validation inversely to its frequency.
         seed: determines the order of the training samples, together with the epoch.
-        steps_per_execution: mini-batches per call of training_step: "auto" (about a second of work) or a number; 1 is
-            Lightning's automatic optimization.
-        passes: number of passes over the training samples per epoch, e.g. 100 if a pass is a single short step.
+        steps_per_execution: mini-batches per call of training_step: "auto" or a number; see conf/config.yaml.
+        passes, drop_last: see TensorLoader.
     """
 
     def __init__(
@@ -67,6 +66,7 @@ class Data(pl.LightningDataModule, ABC):
         seed: int = 0,
         steps_per_execution: int | str = "auto",
         passes: int = 1,
+        drop_last: bool = False,
     ):
         super().__init__()
         self.split = Split(val_share, test_share, folds, fold=fold, seed=split_seed, stratify=stratify)
@@ -76,7 +76,7 @@ class Data(pl.LightningDataModule, ABC):
         self.batch_size, self.steps_per_execution, self.passes = batch_size, steps_per_execution, passes
         self.features, self.degree, self.scale, self.scale_target = features, degree, scale, scale_target
         self.missing_indicator, self.max_categories = missing_indicator, max_categories
-        self.balance, self.seed = balance, seed
+        self.balance, self.seed, self.drop_last = balance, seed, drop_last
         self.samples: dict[str, tuple[Tensor, Tensor]] = {}  # stage -> x, y; empty until setup
         self.weights: dict[str, Tensor] = {}  # stage -> weights of its samples (N,), if they differ
         self.transform: dict[str, Any] = {}  # of raw inputs and targets; empty until setup
@@ -180,7 +180,7 @@ class Data(pl.LightningDataModule, ABC):
         passes = self.passes if stage == "train" and seed is not None else 1
         return TensorLoader(
             x, y, batch_size, seed=seed, num_steps=num_steps, pixels=pixels, rank=rank, world_size=world_size,
-            passes=passes, weights=weights,
+            passes=passes, weights=weights, drop_last=self.drop_last and seed is not None,
         )  # fmt: skip
 
 

@@ -56,6 +56,7 @@ class TensorLoader:
         world_size: number of processes.
         passes: number of passes over the samples per epoch, each in its own order; a mini-batch may span two passes.
         weights: of the samples (N,); None: all are equal.
+        drop_last: leave out the last mini-batch of an epoch if it is short and not the only one.
     """
 
     def __init__(
@@ -70,11 +71,13 @@ class TensorLoader:
         world_size: int = 1,
         passes: int = 1,
         weights: Tensor | None = None,
+        drop_last: bool = False,
     ):
         self.x, self.tensors = x, (x, y) if weights is None else (x, y, weights)
         self.batch_size, self.seed = batch_size, seed
         self.num_steps, self.pixels = num_steps, pixels
         self.rank, self.world_size, self.passes = rank, world_size, passes
+        self.drop_last = drop_last
         self.epoch, self.start, self.position = 0, 0, 0
         if seed is not None:
             self.sampler = self.batch_sampler = self
@@ -85,7 +88,8 @@ class TensorLoader:
     @property
     def num_samples(self) -> int:
         """The number of samples in an epoch, over all passes."""
-        return len(self.x) * self.passes
+        number = len(self.x) * self.passes
+        return number - number % self.batch_size if self.drop_last and number >= self.batch_size else number
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -125,7 +129,9 @@ class TensorLoader:
         generator = torch.Generator().manual_seed((self.seed or 0) * 100_003 + self.epoch)
         passes = [torch.randperm(len(self.x), generator=generator) for _ in range(self.passes)]
         moves = self.pixels.moves(self.num_samples, generator) if self.pixels else None
-        return torch.cat(passes).to(self.x.device), None if moves is None else moves.to(self.x.device)
+        return torch.cat(passes)[: self.num_samples].to(self.x.device), None if moves is None else moves.to(
+            self.x.device
+        )
 
 
 def _convert(

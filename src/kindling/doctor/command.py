@@ -56,14 +56,15 @@ class Command:
         nodes = [self.config.get(name) for name in NODES] + [self.callbacks.get(name) for name in CALLBACKS]
         for node in filter(None, nodes):
             options |= {k: v for k, v in node.items() if k in self.config and not isinstance(self.config[k], dict)}
-        if "activation" in options:
+        if options.get("activation"):
             options["activation"] = canonical(options["activation"])
         return options | {group: self.choices.get(group) or "none" for group in GROUPS}
 
     def default_lr(self) -> float | None:
-        """Return the default learning rate in the optimizer's YAML file."""
-        file = choice_file("optimizer", self.choices.get("optimizer"))
-        return yaml.safe_load(file.read_text(encoding="utf-8")).get("lr") if file else None
+        """Return the default learning rate in the YAML file of the model or else of the optimizer."""
+        files = [choice_file(group, self.choices.get(group)) for group in ("model", "optimizer")]
+        rates = [yaml.safe_load(file.read_text(encoding="utf-8")).get("lr") for file in files if file]
+        return next((rate for rate in rates if rate), None)
 
     def with_options(self, *overrides: str) -> "Command | None":
         """Return the command with additional overrides, without those that have no effect.

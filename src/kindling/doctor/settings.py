@@ -6,6 +6,7 @@ from kindling.doctor.case import ADAPTIVE, FEW_STEPS, NARROW, Case
 STRONG = {"weight_decay": 0.01, "l1": 0.001, "dropout": 0.5, "label_smoothing": 0.3}
 STRONG_DECOUPLED = 1.0  # for adamw, which multiplies it by lr
 TIGHT = 0.1  # gradient norm allowed by clip
+MODEL_SCHEDULE = "coslog4"  # the one of model=realmlp
 
 
 def blocking(case: Case) -> dict[str, str]:
@@ -23,7 +24,7 @@ def excessive_limits(case: Case) -> dict[str, str]:
     options, found = case.options, dict[str, str]()
     for name, bound in STRONG.items():
         bound = STRONG_DECOUPLED if (name, options["optimizer"]) == ("weight_decay", "adamw") else bound
-        if options.get(name, 0) >= bound:
+        if (options.get(name) or 0) >= bound:
             found[f"{name}={options[name]:g}"] = f"{name}=0"
     if (options.get("clip") or 1) <= TIGHT:
         found[f"clip={options['clip']:g}"] = "clip=null"
@@ -43,7 +44,7 @@ def questionable(case: Case) -> dict[str, str]:
         found[f"init={options['init']}"] = "init=default"
     if case.hidden and options.get("activation") == "identity":
         found["activation=identity"] = "activation=relu"
-    if options["schedule"] != "none":
+    if options["schedule"] not in ("none", MODEL_SCHEDULE):
         found[f"schedule={options['schedule']}"] = "schedule=none"
     if case.hidden and options.get("batch_size") == "full" and case.steps < FEW_STEPS and case.train_samples > 64:
         found["batch_size=full"] = "batch_size=32"

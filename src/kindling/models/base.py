@@ -22,6 +22,7 @@ from kindling.data.trainer_parts import datamodule_of
 from kindling.models.checks import reject_batch_of_one, reject_single_losses, reject_true_precision
 from kindling.models.multi_step import backward_of, why_single_batches, zero_grad_of
 from kindling.models.noise import seed_noise
+from kindling.models.parameter_groups import optimizer_of
 from kindling.tasks.losses import weighted
 from kindling.tasks.scoring import Metric, check_custom, scores
 from kindling.tasks.tasks import TASKS, Loss
@@ -40,6 +41,7 @@ class Model(pl.LightningModule, ABC):
         label_smoothing: at least 0 and less than 1; it affects the training step alone, not the recorded losses.
         target_std: standard deviations that regression targets were divided by; metrics are in the original unit.
         metrics: name -> a torchmetrics metric, or a function of logits and targets; in addition to the task's metrics.
+        lr_factors: see `lr_factor_of_each`.
 
     Attributes:
         outputs: stage -> logits and targets of all samples in the last epoch of the stage.
@@ -57,6 +59,7 @@ class Model(pl.LightningModule, ABC):
         label_smoothing: float = 0.0,
         target_std: list[float] | None = None,
         metrics: Mapping[str, Metric] | None = None,
+        lr_factors: Mapping[str, float] | None = None,
     ):
         super().__init__()
         # Includes the subclass's arguments; only plain data, so that checkpoints load with weights_only=True.
@@ -65,7 +68,7 @@ class Model(pl.LightningModule, ABC):
         self.task, self.optimizer, self.target_std = TASKS[task], optimizer, target_std
         self.loss: Loss = self.task.loss(loss)
         self.training_loss: Loss = self.loss
-        self.custom_metrics = dict(metrics or {})
+        self.custom_metrics, self.lr_factors = dict(metrics or {}), dict(lr_factors or {})
         check_custom(self.custom_metrics, self.task)
         if label_smoothing:
             if "smoothing" not in inspect.signature(self.loss).parameters:
@@ -86,11 +89,7 @@ class Model(pl.LightningModule, ABC):
         """Return logits (N, num_outputs) for inputs (N, *input_shape)."""
 
     def configure_optimizers(self) -> Optimizer:
-        if self.optimizer is None:
-            raise UserError(
-                "This model has no optimizer: create it with optimizer=functools.partial(torch.optim.Adam, lr=...)."
-            )
-        return self.optimizer(self.parameters())
+        return optimizer_of(self, self.optimizer, self.lr_factors)
 
     def setup(self, stage: str) -> None:
         if stage == "fit":

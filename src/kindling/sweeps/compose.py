@@ -131,9 +131,9 @@ def _is_computed_with(raw: dict[str, Any], places: list[str]) -> bool:
 
 
 def paths(node: dict, above: str = "") -> Iterator[str]:
-    """Yield the dotted path, `a.b.c`, of every value in nested mappings."""
+    """Yield the dotted path, `a.b.c`, of every value in nested mappings; keys with a dot are part of a value."""
     for key, value in node.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict) and value and not any("." in str(inner) for inner in value):
             yield from paths(value, f"{above}{key}.")
         else:
             yield f"{above}{key}"

@@ -32,6 +32,7 @@ class BestAndLast(PeriodicCheckpoint):
         dirpath: folder of the two files.
         monitor: the value to compare, e.g. "val/loss".
         mode: "min" or "max".
+        ties: "first" or "last": which of several epochs with the best value counts.
         every_seconds: interval between checkpoints, which bounds the work lost if the process is killed.
         trust: allow checkpoints with more than plain data, which can run code when they are loaded.
 
@@ -48,9 +49,11 @@ class BestAndLast(PeriodicCheckpoint):
         mode: str = "min",
         every_seconds: float = 10.0,
         trust: bool = False,
+        ties: str = "first",
     ):
         super().__init__(every_seconds)
         self.dirpath, self.monitor, self.mode, self.trust = Path(dirpath), monitor, mode, trust
+        self.ties = ties
         self.best: dict[str, Any] = {}  # monitor, score, epoch (from 1), step, metrics, weights
         self.undefined: str | None = None  # the monitored value, if it was NaN or infinite in every epoch so far
         self._has_logged = False
@@ -96,7 +99,7 @@ class BestAndLast(PeriodicCheckpoint):
         if score is None:
             return all(loss.isfinite() for loss in losses)
         best = self.best["score"] if compared else worst(self.mode)
-        return bool(is_best(_number(score), _number(best), losses, self.mode))
+        return bool(is_best(_number(score), _number(best), losses, self.mode, self.ties))
 
     def _log_once(self, line: str) -> None:
         if line and not self._has_logged:

@@ -58,7 +58,7 @@ def is_better(score: Tensor, than: Tensor, mode: str) -> Tensor:
     return score > than if mode == "max" else score < than
 
 
-def is_best(score: Tensor, best: Tensor, losses: list[Tensor], mode: str) -> Tensor:
+def is_best(score: Tensor, best: Tensor, losses: list[Tensor], mode: str, ties: str = "first") -> Tensor:
     """Return whether an epoch is the best so far, for one run () or elementwise for many (M,).
 
     Args:
@@ -66,9 +66,11 @@ def is_best(score: Tensor, best: Tensor, losses: list[Tensor], mode: str) -> Ten
         best: the best score of the earlier epochs, or `worst` if there are none.
         losses: the epoch's losses; if one is not finite, the epoch is not the best.
         mode: "min" or "max".
+        ties: "first" or "last": which of several epochs with the best score counts.
     """
     is_finite = torch.stack([score.isfinite(), *(loss.isfinite() for loss in losses)]).all(0)
-    return is_finite & is_better(score, best, mode)
+    is_tie = (score == best) & (ties == "last")
+    return is_finite & (is_better(score, best, mode) | is_tie)
 
 
 def best_scalars(metrics: dict[str, float | None]) -> dict[str, float]:

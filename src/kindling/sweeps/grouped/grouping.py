@@ -146,6 +146,7 @@ def _group_key(variant: Variant) -> str:
     callbacks = {k: v for k, v in resolved["callbacks"].items() if k not in ("gradients", "schedule", "init")}
     data = {k: v for k, v in resolved["data"].items() if k != "seed"}
     how = [data, callbacks, resolved["trainer"], model.get("loss"), model.get("metrics")]
+    how.append(variant.model.lr_factors)
     return json.dumps([skeleton(variant.model), *how], sort_keys=True, default=str)
 
 

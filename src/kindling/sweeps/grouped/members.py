@@ -10,6 +10,7 @@ from torch.func import vmap
 
 from kindling.models.base import Model
 from kindling.models.multi_step import backward_of
+from kindling.models.parameter_groups import lr_factor_of_each, main_factor
 from kindling.sweeps.grouped.rates import Rates
 from kindling.sweeps.grouped.stack import Stack
 from kindling.sweeps.grouped.update import GroupOptimizer, MemberOptions, OptimizerPart
@@ -45,13 +46,21 @@ def in_parts(parts: list[tuple[slice, Loss]]) -> Loss:
     return lambda z, y: torch.cat([loss(z[part], y[part]) for part, loss in parts])
 
 
+def _factors(model: Model) -> Tensor | None:
+    """Return the factor of the learning rate for each value of the parameters (P,); None if all are 1."""
+    if not model.lr_factors:
+        return None
+    both = zip(model.parameters(), lr_factor_of_each(model, model.lr_factors), strict=True)
+    return torch.cat([torch.full((p.numel(),), factor, dtype=torch.float64) for p, factor in both])
+
+
 class Members(Model):
     """Trains M models together and independently of each other.
 
     Args:
         stack: the weights and the forward pass of all members.
         members, parts, rates: see GroupOptimizer.
-        model: one of the models; all have its task, loss and metrics.
+        model: one of the models; all have its task, loss, metrics and lr_factors.
         training_loss: a function of logits (M, N, num_outputs) and y (M, N, ...) that gives each member's loss (M,).
     """
 
@@ -65,9 +74,11 @@ class Members(Model):
         model: Model,
         training_loss: Loss,
     ):
+        factors = _factors(model)
+
         def optimizer(parameters: Iterable[nn.Parameter]) -> GroupOptimizer:
             (rows,) = parameters
-            return GroupOptimizer(rows, members, parts, rates)
+            return GroupOptimizer(rows, members, parts, rates, lr_factors=factors)
 
         super().__init__(
             model.task.name,
@@ -77,6 +88,7 @@ class Members(Model):
             metrics=model.custom_metrics,
         )
         self.stack, self.rates, self.training_loss = stack, rates, training_loss
+        self.main_factor = main_factor(model, model.lr_factors)  # of the learning rate that a single run records
 
     def save_hyperparameters(self, *args: Any, **kwargs: Any) -> None:
         """Save nothing; a member's hyperparameters are those of its own model."""

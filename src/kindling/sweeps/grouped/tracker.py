@@ -25,14 +25,16 @@ class Tracker(pl.Callback):
     `leaving` is set and training ends, so that it can continue without them.
 
     Args:
-        monitor, mode: see kindling.training.checkpoint.BestAndLast.
+        monitor, mode, ties: see kindling.training.checkpoint.BestAndLast.
         patience: see kindling.training.stopping.Patience; None: no early stopping.
         plausible: the loss of the best constant predictor; see kindling.training.divergence.Divergence.
         may_leave: whether members that have ended may leave.
     """
 
-    def __init__(self, monitor: str, mode: str, patience: int | None, *, plausible: float, may_leave: bool):
-        self.may_leave, self.leaving = may_leave, False
+    def __init__(
+        self, monitor: str, mode: str, patience: int | None, *, plausible: float, may_leave: bool, ties: str = "first"
+    ):
+        self.may_leave, self.leaving, self.ties = may_leave, False, ties
         self.monitor, self.mode, self.patience, self.plausible = monitor, mode, patience, plausible
         self.now: dict[str, Tensor] = {}  # the epoch's metrics, name -> (M,), in the order of `columns`
         # (epochs and room for more, columns, M), in one allocation: small tensors that are kept between large temporary
@@ -70,7 +72,7 @@ class Tracker(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         module = _members(pl_module)
         metrics = {name: value.detach().double() for name, value in trainer.callback_metrics.items()}
-        self._record({**metrics, "lr": module.rates.recorded()}, trainer.global_step)
+        self._record({**metrics, "lr": module.rates.recorded() * module.main_factor}, trainer.global_step)
         alive = self.state["stopped"] == 0
         self._keep_best(metrics, alive, module)
         over = trainer.current_epoch + 1 == trainer.max_epochs
@@ -130,7 +132,7 @@ class Tracker(pl.Callback):
         score = metrics[self.monitor if validated else TRAIN_LOSS]
         losses = [metrics[name] for name in (TRAIN_LOSS, VAL_LOSS) if name in metrics]
         before = self.state["score"] if validated else torch.full_like(score, worst(self.mode))
-        better = alive & is_best(score, before, losses, self.mode)
+        better = alive & is_best(score, before, losses, self.mode, self.ties)
         self.state["score"] = torch.where(better, score, self.state["score"])
         self.state["best_epoch"][better] = len(self.steps)
         self._keep("best", [module.stack.rows, *module.stack.stacked_buffers], better)

@@ -73,7 +73,12 @@ def _fit(group: Group, folder: Path, checkpoint: Path) -> tuple[Tracker, Members
     mode = mode_of(watched["monitor"], None if watched["mode"] == "auto" else watched["mode"], model)
     average = callbacks_of(first, "average")
     tracker = Tracker(
-        watched["monitor"], mode, patience_of(first), plausible=constant_loss(data, model), may_leave=not average
+        watched["monitor"],
+        mode,
+        patience_of(first),
+        plausible=constant_loss(data, model),
+        may_leave=not average,
+        ties=watched.get("ties", "first"),
     )
     saving = GroupCheckpoint(checkpoint, [job.key for job in group.jobs])
     node = OmegaConf.create({**first.resolved["trainer"], "default_root_dir": str(folder)})

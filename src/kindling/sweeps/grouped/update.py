@@ -37,6 +37,7 @@ class GroupOptimizer(Optimizer):
         members: the options of the M members.
         parts: the kinds of optimizer, in the members' order.
         rates: called once per step, returns the step's learning rates (M,).
+        lr_factors: of the learning rate for each value (P,); None: 1.
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class GroupOptimizer(Optimizer):
         members: list[MemberOptions],
         parts: list[OptimizerPart],
         rates: Callable[[], Tensor],
+        lr_factors: Tensor | None = None,
     ):
         super().__init__([rows], {"lr": 1.0})
         self.rows, self.rates = rows, rates
+        self.lr_factors = None if lr_factors is None else lr_factors.to(rows)
         self.last_rates: Tensor | None = None
 
         def column(values: list[float]) -> Tensor:
@@ -97,11 +100,12 @@ class GroupOptimizer(Optimizer):
         return loss
 
     def _rates(self) -> Tensor:
-        """Return the learning rates (M, 1), converted only when a schedule has changed them."""
+        """Return the learning rates (M, 1) or (M, P), converted only when a schedule has changed them."""
         now = self.rates()
         if now is not self.last_rates:
-            self.last_rates, self.rate_column = now, now.to(self.rows)[:, None]
-        return self.rate_column
+            column = now.to(self.rows)[:, None]
+            self.last_rates, self.current = now, column if self.lr_factors is None else column * self.lr_factors
+        return self.current
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         self.rows.grad = None
