@@ -142,7 +142,7 @@ def test_factors_equal_parameter_groups_in_a_plain_loop(run, tmp_path, schedule)
 
 
 def test_a_pattern_without_a_parameter_is_rejected(shell):
-    done = shell("data=diabetes", "lr_factors={*.scale: 2}")
+    done = shell("train.py", "data=diabetes", "lr_factors={*.scale: 2}")
     assert done.returncode == 2
     assert "*.scale matches no parameter" in done.stderr
     assert "net.0.weight" in done.stderr
@@ -169,6 +169,6 @@ def test_ntk_is_the_start_of_realmlp_with_other_layers():
 
 
 def test_schemes_for_standard_layers_are_rejected(shell):
-    done = shell("data=diabetes", "model=realmlp", "init=xavier")
+    done = shell("train.py", "data=diabetes", "model=realmlp", "init=xavier")
     assert done.returncode == 2
     assert "has none" in done.stderr
