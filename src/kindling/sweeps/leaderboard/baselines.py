@@ -5,7 +5,6 @@ The scores are cached in baselines.json, so that ranking again needs neither the
 
 import hashlib
 import json
-import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from kindling.cli.build import build
-from kindling.files import PROJECT, write_json
+from kindling.files import write_json
 from kindling.sweeps.leaderboard.board import Board, Row
+from kindling.sweeps.leaderboard.config_text import data_blocks, data_text, versions, without
 from kindling.sweeps.leaderboard.jobs import Job
 from kindling.training.tolerate import reason
 
@@ -32,7 +32,7 @@ def add_baselines(board: Board) -> None:
     for repetitions in _data_sets(board):
         entries = []
         for text, jobs in repetitions.items():
-            key = hashlib.sha256(f"{text}{board.metric}{_versions(text)}".encode()).hexdigest()[:16]
+            key = hashlib.sha256(f"{text}{board.metric}{versions(text)}".encode()).hexdigest()[:16]
             used[key] = used.get(key) or known.get(key) or score_baselines(jobs[0].folder, board.metric)
             entries.append(used[key])
         board.notes += [note for entry in entries if (note := entry["note"]) and note not in board.notes]
@@ -56,7 +56,7 @@ def _read(cache: Path) -> dict:
 def _identifying_options(board: Board, jobs: list[Job]) -> dict[str, str]:
     """Return the values of the swept options that identify the data set of these jobs, and "" for all other options."""
     config = (jobs[0].folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
-    of_data = {*_blocks(config, board.metric), "experiment"}
+    of_data = {*data_blocks(config, board.metric), "experiment"}
     values = {option: {job.options.get(option, "") for job in jobs} for option in board.options}
     identifying = {option for option, found in values.items() if len(found) == 1 and option.split(".")[0] in of_data}
     return {option: min(found) if option in identifying else "" for option, found in values.items()}
@@ -70,41 +70,9 @@ def _data_sets(board: Board) -> list[dict[str, list[Job]]]:
             config = job.folder / ".hydra" / "config.yaml"
             if config.is_file():
                 text = data_text(config.read_text(encoding="utf-8"), board.metric)
-                alike = re.sub(r"^ +(fold|split_seed): .*\n", "", text, flags=re.MULTILINE)
+                alike = without(text, ("fold", "split_seed"))
                 found.setdefault(alike, {}).setdefault(text, []).append(job)
     return list(found.values())
-
-
-def data_text(config: str, metric: str) -> str:
-    """Return the part of a config.yaml that describes the data (and the loss, if it is compared), with its references.
-
-    It is found by patterns, because parsing the YAML would take seconds for a thousand jobs.
-    """
-    return "".join(_blocks(config, metric).values())
-
-
-def _blocks(config: str, metric: str) -> dict[str, str]:
-    """Return the top-level keys of a config.yaml on which its data depends, with their text."""
-    blocks = {m[1]: m[0] for m in re.finditer(r"^(\w+):.*\n(?:[ -].*\n)*", config + "\n", flags=re.MULTILINE)}
-    blocks["data"] = re.sub(
-        r"^  (batch_size|seed|steps_per_execution): .*\n", "", blocks.get("data", ""), flags=re.MULTILINE
-    )
-    loss = re.search(r"^  loss: .*\n", blocks.get("model", ""), flags=re.MULTILINE)
-    blocks["data"] += loss[0] if loss and metric.endswith("/loss") else ""
-    needed, found = ["data"], {}
-    while needed:
-        name = needed.pop(0)
-        if name in blocks and name not in found:
-            found[name] = blocks[name]
-            needed += re.findall(r"\$\{(\w+)", blocks[name])
-    return found
-
-
-def _versions(text: str) -> list[str]:
-    """Return the sizes and modification times of the files that the data's config names."""
-    values = {value.strip("'\"") for value in re.findall(r": (\S{1,200})$", text, flags=re.MULTILINE)}
-    paths = [path for value in sorted(values) for path in (Path(value), PROJECT / value) if path.is_file()]
-    return [f"{path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths]
 
 
 def score_baselines(folder: Path, metric: str) -> dict:
