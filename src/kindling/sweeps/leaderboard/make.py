@@ -1,6 +1,7 @@
 """Make the leaderboard of a sweep's folder: rank its jobs, draw the effects and test the winner."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from kindling.cli.monitor import split
@@ -18,15 +19,19 @@ log = logging.getLogger("kindling")
 
 
 @said_once()
-def make_board(folder: Path) -> Board:
+def make_board(folder: Path, trees: Sequence[str] = ()) -> Board:
     """Rank the jobs, print the table, write leaderboard.csv, leaderboard.md and effects.png, test the winner.
+
+    Args:
+        folder: the folder of the sweep.
+        trees: additional baselines, see `tree_names`.
 
     Raises:
         UserError: the folder has no jobs.
     """
     board = rank(folder, read_jobs(folder))
     with optional("baselines"):
-        add_baselines(board)
+        add_baselines(board, trees)
     with optional("ensemble"):
         add_ensemble(board)
     with optional("comparison of the best variants"):
