@@ -56,9 +56,9 @@ def predict(run: Path, path: str, output: str, trust: bool = False, ensemble: bo
     summary: dict[str, object] = {}
     predictor: Any
     is_image = Path(path).suffix.lower() in SUFFIXES
+    if ensemble and is_image:
+        raise UserError("ensemble=true predicts tables only: leave it out to predict images with the best job.")
     if ensemble:
-        if is_image:
-            raise UserError("ensemble=true predicts tables only: leave it out to predict images with the best job.")
         _make_ensemble(run, trust)
     if is_image:
         predictor = ImagePredictor(run, trust)
@@ -68,13 +68,17 @@ def predict(run: Path, path: str, output: str, trust: bool = False, ensemble: bo
     else:
         predictor = EnsemblePredictor(run, trust) if ensemble else Predictor(run, trust)
         table = predictor(open_csv(path, predictor.missing, option="input"))
+    _write(table, output)
+    found = {"run": str(predictor.folder), "rows": len(table), "columns": list(table.columns), "output": output}
+    return found | summary
+
+
+def _write(table: "pd.DataFrame", output: str) -> None:
     if output == "-":
         table.to_csv(sys.stdout, index=False)
     else:
         with replacing(Path(output)) as part:
             table.to_csv(part, index=False)
-    found = {"run": str(predictor.folder), "rows": len(table), "columns": list(table.columns), "output": output}
-    return found | summary
 
 
 def _make_ensemble(run: Path, trust: bool) -> None:

@@ -48,27 +48,29 @@ def make_ensemble(board: Board, trust: bool = False, version: str = "") -> dict[
         number = f"{len(jobs)} finished job{'s' * (len(jobs) != 1)}"
         raise UserError(f"{board.folder} has {number}: an ensemble needs at least two.")
     library = read_library(jobs, trust)
-    num_val, num_test = sum(len(part.y) for part in library.val), len(library.test.y)
-    if not num_val and not num_test:
-        raise UserError(
-            f"{board.folder} has neither validation nor test samples: set data.val_share or data.test_share."
-        )
-    count = len(library.candidates)
-    name, mode = _criterion(library.val[0], board) if num_val else ("", "")
-    chosen = select(library.val_preds, partial(_score, library, name), mode == "max") if num_val else [*range(count)]
-    mixtures = {"metrics": chosen, "uniform": list(range(count)), "best": chosen[:1] if num_val else []}
-    found = {
-        "version": version,
+    if not library.num_val and not len(library.test.y):
+        wanted = "set data.val_share or data.test_share"
+        raise UserError(f"{board.folder} has neither validation nor test samples: {wanted}.")
+    found = {"version": version, **_ensemble(library, board)}
+    write_json(board.folder / "ensemble.json", found)
+    return found
+
+
+def _ensemble(library: Library, board: Board) -> dict[str, Any]:
+    """Select the ensemble, and return the content of ensemble.json, without the version."""
+    every, has_val = list(range(len(library.candidates))), library.num_val > 0
+    name, mode = _criterion(library.val[0], board)
+    chosen = select(library.val_preds, partial(_score, library, name), mode == "max") if has_val else every
+    mixtures = {"metrics": chosen, "uniform": every, "best": chosen[:1] if has_val else []}
+    return {
         "jobs": [job.folder.name for job in library.jobs],
         "weights": _weights(library.candidates, chosen),
         "best_jobs": [job.folder.name for i in mixtures["best"] for job in library.candidates[i]],
-        "rows": num_test,
-        "members": _of_members(library) if num_test else {},
+        "rows": len(library.test.y),
+        "members": _of_members(library) if len(library.test.y) else {},
         **{key: _test_metrics(library, mixture) for key, mixture in mixtures.items()},
-        "validation": _validation(library, mixtures, f"val/{name}", mode) if num_val else {},
+        "validation": _validation(library, mixtures, f"val/{name}", mode) if has_val else {},
     }
-    write_json(board.folder / "ensemble.json", found)
-    return found
 
 
 def _criterion(samples: Samples, board: Board) -> tuple[str, str]:
@@ -108,8 +110,7 @@ def _validation(library: Library, mixtures: dict[str, list[int]], metric: str, m
         ]
         for key, mixture in mixtures.items()
     }
-    rows = sum(len(part.y) for part in library.val)
-    found: dict[str, Any] = {"metric": metric, "mode": mode, "rows": rows, "folds": folds["metrics"]}
+    found: dict[str, Any] = {"metric": metric, "mode": mode, "rows": library.num_val, "folds": folds["metrics"]}
     return found | {key: _means(parts) for key, parts in folds.items()}
 
 

@@ -49,6 +49,11 @@ class Library:
     def jobs(self) -> list[Job]:
         return [job for candidate in self.candidates for job in candidate]
 
+    @property
+    def num_val(self) -> int:
+        """The number of validation samples, of all folds."""
+        return sum(len(samples.y) for samples in self.val)
+
 
 def read_library(jobs: list[Job], trust: bool = False) -> Library:
     """Predict the validation and test samples with the best weights of each job.
