@@ -12,7 +12,10 @@ CONF = PROJECT / "conf"
 FOLDERS = [CONF, *sorted(PACKAGE.glob("*/conf"))]  # an optional part of the package may have configs of its own
 
 # Options that control how something is run rather than what is trained. None of them is a hyperparameter.
-SWEEP_OPTIONS = {"repeat": "1", "folds": "null", "on_error": "continue", "sweep.name": "null"}  # name -> default
+SWEEP_OPTIONS = {  # name -> default
+    **{"repeat": "1", "folds": "null", "on_error": "continue"},
+    **{"sweep.name": "null", "sweep.baselines": "[]"},
+}
 RUN_OPTIONS = ("folder", "resume", "test", "trust", "verbose")
 RESUMABLE = ("epochs", "trainer", "trust", "verbose", "resume")  # the options that may change when a run is resumed
 

@@ -27,7 +27,10 @@ def help_text() -> str:
     Hydra's own help template is not used because Hydra first reads every YAML file of every group (0.2 s for 25).
     """
     text = (CONF / "config.yaml").read_text(encoding="utf-8")
-    options = re.findall(r"^(\w+): (\S.*?)\s+# (.*)", text, re.MULTILINE)
+    flat = re.sub(
+        r"^sweep:\n((?:  .*\n)*)", lambda block: re.sub("^  ", "sweep.", block[1], flags=re.M), text, flags=re.M
+    )
+    options = re.findall(r"^([\w.]+): (\S.*?)\s+# (.*)", flat, re.MULTILINE)
     defaults = dict(
         pair for node in yaml.safe_load(text)["defaults"] if isinstance(node, dict) for pair in node.items()
     )
@@ -41,8 +44,7 @@ def help_text() -> str:
 
 def _pair(name: str, default: str) -> str:
     """Return an option and its default; one that is computed from other options is called auto."""
-    inner = re.fullmatch(r"\{(\w+): (\w+)\}", default)
-    return f"{name}.{inner[1]}={inner[2]}" if inner else f"{name}={'auto' if default.startswith('${') else default}"
+    return f"{name}={'auto' if default.startswith('${') else default}"
 
 
 def _described(group: str) -> Iterator[str]:

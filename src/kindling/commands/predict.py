@@ -2,7 +2,8 @@
 
 The output has one row per input row, in the same order: the class and the probability of each class, or the value in
 the unit of the target. Columns are matched by name; the target may be absent. For the folder of a sweep, the best
-job is used. `-` stands for standard input or output. Only the run folder is needed, not the training data.
+job is used, or with ensemble=true the weighted mean of the jobs in its ensemble.json, which is made if it is missing.
+`-` stands for standard input or output. Only the run folder is needed, not the training data.
 
 A run of images predicts image files, e.g. input='digits/*.png', of any size, in colour or grey, dark on light or light
 on dark. They are cropped, scaled and centred like MNIST's images; next to the output, a picture shows
@@ -10,6 +11,7 @@ what the model saw.
 """
 
 import glob
+import importlib.util
 import json
 import logging
 import sys
@@ -25,11 +27,21 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-USAGE = "python -m kindling predict run=<run or sweep folder> input=<csv or images> output=<csv> [trust=true] [--json]"
+USAGE = (
+    "python -m kindling predict run=<run or sweep folder> input=<csv or images> output=<csv> [ensemble=true] "
+    "[trust=true] [--json]"
+)
 
 
-def predict(run: Path, path: str, output: str, trust: bool = False) -> dict[str, object]:
+def predict(run: Path, path: str, output: str, trust: bool = False, ensemble: bool = False) -> dict[str, object]:
     """Write the predictions and return a summary: the run, the number of rows, the columns and the output.
+
+    Args:
+        run: the folder of a run or sweep.
+        path: a CSV, or image files.
+        output: a CSV to write, or "-".
+        trust: load checkpoints even though that may run code.
+        ensemble: use the ensemble of the sweep instead of its best job.
 
     Raises:
         UserError: there is no such run, or the input cannot be read or lacks a column.
@@ -37,26 +49,52 @@ def predict(run: Path, path: str, output: str, trust: bool = False) -> dict[str,
     if output != "-" and not Path(output).parent.is_dir():
         raise UserError(f"output={output} is in a folder that does not exist: create {Path(output).parent} first.")
     from kindling.data.csv_file import open_csv
+    from kindling.training.ensemble_predictor import EnsemblePredictor
     from kindling.training.image_predictor import SUFFIXES, ImagePredictor
     from kindling.training.predictor import Predictor
 
     summary: dict[str, object] = {}
     predictor: Any
-    if Path(path).suffix.lower() in SUFFIXES:
+    is_image = Path(path).suffix.lower() in SUFFIXES
+    if ensemble and is_image:
+        raise UserError("ensemble=true predicts tables only: leave it out to predict images with the best job.")
+    if ensemble:
+        _make_ensemble(run, trust)
+    if is_image:
         predictor = ImagePredictor(run, trust)
         table, images = predictor(_matching(path))
         if output != "-":
             summary["picture"] = str(_draw(images, table, Path(output)))
     else:
-        predictor = Predictor(run, trust)
+        predictor = EnsemblePredictor(run, trust) if ensemble else Predictor(run, trust)
         table = predictor(open_csv(path, predictor.missing, option="input"))
+    _write(table, output)
+    found = {"run": str(predictor.folder), "rows": len(table), "columns": list(table.columns), "output": output}
+    return found | summary
+
+
+def _write(table: "pd.DataFrame", output: str) -> None:
     if output == "-":
         table.to_csv(sys.stdout, index=False)
     else:
         with replacing(Path(output)) as part:
             table.to_csv(part, index=False)
-    found = {"run": str(predictor.folder), "rows": len(table), "columns": list(table.columns), "output": output}
-    return found | summary
+
+
+def _make_ensemble(run: Path, trust: bool) -> None:
+    """Make the ensemble of a sweep if there is none.
+
+    Raises:
+        UserError: the folder is not that of a sweep, or its jobs cannot be averaged.
+    """
+    if (run / "ensemble.json").is_file():
+        return
+    if not (run / "leaderboard.csv").is_file() and not (run / "jobs.json").is_file():
+        raise UserError(f"run={run} is not the folder of a sweep, so it has no ensemble: leave out ensemble=true.")
+    name = f"{__package__}.ensemble"
+    if not importlib.util.find_spec(name):
+        raise UserError(f"{run} has no ensemble.json, and the command that makes it has been deleted.")
+    importlib.import_module(name).ensemble(run, trust)
 
 
 def _matching(pattern: str) -> list[Path]:
@@ -80,6 +118,8 @@ def _draw(images: "np.ndarray", table: "pd.DataFrame", output: Path) -> Path:
 def main(args: list[str]) -> None:
     """Run the command."""
     given = parse([arg for arg in args if arg != "--json"], USAGE)
+    if given.get("ensemble", "true") not in ("true", "false"):
+        raise UserError(f"ensemble={given['ensemble']} is invalid: choose true or false.")
     if given["output"] == "-":
         logging.basicConfig(format="%(message)s", stream=sys.stderr, force=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +127,8 @@ def main(args: list[str]) -> None:
         if path == "-":
             path = str(Path(folder) / "standard-input.csv")
             Path(path).write_bytes(sys.stdin.buffer.read())
-        summary = predict(Path(given["run"]), path, given["output"], given.get("trust") == "true")
+        trust, ensemble = (given.get(name) == "true" for name in ("trust", "ensemble"))
+        summary = predict(Path(given["run"]), path, given["output"], trust, ensemble)
     stream = sys.stderr if given["output"] == "-" else sys.stdout
     if "--json" in args:
         print(json.dumps(summary), file=stream)

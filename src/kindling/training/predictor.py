@@ -57,10 +57,17 @@ class Predictor(SavedModel):
         Raises:
             UserError: the table lacks a column, or a cell is not a number or date; with file, column and line.
         """
-        source = self.source(table)
+        return self.table(self.values(self.source(table)))
+
+    def values(self, source: CsvFile) -> np.ndarray:
+        """Return probabilities, or values in the target's unit, (N, num_outputs).
+
+        Raises:
+            UserError: see `__call__`.
+        """
         raw, _ = self.read(source, [])
         logits = logits_of(self.model, apply_transform(raw, self.transform))
-        return self.table(from_logits(self.model.task, self.transform, logits).double().numpy())
+        return from_logits(self.model.task, self.transform, logits).double().numpy()
 
     def source(self, table: CsvFile | pd.DataFrame | np.ndarray | torch.Tensor) -> CsvFile:
         """Return a table as if it were a file.

@@ -1,11 +1,11 @@
-"""Score baselines without hidden layers, a constant and a linear predictor, on the same validation samples.
+"""Score baselines on the same validation samples: a constant, a linear predictor, and trees on request.
 
 The scores are cached in baselines.json, so that ranking again needs neither the data nor torch.
 """
 
 import hashlib
 import json
-import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from kindling.cli.build import build
-from kindling.files import PROJECT, write_json
+from kindling.files import write_json
 from kindling.sweeps.leaderboard.board import Board, Row
+from kindling.sweeps.leaderboard.config_text import data_blocks, data_text, versions, without
 from kindling.sweeps.leaderboard.jobs import Job
+from kindling.sweeps.leaderboard.trees import TREES, fit_trees
 from kindling.training.tolerate import reason
 
 if TYPE_CHECKING:
@@ -24,17 +26,26 @@ if TYPE_CHECKING:
 MAX_VALUES = 20_000_000  # training input values; fitting a linear model to more takes minutes
 
 
-def add_baselines(board: Board) -> None:
-    """Add a pair of baselines to the board for every data set in the sweep, and notes on those that are left out."""
+def add_baselines(board: Board, trees: Sequence[str] = ()) -> None:
+    """Add the baselines of every data set in the sweep to the board, and notes on those that are left out.
+
+    Args:
+        board: the ranked jobs.
+        trees: additional baselines, see `tree_names`; those that were scored before are shown anyway.
+    """
     cache = board.folder / "baselines.json"
     known = _read(cache)
     used: dict[str, dict] = {}
     for repetitions in _data_sets(board):
         entries = []
         for text, jobs in repetitions.items():
-            key = hashlib.sha256(f"{text}{board.metric}{_versions(text)}".encode()).hexdigest()[:16]
-            used[key] = used.get(key) or known.get(key) or score_baselines(jobs[0].folder, board.metric)
-            entries.append(used[key])
+            key = hashlib.sha256(f"{text}{board.metric}{versions(text)}".encode()).hexdigest()[:16]
+            entry = used.get(key) or known.get(key)
+            if not entry or set(trees) - set(entry.get("trees", [])):
+                wanted = list(dict.fromkeys([*(entry or {}).get("trees", []), *trees]))
+                entry = score_baselines(jobs[0].folder, board.metric, wanted) | {"trees": wanted}
+            used[key] = entry
+            entries.append(entry)
         board.notes += [note for entry in entries if (note := entry["note"]) and note not in board.notes]
         options = _identifying_options(board, [job for jobs in repetitions.values() for job in jobs])
         for name in dict.fromkeys(name for entry in entries for name in entry["baselines"]):
@@ -56,7 +67,7 @@ def _read(cache: Path) -> dict:
 def _identifying_options(board: Board, jobs: list[Job]) -> dict[str, str]:
     """Return the values of the swept options that identify the data set of these jobs, and "" for all other options."""
     config = (jobs[0].folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
-    of_data = {*_blocks(config, board.metric), "experiment"}
+    of_data = {*data_blocks(config, board.metric), "experiment"}
     values = {option: {job.options.get(option, "") for job in jobs} for option in board.options}
     identifying = {option for option, found in values.items() if len(found) == 1 and option.split(".")[0] in of_data}
     return {option: min(found) if option in identifying else "" for option, found in values.items()}
@@ -70,45 +81,13 @@ def _data_sets(board: Board) -> list[dict[str, list[Job]]]:
             config = job.folder / ".hydra" / "config.yaml"
             if config.is_file():
                 text = data_text(config.read_text(encoding="utf-8"), board.metric)
-                alike = re.sub(r"^ +(fold|split_seed): .*\n", "", text, flags=re.MULTILINE)
+                alike = without(text, ("fold", "split_seed"))
                 found.setdefault(alike, {}).setdefault(text, []).append(job)
     return list(found.values())
 
 
-def data_text(config: str, metric: str) -> str:
-    """Return the part of a config.yaml that describes the data (and the loss, if it is compared), with its references.
-
-    It is found by patterns, because parsing the YAML would take seconds for a thousand jobs.
-    """
-    return "".join(_blocks(config, metric).values())
-
-
-def _blocks(config: str, metric: str) -> dict[str, str]:
-    """Return the top-level keys of a config.yaml on which its data depends, with their text."""
-    blocks = {m[1]: m[0] for m in re.finditer(r"^(\w+):.*\n(?:[ -].*\n)*", config + "\n", flags=re.MULTILINE)}
-    blocks["data"] = re.sub(
-        r"^  (batch_size|seed|steps_per_execution): .*\n", "", blocks.get("data", ""), flags=re.MULTILINE
-    )
-    loss = re.search(r"^  loss: .*\n", blocks.get("model", ""), flags=re.MULTILINE)
-    blocks["data"] += loss[0] if loss and metric.endswith("/loss") else ""
-    needed, found = ["data"], {}
-    while needed:
-        name = needed.pop(0)
-        if name in blocks and name not in found:
-            found[name] = blocks[name]
-            needed += re.findall(r"\$\{(\w+)", blocks[name])
-    return found
-
-
-def _versions(text: str) -> list[str]:
-    """Return the sizes and modification times of the files that the data's config names."""
-    values = {value.strip("'\"") for value in re.findall(r": (\S{1,200})$", text, flags=re.MULTILINE)}
-    paths = [path for value in sorted(values) for path in (Path(value), PROJECT / value) if path.is_file()]
-    return [f"{path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths]
-
-
-def score_baselines(folder: Path, metric: str) -> dict:
-    """Score the baselines of a run's data.
+def score_baselines(folder: Path, metric: str, trees: Sequence[str] = ()) -> dict:
+    """Score the baselines of a run's data, with additional ones of `TREES`.
 
     Returns:
         "baselines": name -> metrics of the stage of `metric`; "note": what is left out and why, or "".
@@ -123,7 +102,7 @@ def score_baselines(folder: Path, metric: str) -> dict:
             return _without(f"No baselines: {type(data).__name__} is not a subclass of kindling.data.base.Data.")
         data.setup()
         loss = (cfg.get("model") or {}).get("loss", "auto")
-        return _baselines(data, metric, loss=build(loss) if OmegaConf.is_dict(loss) else loss)
+        return _baselines(data, metric, trees, loss=build(loss) if OmegaConf.is_dict(loss) else loss)
     except Exception as error:  # any error of the user's data, which the ranking does not need
         return _without(f"No baselines: {reason(error)}")
 
@@ -132,7 +111,7 @@ def _without(note: str) -> dict:
     return {"baselines": {}, "note": note}
 
 
-def _baselines(data: "Data", metric: str, loss: Any) -> dict:
+def _baselines(data: "Data", metric: str, trees: Sequence[str], loss: Any) -> dict:
     from kindling.models.linear_baseline import constant, fit_line, scores
 
     facts, stage = data.model_kwargs(), metric.split("/")[0]
@@ -153,6 +132,8 @@ def _baselines(data: "Data", metric: str, loss: Any) -> dict:
         return _without(f"No baselines: {metric} is defined by the model.")
     if x.dim() > 2 or x.numel() > MAX_VALUES:
         why = "the inputs are images" if x.dim() > 2 else f"fitting {x.numel():,} input values would take minutes"
-        return {"baselines": found, "note": f"No {linear} as a baseline: {why}."}
+        left_out = " and ".join([linear, *(TREES[name] for name in trees)])
+        return {"baselines": found, "note": f"No {left_out} as a baseline: {why}."}
     found[linear] = score(fit_line(facts, x, y, weights)(x_eval))
+    found |= {TREES[name]: score(fit_trees(name, facts, (x, y), x_eval, weights)) for name in trees}
     return {"baselines": found, "note": ""}

@@ -15,14 +15,14 @@ AMBIGUOUS_VALUES = {"none", "null", "true", "false", "auto", "default"}  # uncle
 
 @dataclass
 class Row:
-    """A variant, i.e. the jobs that differ only in seed, fold or split; or a baseline, which has no jobs."""
+    """A variant, i.e. the jobs that differ only in seed, fold or split; or a baseline or ensemble, without own jobs."""
 
     options: dict[str, str]
     metric: str  # the ranked metric
     results: list[dict[str, float | None]]  # metrics of each repetition with a finite score
     finished: list[Job]  # the jobs of `results`
     jobs: list[Job]  # all jobs, including those without a score
-    name: str = ""  # of a baseline
+    name: str = ""  # of a baseline or ensemble
 
     @property
     def scores(self) -> list[float]:
@@ -68,7 +68,7 @@ class Row:
 
 @dataclass
 class Board:
-    """The jobs of a sweep, ranked by the monitored metric; baselines and notes are added later."""
+    """The jobs of a sweep, ranked by the monitored metric; baselines, an ensemble and notes are added later."""
 
     folder: Path
     jobs: list[Job]
@@ -80,12 +80,23 @@ class Board:
     unranked: list[Job]
     ambiguous: set[str]  # values that more than one option may have
     baselines: list[Row] = field(default_factory=list)
+    ensemble: Row | None = None
+    ensemble_test: dict[str, float | None] = field(default_factory=dict)  # its test metrics
     notes: list[str] = field(default_factory=list)
 
     @property
     def others(self) -> list[str]:
         """The other metrics' names."""
-        return list(dict.fromkeys(name for row in [*self.rows, *self.baselines] for name in row.others))
+        return list(dict.fromkeys(name for row in [*self.rows, *self.without_rank] for name in row.others))
+
+    @property
+    def without_rank(self) -> list[Row]:
+        """The ensemble, if there is one, and the baselines."""
+        return [*([self.ensemble] if self.ensemble else []), *self.baselines]
+
+    def kind(self, row: Row) -> str:
+        """Return "ensemble", "baseline", or "" for a variant."""
+        return "ensemble" if row is self.ensemble else "baseline" if row.name else ""
 
     def label(self, options: dict[str, str]) -> str:
         """Name a variant, e.g. `tanh depth=2`; the option's name is left out if the value alone is clear."""

@@ -13,7 +13,7 @@ from kindling.cli.overrides import parse_overrides
 from kindling.files import BEST
 
 # Options that control how the sweep is run, not what is trained.
-NOT_OPTIONS = ("test", "folder", "resume", "verbose", "sweep.name", "on_error", "repeat", "folds")
+NOT_OPTIONS = ("test", "folder", "resume", "verbose", "sweep.name", "sweep.baselines", "on_error", "repeat", "folds")
 FOLDED = ("seed", "data.fold", "data.split_seed")  # jobs that differ only in these repeat one variant
 
 

@@ -1,10 +1,12 @@
 """Make the leaderboard of a sweep's folder: rank its jobs, draw the effects and test the winner."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from kindling.cli.monitor import split
 from kindling.files import write_atomically
+from kindling.sweeps.leaderboard.add_ensemble import add_ensemble
 from kindling.sweeps.leaderboard.baselines import add_baselines
 from kindling.sweeps.leaderboard.board import Board, rank
 from kindling.sweeps.leaderboard.jobs import Job, read_jobs
@@ -17,15 +19,21 @@ log = logging.getLogger("kindling")
 
 
 @said_once()
-def make_board(folder: Path) -> Board:
+def make_board(folder: Path, trees: Sequence[str] = ()) -> Board:
     """Rank the jobs, print the table, write leaderboard.csv, leaderboard.md and effects.png, test the winner.
+
+    Args:
+        folder: the folder of the sweep.
+        trees: additional baselines, see `tree_names`.
 
     Raises:
         UserError: the folder has no jobs.
     """
     board = rank(folder, read_jobs(folder))
     with optional("baselines"):
-        add_baselines(board)
+        add_baselines(board, trees)
+    with optional("ensemble"):
+        add_ensemble(board)
     with optional("comparison of the best variants"):
         _compare(board)
     print(as_text(board))
@@ -73,7 +81,7 @@ def _incomparable(board: Board) -> list[str]:
 
 
 def _tested(board: Board) -> str:
-    """Describe the winner's test metrics, and with test=true add test metrics to the results of all other jobs."""
+    """Describe the test metrics of the winner and the ensemble; with test=true, also test all other jobs."""
     winner = board.rows[0].best_job(board.mode)
     others = [job for job in board.jobs if job.wants_test and job.status == "finished" and job is not winner]
     failed = {}
@@ -84,9 +92,14 @@ def _tested(board: Board) -> str:
             failed[job] = reason(error)
     if winner in failed:
         return f"The winner was not tested: {failed[winner]}"
-    values = "  ".join(f"{split(name)[1]} {number(value)}" for name, value in _test_metrics(winner).items())
     lost = [f"{len(failed)} other jobs were not tested, e.g. {job.folder.name}: {why}" for job, why in failed.items()]
-    return "\n".join([f"winner on the test samples: {values}", *lost[:1]])
+    found = [f"winner on the test samples: {_formatted(_test_metrics(winner))}"]
+    found += [f"ensemble on the test samples: {_formatted(board.ensemble_test)}"] * bool(board.ensemble_test)
+    return "\n".join([*found, *lost[:1]])
+
+
+def _formatted(metrics: dict[str, float | None]) -> str:
+    return "  ".join(f"{split(name)[1]} {number(value)}" for name, value in metrics.items())
 
 
 def _test_metrics(job: Job) -> dict[str, float | None]:

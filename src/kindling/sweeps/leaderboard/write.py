@@ -16,14 +16,14 @@ SAMPLES = {"train": "training", "val": "validation", "test": "test"}
 
 
 def as_csv(board: Board) -> str:
-    """Format everything: ranked variants, then baselines, then jobs without a score, one line each."""
+    """Format everything: ranked variants, the ensemble and baselines, then jobs without a score, one line each."""
     others = board.others
     head = ["rank", "status", "name", *board.options, board.metric, f"{board.metric} std", "n", "jobs"]
     lines: list[list[object]] = [[*head, *others, "params", "seconds", "folder", "command", "reason"]]
-    for rank, row in enumerate([*board.rows, *board.baselines], 1):
+    for rank, row in enumerate([*board.rows, *board.without_rank], 1):
         job = row.best_job(board.mode) if row.finished else None
         lines.append(
-            ["" if row.name else rank, "baseline" if row.name else "finished", row.name or board.label(row.options)]
+            ["" if row.name else rank, board.kind(row) or "finished", row.name or board.label(row.options)]
             + [*row.options.values(), row.mean, row.std, len(row.results), len(row.jobs) or len(row.results)]
             + [*(row.others.get(name) for name in others), row.params, row.seconds]
             + ([job.folder.name, job.result.get("command"), ""] if job else ["", "", ""])
@@ -89,7 +89,7 @@ def ranked(board: Board) -> list[tuple[str, Row]]:
     """Return the rows with the text of their first column."""
     return [
         *((str(rank), row) for rank, row in enumerate(board.rows, 1)),
-        *(("baseline", row) for row in board.baselines),
+        *((f"{board.kind(row)}: {row.name}", row) for row in board.without_rank),
     ]
 
 
@@ -101,8 +101,6 @@ def header(board: Board, others: list[str]) -> list[str]:
 def cells(board: Board, rank: str, row: Row, others: list[str]) -> list[str]:
     """Format the cells of a row; a baseline has values only for the options that identify its data."""
     options = list(row.options.values()) or ["all"]
-    if row.name:
-        rank = f"baseline: {row.name}"
     mean = number(row.mean)
     if row.std is not None:
         mean += f" ± {row.std:.4f}" if mean == f"{row.mean:.4f}" else f" ± {row.std:.3g}"  # as many digits as the mean

@@ -1,0 +1,79 @@
+"""The data and models of a sweep's jobs, built only once where they are equal."""
+
+import json
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from kindling import UserError
+from kindling.cli.build import build
+from kindling.data.base import Data, model_kwargs
+from kindling.models.base import Model
+from kindling.sweeps.leaderboard.config_text import data_and_model_text
+from kindling.sweeps.leaderboard.jobs import Job
+from kindling.training.load import best_checkpoint, config_of, load
+
+
+class Sources:
+    """Builds the data and models of jobs; equal data and the models of equal configs only once."""
+
+    def __init__(self, trust: bool):
+        self.trust = trust
+        self.texts: dict[Job, str] = {}
+        self.configs: dict[str, DictConfig] = {}
+        self.loaded: dict[str, Data] = {}
+        self.models: dict[str, Model] = {}
+
+    def config(self, job: Job) -> DictConfig:
+        """Return the config of the job, or one that has the same data and model."""
+        if job not in self.texts:
+            self.texts[job] = data_and_model_text(_config_text(job))
+        text = self.texts[job]
+        if text not in self.configs:
+            self.configs[text] = config_of(job.folder)
+        return self.configs[text]
+
+    def data(self, job: Job) -> Data:
+        cfg = self.config(job)
+        key = options_text(cfg.data, ("batch_size", "seed", "steps_per_execution"))
+        if key not in self.loaded:
+            data = build(cfg.data)
+            if not isinstance(data, Data):
+                raise _foreign(job)
+            data.setup()
+            self.loaded[key] = data
+        return self.loaded[key]
+
+    def scoring_model(self, job: Job) -> Model:
+        """Return a model whose loss and metrics score predictions."""
+        cfg = self.config(job)
+        model = build(cfg.model, **model_kwargs(self.data(job)))
+        if not isinstance(model, Model):
+            raise _foreign(job)
+        return model
+
+    def model(self, job: Job) -> Model:
+        """Return the model with the job's best weights, which are replaced by the next call."""
+        self.config(job)
+        text = self.texts[job]
+        if text not in self.models:
+            self.models[text] = self.scoring_model(job).eval()
+        self.models[text].load_state_dict(load(best_checkpoint(job.folder), self.trust)["state_dict"])
+        return self.models[text]
+
+
+def options_text(node: DictConfig, ignored: tuple[str, ...]) -> str:
+    """Return a resolved config node as JSON, without the ignored options."""
+    plain = cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
+    return json.dumps({name: value for name, value in plain.items() if name not in ignored})
+
+
+def _config_text(job: Job) -> str:
+    file = job.folder / ".hydra" / "config.yaml"
+    return file.read_text(encoding="utf-8") if file.is_file() else ""  # config_of reports that there is none
+
+
+def _foreign(job: Job) -> UserError:
+    return UserError(
+        f"{job.folder.name} does not use subclasses of Kindling's Data and Model, as an ensemble requires."
+    )
