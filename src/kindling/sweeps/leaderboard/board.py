@@ -149,7 +149,9 @@ def rank(folder: Path, jobs: list[Job]) -> Board:
 
 def _watched(jobs: list[Job]) -> tuple[str, str]:
     """Return the metric to rank by, train/loss if there are no validation samples, and "min" or "max"."""
-    named = next((job.result for job in jobs if job.result.get("monitor")), {})
+    scored = [job.result for job in jobs if job.result.get("monitor")]
+    # The first monitored value that all have, because models may monitor different ones.
+    named = next((one for one in scored if all(one["monitor"] in each["metrics"] for each in scored)), {})
     metric = named.get("monitor", "val/loss")
     mode = named["mode"] if named.get("mode") in ("min", "max") else direction(metric)
     if mode is None:
