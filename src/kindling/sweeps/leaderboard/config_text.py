@@ -41,7 +41,7 @@ def versions(text: str) -> list[str]:
 def _blocks(config: str) -> dict[str, str]:
     """Return the text of each top-level key; that of `data` without options that do not change the samples."""
     found = {m[1]: m[0] for m in re.finditer(r"^(\w+):.*\n(?:[ -].*\n)*", config + "\n", flags=re.MULTILINE)}
-    pattern = r"^  (batch_size|seed|steps_per_execution): .*\n"
+    pattern = r"^  (batch_size|drop_last|seed|steps_per_execution): .*\n"
     found["data"] = re.sub(pattern, "", found.get("data", ""), flags=re.MULTILINE)
     return found
 

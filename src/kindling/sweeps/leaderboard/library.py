@@ -20,7 +20,9 @@ from kindling.sweeps.leaderboard.samples import Samples, samples_of, targets_of
 from kindling.sweeps.leaderboard.sources import Sources, options_text
 
 # Options of the data in which jobs may differ, because the samples of each stage and their targets are the same.
-MEMBER_OPTIONS = ("batch_size", "seed", "steps_per_execution", "passes", "features", "degree", "scale", "fold")
+MEMBER_OPTIONS = (
+    *("batch_size", "drop_last", "seed", "steps_per_execution", "passes", "features", "degree", "scale", "fold"),
+)
 DIFFERENT = "an ensemble needs jobs on the same data, e.g. a sweep over seeds or models"
 SMALL = 1_000_000  # input values up to which several threads only wait for each other
 

@@ -35,7 +35,7 @@ class Sources:
 
     def data(self, job: Job) -> Data:
         cfg = self.config(job)
-        key = options_text(cfg.data, ("batch_size", "seed", "steps_per_execution"))
+        key = options_text(cfg.data, ("batch_size", "drop_last", "seed", "steps_per_execution"))
         if key not in self.loaded:
             data = build(cfg.data)
             if not isinstance(data, Data):
