@@ -44,6 +44,7 @@ MODELS = ["linear", "deep", "wide", "realmlp"]
 RIVALS = ["linear", "boosting", "forest", "catboost", "pytabkit"]
 METHODS = [*RIVALS, "old deep", *(f"kindling {model}" for model in MODELS), "ensemble"]
 OLD = "29294ed"
+KINDS = {"breast": "{x1: category, x3: category, x4: category}"}  # of ranges such as 30-39 Kindling asks the kind
 LOCK = threading.Lock()
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
@@ -111,8 +112,7 @@ class Unit:
         if rivals := [method for method in RIVALS if method in self.missing]:
             split = next(sweep.glob("model=*/split.csv"))
             script = Path(__file__).with_name("tables_rivals.py")
-            command = [self.python, script, self.data, split, self.task, self.target, self.seed, *rivals]
-            for line in call(command):
+            for line in call([self.python, script, self.data, split, self.task, self.target, self.seed, *rivals]):
                 if line.startswith("{"):
                     found = json.loads(line)
                     record(self.name, self.seed, found["method"], found["score"], found["seconds"])
@@ -120,7 +120,8 @@ class Unit:
     def options(self, prefix: str, target: str) -> list[str]:
         paths = [f"data.path={self.data}/{prefix}train.csv", f"++data.test_path={self.data}/{prefix}test.csv"]
         split = ["data.val_share=0.2", f"data.split_seed={self.seed}", f"seed={self.seed}"]
-        return ["data=csv", *paths, f"data.target={target}", f"data.task={self.task}", *split]
+        kinds = [f"data.kinds={KINDS[self.name]}"] if self.name in KINDS and not prefix else []
+        return ["data=csv", *paths, f"data.target={target}", f"data.task={self.task}", *kinds, *split]
 
     def sweep(self) -> Path:
         """Train Kindling's models and score their ensemble; return the folder."""
