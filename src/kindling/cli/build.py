@@ -49,7 +49,7 @@ def build(node: DictConfig | dict[str, Any], **kwargs: Any) -> Any:
     parameters = _parameters(plain["_target_"])
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     passed = {k: v for k, v in kwargs.items() if (takes_all or k in parameters) and k not in plain}
-    for call in _calls(plain):
+    for call in calls(plain):
         _check_arguments(call, passed if call is plain else {})
     try:
         return instantiate(plain, **passed, _convert_="all")
@@ -66,7 +66,7 @@ def reject_missing_packages(config: dict[str, Any]) -> None:
     Args:
         config: nested mappings and lists of plain data.
     """
-    for call in _calls(config):
+    for call in calls(config):
         target = call["_target_"]
         package, name = target.partition(".")[0], target.rpartition(".")[2]
         needed = [package, *([OPTIONAL[name]] if "lightning" in package and name in OPTIONAL else [])]
@@ -82,7 +82,7 @@ def reject_incompatible(config: dict[str, Any], folder: Path) -> None:
         config: nested mappings and lists of plain data.
         folder: the run's folder, for the error message.
     """
-    for call in filter(lambda call: is_builtin(call["_target_"]), _calls(config)):
+    for call in filter(lambda call: is_builtin(call["_target_"]), calls(config)):
         module = call["_target_"].rpartition(".")[0]
         if not (PACKAGE.parent / module.replace(".", "/")).with_suffix(".py").is_file():
             raise UserError(
@@ -91,16 +91,16 @@ def reject_incompatible(config: dict[str, Any], folder: Path) -> None:
             )
 
 
-def _calls(node: object) -> Iterator[dict[str, Any]]:
+def calls(node: object) -> Iterator[dict[str, Any]]:
     """Yield every mapping with a `_target_`, outer ones first."""
     if isinstance(node, dict):
         if isinstance(node.get("_target_"), str):
             yield node
         for value in node.values():
-            yield from _calls(value)
+            yield from calls(value)
     elif isinstance(node, list):
         for value in node:
-            yield from _calls(value)
+            yield from calls(value)
 
 
 def _parameters(target: str) -> dict[str, inspect.Parameter]:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from kindling import UserError
 from kindling.cli.build import reject_incompatible
 from kindling.cli.conf import RESUMABLE
+from kindling.cli.foreign import reject_foreign_config, reject_foreign_overrides
 from kindling.cli.overrides import parse_overrides, search_path
 from kindling.cli.plain import to_dict
 from kindling.files import LAST, replacing
@@ -59,6 +60,8 @@ def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list
     hydra = Path(cfg.folder) / ".hydra"
     old, new = cast(DictConfig, OmegaConf.load(hydra / "config.yaml")), to_dict(cfg, resolve=False)
     reject_incompatible(to_dict(old, resolve=False), Path(cfg.folder))
+    old.trust = cfg.trust  # never what the folder says
+    reject_foreign_config(old, Path(cfg.folder), trust=bool(cfg.trust))
     path = search_path(OmegaConf.load(hydra / "hydra.yaml").hydra)
     for key in {key.split(".")[0] for key in given}:
         old[key] = new[key]
@@ -134,5 +137,7 @@ def _status(folder: Path) -> str | None:
 def _sweep_args(folder: Path, given: list[str]) -> list[str]:
     """Return a sweep's original overrides, including its sweeper and launcher, and the given ones for Hydra."""
     overrides = OmegaConf.load(folder / "multirun.yaml").hydra.overrides
+    trust = parse_overrides(given).get("trust", "").lower() == "true"
+    reject_foreign_overrides([*overrides.task, *overrides.hydra], folder, trust)
     replaced = {"hydra.mode", "hydra.sweep.dir", *parse_overrides(given)}
     return [*overrides.task, *(arg for arg in overrides.hydra if not parse_overrides([arg]).keys() & replaced), *given]

@@ -67,7 +67,7 @@ def _figures(
             yield f"confusion/{stage}", path.with_suffix(".png"), partial(_confusion, path, title)
     if not (folder / BEST).exists():
         return
-    data, model = data_and_model(config_of(folder))
+    data, model = data_and_model(config_of(folder, trust))
     model.load_state_dict(load(best_checkpoint(folder), trust)["state_dict"])
     if not isinstance(model, Model) or not isinstance(data, Data):
         return

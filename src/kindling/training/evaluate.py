@@ -34,7 +34,7 @@ def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
     Raises:
         UserError: there is no such run, or it has no weights, no test samples, or a model that cannot be tested.
     """
-    cfg, best = saved.config_of(folder), saved.best_checkpoint(folder)
+    cfg, best = saved.config_of(folder, trust), saved.best_checkpoint(folder)
     import torch
 
     from kindling.training.quiet import silence

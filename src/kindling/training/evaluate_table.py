@@ -63,7 +63,7 @@ def evaluate_table(run: Path, path: str, output: Path | None = None, trust: bool
     place = output or predictor.folder / f"evaluate-{Path(path).name.partition('.')[0]}"
     if place.exists():
         raise UserError(f"{place} exists already: choose another folder with output=..., or delete it.")
-    cfg = saved.config_of(predictor.folder)
+    cfg = saved.config_of(predictor.folder, trust)
     cfg.folder = str(place)
     model = predictor.build()
     nodes = cfg.get("callbacks", {})

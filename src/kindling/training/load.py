@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
 from kindling.cli.build import build, reject_incompatible
+from kindling.cli.foreign import reject_foreign_config
 from kindling.cli.overrides import register_resolvers
 from kindling.cli.plain import to_dict
 from kindling.files import BEST
@@ -33,11 +34,15 @@ class NotPlain(UserError):
         self.found = found
 
 
-def config_of(folder: Path) -> DictConfig:
+def config_of(folder: Path, trust: bool = False) -> DictConfig:
     """Return the config that a run was trained with.
 
+    Args:
+        folder: the run's folder.
+        trust: accept everything that the config would call; see kindling.cli.foreign.
+
     Raises:
-        UserError: the folder is not a run folder.
+        UserError: the folder is not a run folder, or building its config could execute arbitrary code.
     """
     file = folder / ".hydra" / "config.yaml"
     if (folder / "leaderboard.csv").is_file():
@@ -48,6 +53,7 @@ def config_of(folder: Path) -> DictConfig:
     cfg = cast(DictConfig, OmegaConf.load(file))
     reject_incompatible(to_dict(cfg, resolve=False), folder)
     cfg.folder = str(folder)  # in the file it is ${hydra:runtime.output_dir}
+    reject_foreign_config(cfg, folder, trust)
     return cfg
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from kindling import UserError
 from kindling.cli.build import build
+from kindling.cli.foreign import reject_foreign_targets
 from kindling.cli.plain import to_dict
 from kindling.models.base import Model
 from kindling.training import load as saved
@@ -32,8 +33,8 @@ class SavedModel:
     """
 
     def __init__(self, folder: str | Path, trust: bool = False):
-        self.folder = saved.winner(Path(folder))
-        self.cfg = to_dict(saved.config_of(self.folder), resolve=False)
+        self.folder, self.trust = saved.winner(Path(folder)), trust
+        self.cfg = to_dict(saved.config_of(self.folder, trust), resolve=False)
         checkpoint = saved.load(saved.best_checkpoint(self.folder), trust)
         dicts = [state for state in checkpoint.values() if isinstance(state, dict)]
         states = [state for state in dicts if {"columns", "factor"} <= state.keys()]
@@ -51,7 +52,9 @@ class SavedModel:
     def build(self, without: tuple[str, ...] = ()) -> Model:
         """Return the model with the best weights, in evaluation mode, built without some of its hyperparameters."""
         kept = {name: value for name, value in self.hyperparameters.items() if name not in without}
-        model: Model = build({"_target_": self.cfg["model"]["_target_"], **kept})
+        node = {"_target_": self.cfg["model"]["_target_"], **kept}
+        reject_foreign_targets(node, self.folder, self.trust)  # hyperparameters come from the checkpoint
+        model: Model = build(node)
         model.load_state_dict(self.weights)
         return model.eval()
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from kindling.cli.build import build
+from kindling.cli.foreign import reject_foreign_config
 from kindling.files import write_json
 from kindling.sweeps.leaderboard.board import Board, Row
 from kindling.sweeps.leaderboard.config_text import data_blocks, data_text, versions, without
@@ -97,6 +98,7 @@ def score_baselines(folder: Path, metric: str, trees: Sequence[str] = ()) -> dic
     try:
         cfg = DictConfig(OmegaConf.load(folder / ".hydra" / "config.yaml"))
         cfg.folder = str(folder)
+        reject_foreign_config(cfg, folder)
         data = build(cfg.data)
         if not isinstance(data, Data):
             return _without(f"No baselines: {type(data).__name__} is not a subclass of kindling.data.base.Data.")

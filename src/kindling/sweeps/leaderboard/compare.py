@@ -41,7 +41,7 @@ def compare(folders: list[Path]) -> tuple[list[dict[str, Any]], str]:
 
 def _options(folder: Path) -> dict[str, Any]:
     """Return the choices of the groups, and the other options as "data.path", without those that follow others."""
-    options = _flat(to_dict(config_of(folder), resolve=False))  # raises UserError
+    options = _flat(to_dict(config_of(folder, trust=True), resolve=False))  # raises UserError
     file = folder / ".hydra" / "hydra.yaml"
     hydra = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
     choices = hydra.get("hydra", {}).get("runtime", {}).get("choices", {})

@@ -30,7 +30,7 @@ class Sources:
             self.texts[job] = data_and_model_text(_config_text(job))
         text = self.texts[job]
         if text not in self.configs:
-            self.configs[text] = config_of(job.folder)
+            self.configs[text] = config_of(job.folder, self.trust)
         return self.configs[text]
 
     def data(self, job: Job) -> Data:
