@@ -23,6 +23,7 @@ SYNONYMS = {
     "init": "initializer initialization initialisation weight_init init_method kernel_initializer weights",
     "loss": "loss_fn criterion objective loss_function cost",
     "label_smoothing": "smoothing",
+    "calibrate": "calibration temperature temperature_scaling",
     "patience": "early_stopping early_stop n_iter_no_change early_stopping_patience earlystopping",
     "monitor": "metric watch",
     "max_steps": "steps n_steps num_steps total_steps",

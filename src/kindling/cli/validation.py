@@ -31,7 +31,7 @@ PRECISIONS = ("16", "bf16", "32", "64", "16-mixed", "bf16-mixed", "16-true", "bf
 # option -> description of valid values, and a predicate
 RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "seed": ("an integer from 0 to 4294967295", lambda v: _is_int(v, 0) and v < 2**32),
-    "epochs": ("a positive integer", lambda v: _is_int(v, 1)),
+    **dict.fromkeys(("epochs", "degree", "repeat"), ("a positive integer", lambda v: _is_int(v, 1))),
     "batch_size": ("a positive integer, or full", lambda v: v == "full" or _is_int(v, 1)),
     "depth": ("a positive integer; for depth 0 use model=linear", lambda v: _is_int(v, 1)),
     "width": ("a positive integer", lambda v: _is_int(v, 1)),
@@ -39,7 +39,6 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "a list of positive integers, e.g. [6,4], or [] for no hidden layer",
         lambda v: v is None or (isinstance(v, list) and all(_is_int(size, 1) for size in v)),
     ),
-    "degree": ("a positive integer", lambda v: _is_int(v, 1)),
     "dropout": (BELOW_ONE, _is_below_one),
     "label_smoothing": (BELOW_ONE, lambda v: v is None or _is_below_one(v)),
     "beta2": (BELOW_ONE, _is_below_one),
@@ -49,7 +48,8 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     **dict.fromkeys(("lr", "weight_decay", "l1"), ("a number of at least 0", lambda v: _is_number(v) and v >= 0)),
     **dict.fromkeys(
-        ("batch_norm", "compile", "drop_last", "verbose", "trust"), ("true or false", lambda v: isinstance(v, bool))
+        ("batch_norm", "calibrate", "compile", "drop_last", "verbose", "trust"),
+        ("true or false", lambda v: isinstance(v, bool)),
     ),
     "clip": ("a positive number, or null", lambda v: v is None or (_is_number(v) and v > 0)),
     "max_steps": ("a positive integer, or -1 for no limit", lambda v: v == -1 or _is_int(v, 1)),
@@ -57,7 +57,6 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "patience": ("a positive integer (validations), or null", lambda v: v is None or _is_int(v, 1)),
     "steps_per_execution": ("auto, or a positive integer (mini-batches)", lambda v: v == "auto" or _is_int(v, 1)),
     "test": ("true, false or auto", lambda v: v == "auto" or isinstance(v, bool)),
-    "repeat": ("a positive integer", lambda v: _is_int(v, 1)),
     "folds": ("an integer of at least 2, or null", lambda v: v is None or _is_int(v, 2)),
 }
 CHOICES = {

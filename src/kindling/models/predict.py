@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from kindling.data.base import Data
 from kindling.data.transforms import apply_transform, target_scaling
@@ -27,6 +28,15 @@ def from_logits(task: Task, transform: dict[str, Any], logits: Tensor) -> Tensor
         return task.probabilities(logits)
     std, shift = target_scaling(transform)
     return (logits * std + shift).float()
+
+
+def divide_logits(model: nn.Module, temperature: float) -> RemovableHandle:
+    """Divide all logits of a model by a temperature until the handle is removed; the predicted classes stay the same.
+
+    Args:
+        temperature: "temperature" of a checkpoint, which has one if the probabilities of its run are calibrated.
+    """
+    return model.register_forward_hook(lambda module, inputs, logits: logits / temperature)
 
 
 def logits_of(model: nn.Module, x: Tensor, batch_size: int = 4096) -> Tensor:

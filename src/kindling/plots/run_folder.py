@@ -14,6 +14,7 @@ from kindling import UserError
 from kindling.data.base import Data
 from kindling.files import BEST
 from kindling.models.base import Model
+from kindling.models.predict import divide_logits
 from kindling.plots.confusion_matrix import draw as draw_counts
 from kindling.plots.figures import model_figures, sample_figures, stage_predictions, without_test
 from kindling.plots.save import picture, png
@@ -68,9 +69,12 @@ def _figures(
     if not (folder / BEST).exists():
         return
     data, model = data_and_model(config_of(folder, trust))
-    model.load_state_dict(load(best_checkpoint(folder), trust)["state_dict"])
+    checkpoint = load(best_checkpoint(folder), trust)
+    model.load_state_dict(checkpoint["state_dict"])
     if not isinstance(model, Model) or not isinstance(data, Data):
         return
+    if "temperature" in checkpoint:
+        divide_logits(model, checkpoint["temperature"])
     suffix = re.sub(r"[^\w.+-]+", "-", "_".join(["", *columns])) if columns else ""
     tested = (folder / "confusion_matrix.csv").exists() or "test/loss" in (folder / "result.json").read_text(
         encoding="utf-8"

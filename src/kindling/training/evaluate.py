@@ -37,13 +37,17 @@ def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
     cfg, best = saved.config_of(folder, trust), saved.best_checkpoint(folder)
     import torch
 
+    from kindling.models.base import Model
+    from kindling.models.predict import divide_logits
     from kindling.training.quiet import silence
     from kindling.training.trainer import choose_threads
 
     silence()
     data, model = saved.data_and_model(cfg)
     _reject_untestable(folder, data, model)
-    saved.load(best, trust)  # raises before Lightning loads it
+    checkpoint = saved.load(best, trust)  # raises before Lightning loads it
+    if isinstance(model, Model) and "temperature" in checkpoint:
+        divide_logits(model, checkpoint["temperature"])
     confusion = cfg.get("callbacks", {}).get("confusion")
     callbacks = [build(confusion)] if confusion else []
     trainer = build(_single_process(cfg.trainer), model=model, data=data, callbacks=callbacks, logger=False)

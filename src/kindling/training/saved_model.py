@@ -11,6 +11,7 @@ from kindling.cli.build import build
 from kindling.cli.foreign import reject_foreign_targets
 from kindling.cli.plain import to_dict
 from kindling.models.base import Model
+from kindling.models.predict import divide_logits
 from kindling.training import load as saved
 
 TRAINING_ONLY = ("loss", "label_smoothing")  # hyperparameters that do not change a prediction
@@ -25,6 +26,7 @@ class SavedModel:
 
     Attributes:
         model: the model, in evaluation mode on the CPU.
+        temperature: by which the model divides its logits; 1 unless it was trained with calibrate=true.
         transform: of the inputs and targets.
         targets: names of the target columns; may be empty.
 
@@ -46,7 +48,7 @@ class SavedModel:
             )
         self.transform: dict[str, Any] = states[0]
         self.targets: list[str] = self.transform.get("targets", [])
-        self.weights = checkpoint["state_dict"]
+        self.weights, self.temperature = checkpoint["state_dict"], float(checkpoint.get("temperature", 1.0))
         self.model = self.build(TRAINING_ONLY)
 
     def build(self, without: tuple[str, ...] = ()) -> Model:
@@ -56,6 +58,8 @@ class SavedModel:
         reject_foreign_targets(node, self.folder, self.trust)  # hyperparameters come from the checkpoint
         model: Model = build(node)
         model.load_state_dict(self.weights)
+        if self.temperature != 1:
+            divide_logits(model, self.temperature)
         return model.eval()
 
     def table(self, found: np.ndarray) -> pd.DataFrame:

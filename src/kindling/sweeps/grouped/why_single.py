@@ -37,6 +37,7 @@ REPRODUCED = (
 )
 DISABLED = {  # callback -> (argument, value) that disables it
     "kindling.callbacks.compile.compile": ("compile", False),
+    "kindling.callbacks.calibration.calibration": ("calibrate", False),
     "kindling.training.stopping.last_step": ("max_steps", -1),
 }
 SCHEDULE = "kindling.callbacks.lr_schedule.Schedule"

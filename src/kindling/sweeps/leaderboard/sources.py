@@ -4,11 +4,13 @@ import json
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
+from torch.utils.hooks import RemovableHandle
 
 from kindling import UserError
 from kindling.cli.build import build
 from kindling.data.base import Data, model_kwargs
 from kindling.models.base import Model
+from kindling.models.predict import divide_logits
 from kindling.sweeps.leaderboard.config_text import data_and_model_text
 from kindling.sweeps.leaderboard.jobs import Job
 from kindling.training.load import best_checkpoint, config_of, load
@@ -23,6 +25,7 @@ class Sources:
         self.configs: dict[str, DictConfig] = {}
         self.loaded: dict[str, Data] = {}
         self.models: dict[str, Model] = {}
+        self.hooks: dict[str, RemovableHandle] = {}  # which divide the logits of a model
 
     def config(self, job: Job) -> DictConfig:
         """Return the config of the job, or one that has the same data and model."""
@@ -53,12 +56,17 @@ class Sources:
         return model
 
     def model(self, job: Job) -> Model:
-        """Return the model with the job's best weights, which are replaced by the next call."""
+        """Return the model with the job's best weights and temperature, which are replaced by the next call."""
         self.config(job)
         text = self.texts[job]
         if text not in self.models:
             self.models[text] = self.scoring_model(job).eval()
-        self.models[text].load_state_dict(load(best_checkpoint(job.folder), self.trust)["state_dict"])
+        checkpoint = load(best_checkpoint(job.folder), self.trust)
+        self.models[text].load_state_dict(checkpoint["state_dict"])
+        if text in self.hooks:
+            self.hooks.pop(text).remove()
+        if "temperature" in checkpoint:
+            self.hooks[text] = divide_logits(self.models[text], checkpoint["temperature"])
         return self.models[text]
 
 
