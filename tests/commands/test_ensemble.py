@@ -181,3 +181,16 @@ def test_the_command_line_prints_the_table(sweep, tmp_path):
     assert table(json.loads((folder / "ensemble.json").read_text())) in done.stdout
     rejected = subprocess.run([*command[:-1], "nowhere"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (rejected.returncode, "nowhere is not a folder" in rejected.stderr) == (2, True)
+
+
+def test_another_metric_can_select(sweep):
+    folder = sweep("data=diabetes")
+    found, by_loss = ensemble(folder, metric="val/accuracy"), ensemble(folder)
+    assert (found["validation"]["metric"], found["validation"]["mode"]) == ("val/accuracy", "max")
+    own, other = (result["validation"]["metrics"]["val/accuracy"] for result in (found, by_loss))
+    assert own >= max(other, found["validation"]["best"]["val/accuracy"])
+
+
+def test_an_unknown_metric_is_rejected_with_the_choices(sweep):
+    with pytest.raises(UserError, match=r"metric=val/f2 is no metric .* choose val/loss, val/accuracy"):
+        ensemble(sweep("data=diabetes"), metric="val/f2")

@@ -16,23 +16,25 @@ from kindling.sweeps.leaderboard.add_ensemble import version_of
 from kindling.sweeps.leaderboard.board import rank
 from kindling.sweeps.leaderboard.jobs import read_jobs
 
-USAGE = "python -m kindling ensemble sweep=<sweep folder> [trust=true]"
+USAGE = "python -m kindling ensemble sweep=<sweep folder> [metric=val/accuracy] [trust=true]"
 COLUMNS = {"best": "best job", "uniform": "all jobs", "metrics": "ensemble"}
 
 
-def ensemble(folder: Path, trust: bool = False) -> dict[str, Any]:
+def ensemble(folder: Path, trust: bool = False, metric: str | None = None) -> dict[str, Any]:
     """Select an ensemble, write ensemble.json, and return its content; see `make_ensemble`.
 
     Args:
         trust: open the jobs' checkpoints although that may execute code.
+        metric: the metric of the validation samples that selects; None: the one that ranks the sweep.
 
     Raises:
-        UserError: the folder has no sweep, fewer than two finished jobs, jobs on different data, or no samples.
+        UserError: the folder has no sweep, fewer than two finished jobs, jobs on different data, no samples, or no such
+            metric.
     """
     board = rank(folder, read_jobs(folder))
     from kindling.sweeps.leaderboard.ensemble import make_ensemble  # torch
 
-    return make_ensemble(board, trust, version_of(board))
+    return make_ensemble(board, trust, version_of(board), metric=metric)
 
 
 def table(found: dict[str, Any]) -> str:
@@ -71,5 +73,5 @@ def _cell(value: float | None) -> str:
 def main(args: list[str]) -> None:
     given = parse(args, USAGE)
     folder = Path(given["sweep"])
-    print(table(ensemble(folder, given.get("trust") == "true")))
+    print(table(ensemble(folder, given.get("trust") == "true", given.get("metric"))))
     print(f"written  {folder / 'ensemble.json'}")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kindling import UserError
-from kindling.cli.monitor import split
+from kindling.cli.monitor import direction, split
 from kindling.files import write_json
 from kindling.sweeps.leaderboard.board import Board
 from kindling.sweeps.leaderboard.greedy import select
@@ -20,8 +20,8 @@ from kindling.training.quiet import silence
 Metrics = dict[str, float | None]
 
 
-def make_ensemble(board: Board, trust: bool = False, version: str = "") -> dict[str, Any]:
-    """Select an ensemble by the board's metric, and write ensemble.json into the sweep's folder.
+def make_ensemble(board: Board, trust: bool = False, version: str = "", metric: str | None = None) -> dict[str, Any]:
+    """Select an ensemble, and write ensemble.json into the sweep's folder.
 
     Without validation samples, all jobs get the same weight.
 
@@ -29,6 +29,7 @@ def make_ensemble(board: Board, trust: bool = False, version: str = "") -> dict[
         board: the jobs of the sweep.
         trust: open the jobs' checkpoints although that may execute code.
         version: identifies the jobs, stored in the file.
+        metric: the metric of the validation samples that selects; None: the board's.
 
     Returns:
         "jobs": folders of all jobs; "weights": folder -> weight, for the selected jobs; "best_jobs": the best job, or
@@ -38,8 +39,8 @@ def make_ensemble(board: Board, trust: bool = False, version: str = "") -> dict[
         "mode" that selected, and "folds", the ensemble's metrics for each fold. Names are those of result.json.
 
     Raises:
-        UserError: there are fewer than two finished jobs, jobs on different data, or neither validation nor test
-            samples.
+        UserError: there are fewer than two finished jobs, jobs on different data, neither validation nor test samples,
+            or no such metric.
     """
     silence()
     ranked = {job for row in board.rows for job in row.finished}
@@ -51,15 +52,15 @@ def make_ensemble(board: Board, trust: bool = False, version: str = "") -> dict[
     if not library.num_val and not len(library.test.y):
         wanted = "set data.val_share or data.test_share"
         raise UserError(f"{board.folder} has neither validation nor test samples: {wanted}.")
-    found = {"version": version, **_ensemble(library, board)}
+    found = {"version": version, **_ensemble(library, board, metric)}
     write_json(board.folder / "ensemble.json", found)
     return found
 
 
-def _ensemble(library: Library, board: Board) -> dict[str, Any]:
+def _ensemble(library: Library, board: Board, metric: str | None) -> dict[str, Any]:
     """Select the ensemble, and return the content of ensemble.json, without the version."""
     every, has_val = list(range(len(library.candidates))), library.num_val > 0
-    name, mode = _criterion(library.val[0], board)
+    name, mode = _criterion(library.val[0], board, metric)
     chosen = select(library.val_preds, partial(_score, library, name), mode == "max") if has_val else every
     mixtures = {"metrics": chosen, "uniform": every, "best": chosen[:1] if has_val else []}
     return {
@@ -73,11 +74,16 @@ def _ensemble(library: Library, board: Board) -> dict[str, Any]:
     }
 
 
-def _criterion(samples: Samples, board: Board) -> tuple[str, str]:
+def _criterion(samples: Samples, board: Board, metric: str | None) -> tuple[str, str]:
     """Return the metric that selects, without its stage, and whether it is to be "min" or "max"."""
-    name = split(board.metric)[1]
-    known = {"loss", *samples.model.task.higher_is_better, *samples.model.custom_metrics}
-    return (name, board.mode) if name in known else ("loss", "min")
+    higher_is_better = samples.model.task.higher_is_better
+    known = ["loss", *higher_is_better, *samples.model.custom_metrics]
+    name = split(metric or board.metric)[1]
+    if metric is None or metric == board.metric:
+        return (name, board.mode) if name in known else ("loss", "min")
+    if name not in known or split(metric)[0] not in ("val", None):
+        raise UserError(f"metric={metric} is no metric of these validation samples: choose val/{', val/'.join(known)}.")
+    return name, "max" if higher_is_better.get(name, direction(name) == "max") else "min"
 
 
 def _score(library: Library, name: str, preds: list[Tensor]) -> Tensor:
