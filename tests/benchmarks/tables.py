@@ -17,8 +17,7 @@ draws its own 20 % of validation rows. scikit-learn and CatBoost are fitted to t
 
 The score is accuracy for classes and R2 for regressions. The normalised score of a method on a table is (score - worst)
 / (best - worst) over the methods, with R2 clipped at 0. Two workers run side by side with one thread each, so all
-seconds are those of one thread. Results are appended to build/tables/results.csv and not computed again; delete the
-folder build/tables to start anew.
+seconds are those of one thread. Results are appended to build/tables/results.csv; delete build/tables to start anew.
 """
 
 import argparse

@@ -11,6 +11,7 @@ from kindling.data.features import feature_names
 from kindling.data.trainer_parts import datamodule_of
 from kindling.data.transforms import target_scaling
 from kindling.models.linear import Linear
+from kindling.tasks.quantiles import quantile_names, task_of
 from kindling.training.checkpoint import best_of
 from kindling.training.summary import Summary
 from kindling.training.tolerate import optional
@@ -53,7 +54,7 @@ def in_units_of_the_data(weights: dict[str, Tensor], transform: dict[str, Any]) 
     factor, shift = (torch.tensor(transform[name], dtype=torch.float64) for name in ("factor", "shift"))
     weight = weight * factor
     bias = bias - weight @ shift
-    std, shift = target_scaling(transform)
+    std, shift = target_scaling(transform, len(bias))
     return weight * std[:, None], bias * std + shift
 
 
@@ -63,7 +64,9 @@ def equations(weight: Tensor, bias: Tensor, data: Data) -> list[str]:
     unnamed = [f"x{i}" for i in range(data.examples.x.shape[1])]
     terms = data.input_names or feature_names(unnamed, data.features, data.degree)
     if data.examples.task == "regression":
-        left = names or ["y"] if len(bias) == 1 else names or [f"y{i}" for i in range(len(bias))]
+        number = data.examples.num_outputs
+        left = names or ["y"] if number == 1 else names or [f"y{i}" for i in range(number)]
+        left += quantile_names(task_of("regression", data.quantiles), left)
     else:
         left = [f"logit of {name}" for name in (names[-1:] if data.examples.task == "binary" else names)]
     outputs = zip(left, weight.tolist(), bias.tolist(), strict=True)

@@ -10,6 +10,7 @@ import yaml
 from kindling import UserError
 from kindling.activations import canonical
 from kindling.cli.conf import RUN_OPTIONS, SWEEP_OPTIONS, choice_file, dict_keys, groups, is_builtin
+from kindling.cli.quantiles import check_quantiles
 from kindling.cli.suggestions import suggest
 from kindling.files import find
 
@@ -39,9 +40,8 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "a list of positive integers, e.g. [6,4], or [] for no hidden layer",
         lambda v: v is None or (isinstance(v, list) and all(_is_int(size, 1) for size in v)),
     ),
-    "dropout": (BELOW_ONE, _is_below_one),
     "label_smoothing": (BELOW_ONE, lambda v: v is None or _is_below_one(v)),
-    "beta2": (BELOW_ONE, _is_below_one),
+    **dict.fromkeys(("dropout", "beta2"), (BELOW_ONE, _is_below_one)),
     "lr_factors": (
         "a mapping of names of parameters to positive numbers, e.g. {*.bias: 0.1}, or null",
         lambda v: v is None or (isinstance(v, dict) and all(_is_number(f) and f > 0 for f in v.values())),
@@ -99,6 +99,7 @@ def check(options: dict[str, Any]) -> None:
     for name, (valid, is_valid) in RULES.items():
         if name in options and not is_valid(options[name]):
             raise UserError(f"{name}={options[name]} is invalid: {name} must be {valid}.")
+    check_quantiles(options.get("quantiles"), options.get("loss"))
     for name, special, (file, variable) in NAMED:
         value = options.get(name, special[0])  # or a node such as {_target_: torch.nn.HuberLoss}
         if isinstance(value, str) and value not in special and not value.endswith(".json"):

@@ -45,6 +45,7 @@ class Data(pl.LightningDataModule, ABC):
         seed: determines the order of the training samples, together with the epoch.
         steps_per_execution: mini-batches per call of training_step: "auto" or a number; see conf/config.yaml.
         passes, drop_last: see TensorLoader.
+        quantiles: that a regression predicts, passed to the model; None: the mean.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Data(pl.LightningDataModule, ABC):
         seed: int = 0,
         steps_per_execution: int | str = "auto",
         passes: int = 1,
+        quantiles: list[float] | None = None,
         drop_last: bool = False,
     ):
         super().__init__()
@@ -76,7 +78,7 @@ class Data(pl.LightningDataModule, ABC):
         self.batch_size, self.steps_per_execution, self.passes = batch_size, steps_per_execution, passes
         self.features, self.degree, self.scale, self.scale_target = features, degree, scale, scale_target
         self.missing_indicator, self.max_categories = missing_indicator, max_categories
-        self.balance, self.seed, self.drop_last = balance, seed, drop_last
+        self.balance, self.seed, self.drop_last, self.quantiles = balance, seed, drop_last, quantiles
         self.samples: dict[str, tuple[Tensor, Tensor]] = {}  # stage -> x, y; empty until setup
         self.weights: dict[str, Tensor] = {}  # stage -> weights of its samples (N,), if they differ
         self.transform: dict[str, Any] = {}  # of raw inputs and targets; empty until setup
@@ -133,10 +135,10 @@ class Data(pl.LightningDataModule, ABC):
         return {
             "input_shape": list(self.samples["train"][0].shape[1:]),
             "task": examples.task,
-            "num_outputs": _num_outputs(examples),
+            "num_outputs": examples.num_outputs * len(self.quantiles or [0.5]),
             "class_names": list(examples.class_names),
             "target_std": self.transform.get("target_std"),
-        }
+        } | ({"quantiles": self.quantiles} if self.quantiles is not None else {})
 
     def state_dict(self) -> dict[str, Any]:
         """Return the columns and their transform, with which a checkpoint can predict from raw columns."""
@@ -194,7 +196,3 @@ def has_test_samples(data: pl.LightningDataModule) -> bool:
     if isinstance(data, Data):
         return data.number_of("test") > 0
     return is_overridden("test_dataloader", data, pl.LightningDataModule)
-
-
-def _num_outputs(examples: Examples) -> int:
-    return len(examples.class_names) if examples.task == "multiclass" else examples.y.shape[1]

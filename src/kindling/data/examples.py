@@ -81,6 +81,11 @@ class Examples:
     weights: Tensor | None = None
     shift: int = 0
 
+    @property
+    def num_outputs(self) -> int:
+        """The number of logits, or of targets of a regression."""
+        return len(self.class_names) if self.task == "multiclass" else self.y.shape[1]
+
 
 def check_examples(examples: Examples, name: str) -> None:
     """Check the types, shapes and values that `load` returned.

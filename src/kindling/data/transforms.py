@@ -190,7 +190,11 @@ def rounded_target(y: Tensor) -> Tensor:
     return y if (error & (high > low)).any() else rounded
 
 
-def target_scaling(transform: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Return factor and shift (num_outputs,), float64, that convert scaled targets back to their unit."""
+def target_scaling(transform: dict[str, Any], width: int = 1) -> tuple[Tensor, Tensor]:
+    """Return factor and shift, float64, that convert scaled targets back to their unit, or `width` predictions.
+
+    There are more predictions than targets if they are several quantiles of each.
+    """
     std, shift = transform.get("target_std", [1.0]), transform.get("target_shift", [0.0])
-    return torch.tensor(std, dtype=torch.float64), torch.tensor(shift, dtype=torch.float64)
+    repeated = max(1, width // len(std))
+    return torch.tensor(std * repeated, dtype=torch.float64), torch.tensor(shift * repeated, dtype=torch.float64)

@@ -1,10 +1,8 @@
 """The base class of models: `forward` returns logits; loss, metrics, optimizer and training step are provided."""
 
-import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -15,7 +13,6 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from kindling import UserError
 from kindling.data.base import Data
 from kindling.data.loader import TensorLoader
 from kindling.data.trainer_parts import datamodule_of
@@ -23,9 +20,10 @@ from kindling.models.checks import reject_batch_of_one, reject_single_losses, re
 from kindling.models.multi_step import backward_of, why_single_batches, zero_grad_of
 from kindling.models.noise import seed_noise
 from kindling.models.parameter_groups import optimizer_of
-from kindling.tasks.losses import weighted
+from kindling.tasks.losses import smoothed, weighted
+from kindling.tasks.quantiles import task_of
 from kindling.tasks.scoring import Metric, check_custom, scores
-from kindling.tasks.tasks import TASKS, Loss
+from kindling.tasks.tasks import Loss
 
 log = logging.getLogger("kindling")
 
@@ -42,6 +40,7 @@ class Model(pl.LightningModule, ABC):
         target_std: standard deviations that regression targets were divided by; metrics are in the original unit.
         metrics: name -> a torchmetrics metric, or a function of logits and targets; in addition to the task's metrics.
         lr_factors: see `lr_factor_of_each`.
+        quantiles: of a regression with loss="quantile", see `Quantiles`.
 
     Attributes:
         outputs: stage -> logits and targets of all samples in the last epoch of the stage.
@@ -60,23 +59,17 @@ class Model(pl.LightningModule, ABC):
         target_std: list[float] | None = None,
         metrics: Mapping[str, Metric] | None = None,
         lr_factors: Mapping[str, float] | None = None,
+        quantiles: list[float] | None = None,
     ):
         super().__init__()
         # Includes the subclass's arguments; only plain data, so that checkpoints load with weights_only=True.
         callables = ["optimizer", "metrics", *(["loss"] if callable(loss) else [])]
         self.save_hyperparameters(ignore=callables, logger=False)
-        self.task, self.optimizer, self.target_std = TASKS[task], optimizer, target_std
+        self.task, self.optimizer, self.target_std = task_of(task, quantiles), optimizer, target_std
         self.loss: Loss = self.task.loss(loss)
-        self.training_loss: Loss = self.loss
+        self.training_loss: Loss = smoothed(self.loss, label_smoothing)
         self.custom_metrics, self.lr_factors = dict(metrics or {}), dict(lr_factors or {})
         check_custom(self.custom_metrics, self.task)
-        if label_smoothing:
-            if "smoothing" not in inspect.signature(self.loss).parameters:
-                raise UserError(
-                    f"label_smoothing={label_smoothing} only works with loss=bce or cross_entropy: remove it."
-                )
-            smoothable: Callable[..., Tensor] = self.loss
-            self.training_loss = partial(smoothable, smoothing=label_smoothing)
         self.outputs: dict[str, tuple[Tensor, Tensor]] = {}
         self.single_step_reason: str | None = None  # why a training step takes one mini-batch; set by `setup`
         self._backward: Callable[[Tensor], None] = self.manual_backward

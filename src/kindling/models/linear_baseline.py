@@ -12,15 +12,16 @@ from kindling.data.scaling import standard
 from kindling.models.linear import Linear
 from kindling.tasks import scoring
 from kindling.tasks.losses import weighted
-from kindling.tasks.tasks import TASKS, Loss
+from kindling.tasks.quantiles import task_of
+from kindling.tasks.tasks import Loss
 
 L2 = 1e-4
 MOST_STEPS = 1_000  # of L-BFGS; the tables in this project need 2 to 50, and powers of one x up to 900
 
 
 def constant(facts: dict[str, Any], y: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Return constant logits (num_outputs,): class frequencies or the mean; -inf for a class without samples."""
-    logits = TASKS[facts["task"]].constant_logits(y, weights)
+    """Return constant logits (num_outputs,): class frequencies, -inf for a class without samples; mean or quantiles."""
+    logits = task_of(facts["task"], facts.get("quantiles")).constant_logits(y, weights)
     return F.pad(logits, (0, facts["num_outputs"] - len(logits)), value=-math.inf)
 
 
@@ -38,7 +39,8 @@ def fit_line(facts: dict[str, Any], x: Tensor, y: Tensor, weights: Tensor | None
         weights: of the samples (N,), with a mean of 1; None: all are equal.
     """
     mean, factor = standard(x.double(), x.dtype)
-    model = Linear(facts["input_shape"], facts["num_outputs"], task=facts["task"]).double()
+    number = y.shape[1] if facts["task"] == "regression" else facts["num_outputs"]
+    model = Linear(facts["input_shape"], number, task=facts["task"]).double()
     weight, bias = model.parameters()
     torch.nn.init.zeros_(weight)
     torch.nn.init.zeros_(bias)
@@ -66,11 +68,23 @@ def fit_line(facts: dict[str, Any], x: Tensor, y: Tensor, weights: Tensor | None
     return lambda inputs: model((inputs - mean) * factor).detach()
 
 
+def with_quantiles(facts: dict[str, Any], preds: Tensor, errors: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return the logits (N, num_outputs) of a quantile regression: predictions (N, T) plus the quantiles of errors.
+
+    Args:
+        facts: see `fit_line`.
+        preds: of the mean.
+        errors: targets minus predictions of the training samples (N, T).
+        weights: of the training samples.
+    """
+    return preds.repeat(1, len(facts["quantiles"])) + constant(facts, errors, weights)
+
+
 def scores(
     facts: dict[str, Any], loss: str | Loss, logits: Tensor, y: Tensor, stage: str, weights: Tensor | None = None
 ) -> dict[str, float | None]:
     """Return the metrics for given logits, as kindling.models.base.Model computes them; None if not finite."""
-    task = TASKS[facts["task"]]
+    task = task_of(facts["task"], facts.get("quantiles"))
     compute = weighted(task.loss(loss), weights)
     values = scoring.scores(task, compute, logits.float(), y=y, target_std=facts["target_std"], custom={})
     return {f"{stage}/{name}": float(v) if math.isfinite(v) else None for name, v in values.items()}

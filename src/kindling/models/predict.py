@@ -9,7 +9,8 @@ from torch.utils.hooks import RemovableHandle
 from kindling.data.base import Data
 from kindling.data.transforms import apply_transform, target_scaling
 from kindling.models.capture import for_model
-from kindling.tasks.tasks import TASKS, Task
+from kindling.tasks.quantiles import task_of
+from kindling.tasks.tasks import Task
 
 
 def predict(model: nn.Module, data: Data, raw: Tensor) -> Tensor:
@@ -18,16 +19,16 @@ def predict(model: nn.Module, data: Data, raw: Tensor) -> Tensor:
 
 
 def of_logits(data: Data, logits: Tensor) -> Tensor:
-    """Return probabilities, or for a regression values in the target's unit."""
-    return from_logits(TASKS[data.examples.task], data.transform, logits)
+    """Return probabilities, or for a regression values in the target's unit, of several quantiles the medians first."""
+    return from_logits(task_of(data.examples.task, data.quantiles), data.transform, logits)
 
 
 def from_logits(task: Task, transform: dict[str, Any], logits: Tensor) -> Tensor:
     """Return probabilities, or for a regression values in the target's unit, of a data set with this transform."""
     if task.name != "regression":
         return task.probabilities(logits)
-    std, shift = target_scaling(transform)
-    return (logits * std + shift).float()
+    std, shift = target_scaling(transform, logits.shape[-1])
+    return (task.probabilities(logits) * std + shift).float()
 
 
 def divide_logits(model: nn.Module, temperature: float) -> RemovableHandle:

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from kindling.data.base import Data
 from kindling.models.base import Model
-from kindling.models.predict import logits_of, of_logits
+from kindling.models.predict import from_logits, logits_of, of_logits
 from kindling.plots import data_card, images, predictions, surface
 from kindling.plots import loss_path as path
 from kindling.plots.style import style
+from kindling.tasks.tasks import TASKS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,7 +75,7 @@ def sample_figures(data: Data, stage: str, preds: Tensor) -> Drawings:
         if data.examples.x.dim() == 2:
             yield "data", partial(data_card.draw_data, data)
         if data.examples.task == "regression":
-            true = of_logits(data, y)
+            true = from_logits(TASKS["regression"], data.transform, y)
             names = list(data.examples.class_names) or _targets(true.shape[1])
             yield f"regression/{stage}", partial(predictions.draw_regression, preds, true, names, title=title)
             return

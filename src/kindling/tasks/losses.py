@@ -3,12 +3,16 @@
 Shapes: logits (N, num_outputs); y (N,) class indices for multiclass losses, else (N, num_outputs) floats.
 """
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.func import vmap
+
+from kindling import UserError
 
 
 def bce(logits: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -24,6 +28,27 @@ def cross_entropy(logits: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
 def mse(logits: Tensor, y: Tensor) -> Tensor:
     """Return the mean squared error."""
     return F.mse_loss(logits, y)
+
+
+def pinball(logits: Tensor, y: Tensor, quantiles: Sequence[float] = (0.5,)) -> Tensor:
+    """Return the mean of q e or (q - 1) e, whichever is larger, over samples, quantiles and targets; e = y - logit.
+
+    Args:
+        logits: (N, Q * T), the values of the first quantile for all T targets, then those of the next one.
+        y: targets (N, T).
+        quantiles: Q numbers between 0 and 1.
+
+    Raises:
+        UserError: the model has another number of outputs.
+    """
+    if logits.shape[-1] != len(quantiles) * y.shape[-1]:
+        raise UserError(
+            f"The model has {logits.shape[-1]} outputs, and {len(quantiles)} quantiles of {y.shape[-1]} targets need "
+            f"{len(quantiles) * y.shape[-1]}: its constructor must pass `quantiles` to kindling.models.base.Model."
+        )
+    error = y.unsqueeze(-2) - logits.unflatten(-1, (len(quantiles), -1))  # (N, Q, T)
+    share = torch.tensor(quantiles, dtype=logits.dtype, device=logits.device)[:, None]
+    return torch.maximum(share * error, (share - 1) * error).mean()
 
 
 def probability_mse(logits: Tensor, y: Tensor) -> Tensor:
@@ -71,6 +96,19 @@ def _class_margin(logits: Tensor, y: Tensor) -> Tensor:
     return logits.gather(1, true)[:, 0] - others.amax(1)  # (N,), positive if correct
 
 
+def smoothed(loss: Callable[..., Tensor], smoothing: float) -> Callable[..., Tensor]:
+    """Return the loss with label smoothing, or unchanged if that is 0.
+
+    Raises:
+        UserError: the loss does not support it.
+    """
+    if not smoothing:
+        return loss
+    if "smoothing" not in inspect.signature(loss).parameters:
+        raise UserError(f"label_smoothing={smoothing} only works with loss=bce or cross_entropy: remove it.")
+    return partial(loss, smoothing=smoothing)
+
+
 def weighted(loss: Callable[[Tensor, Tensor], Tensor], weights: Tensor | None = None) -> Callable[..., Tensor]:
     """Return the loss as a mean over weighted samples: the mean of the weights times the losses of single samples.
 
@@ -109,5 +147,5 @@ LOSSES: dict[str, dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
         "hinge": hinge,
         "perceptron": perceptron,
     },
-    "regression": {"mse": mse},
+    "regression": {"mse": mse, "quantile": pinball},
 }

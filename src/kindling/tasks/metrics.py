@@ -88,14 +88,15 @@ def in_unit(logits: Tensor, y: Tensor, std: list[float] | None) -> tuple[Tensor,
     """Return predictions and targets of a regression in the target's unit, as float64; others unchanged.
 
     Args:
-        logits: predictions in the scaled unit.
+        logits: predictions in the scaled unit, which may be several quantiles of each target.
         y: scaled targets.
         std: standard deviations by which the data has divided the targets, or None.
     """
     if std is None:
         return logits, y
     unit = torch.tensor(std, device=y.device, dtype=torch.float64)
-    return logits.double() * unit, y.double() * unit
+    quantiles = logits.shape[-1] // len(std)
+    return logits.double() * unit.repeat(quantiles), y.double() * unit
 
 
 def _order(scores: Tensor) -> Tensor:

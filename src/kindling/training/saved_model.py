@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from kindling import UserError
 from kindling.cli.build import build
@@ -12,6 +13,7 @@ from kindling.cli.foreign import reject_foreign_targets
 from kindling.cli.plain import to_dict
 from kindling.models.base import Model
 from kindling.models.predict import divide_logits
+from kindling.tasks.quantiles import quantile_names
 from kindling.training import load as saved
 
 TRAINING_ONLY = ("loss", "label_smoothing")  # hyperparameters that do not change a prediction
@@ -66,9 +68,10 @@ class SavedModel:
         """Return a table of probabilities or values (N, num_outputs)."""
         task, names = self.model.task.name, list(self.model.hparams["class_names"])
         if task == "regression":
-            several = self.targets if len(self.targets) == found.shape[1] else range(1, found.shape[1] + 1)
-            columns = ["prediction"] if found.shape[1] == 1 else [f"prediction {name}" for name in several]
-            return pd.DataFrame(found, columns=columns)
+            number = self.model.task.preds(torch.from_numpy(found)).shape[1]
+            targets = self.targets if len(self.targets) == number else [str(i) for i in range(1, number + 1)]
+            columns = ["prediction"] if number == 1 else [f"prediction {name}" for name in targets]
+            return pd.DataFrame(found, columns=[*columns, *quantile_names(self.model.task, targets)])
         if task == "multilabel":
             labels = {name: (found[:, i] > 0.5).astype(int) for i, name in enumerate(names)}
             return pd.DataFrame({**labels, **{f"probability {name}": found[:, i] for i, name in enumerate(names)}})

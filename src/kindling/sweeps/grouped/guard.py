@@ -74,7 +74,7 @@ def features(job: Job) -> set[str]:
 
 def _kind(value: object) -> object:
     if isinstance(value, list):
-        return [_kind(item) for item in value][:1]
+        return [*map(_kind, value[:1]), *(["more"] if len(value) > 1 else [])]
     return value if isinstance(value, bool | str) or not value else "some"
 
 

@@ -87,6 +87,7 @@ class Members(Model):
             target_std=model.target_std,
             metrics=model.custom_metrics,
         )
+        self.task = model.task  # which may have quantiles
         self.stack, self.rates, self.training_loss = stack, rates, training_loss
         self.main_factor = main_factor(model, model.lr_factors)  # of the learning rate that a single run records
 

@@ -25,8 +25,6 @@ REPRODUCED = (
         "kindling.training.stopping.early_stopping",
         "kindling.callbacks.weight_init.init",
         "kindling.callbacks.regularization.gradients",
-    ),
-    *(
         "kindling.callbacks.weight_averaging.Averaged",
         "kindling.training.progress.ProgressLine",
         "kindling.callbacks.confusion_matrix.ConfusionMatrix",

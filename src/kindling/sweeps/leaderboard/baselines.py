@@ -114,7 +114,7 @@ def _without(note: str) -> dict:
 
 
 def _baselines(data: "Data", metric: str, trees: Sequence[str], loss: Any) -> dict:
-    from kindling.models.linear_baseline import constant, fit_line, scores
+    from kindling.models.linear_baseline import constant, fit_line, scores, with_quantiles
 
     facts, stage = data.model_kwargs(), metric.split("/")[0]
     if stage not in data.samples:
@@ -122,9 +122,9 @@ def _baselines(data: "Data", metric: str, trees: Sequence[str], loss: Any) -> di
     if not len(data.samples[stage][1]):
         return _without(f"No baselines: there are no {stage} samples.")
     (x, y), (x_eval, y_eval) = data.samples["train"], data.samples[stage]
-    simple, linear = (
-        ("mean", "linear regression") if facts["task"] == "regression" else ("majority class", "logistic regression")
-    )
+    simple, linear = "majority class", "logistic regression"
+    if facts["task"] == "regression":
+        simple, linear = "quantiles" if data.quantiles else "mean", "linear regression"
     weights = data.weights.get("train")
     score = partial(scores, facts, loss, y=y_eval, stage=stage, weights=data.weights.get(stage))
     found = {simple: score(constant(facts, y).expand(len(y_eval), -1))}
@@ -136,6 +136,10 @@ def _baselines(data: "Data", metric: str, trees: Sequence[str], loss: Any) -> di
         why = "the inputs are images" if x.dim() > 2 else f"fitting {x.numel():,} input values would take minutes"
         left_out = " and ".join([linear, *(TREES[name] for name in trees)])
         return {"baselines": found, "note": f"No {left_out} as a baseline: {why}."}
-    found[linear] = score(fit_line(facts, x, y, weights)(x_eval))
+    line = fit_line(facts, x, y, weights)
+    preds = with_quantiles(facts, line(x_eval), y - line(x), weights) if data.quantiles else line(x_eval)
+    found[linear] = score(preds)
+    if trees and data.quantiles:
+        return {"baselines": found, "note": f"No {' and '.join(TREES[name] for name in trees)}: they predict means."}
     found |= {TREES[name]: score(fit_trees(name, facts, (x, y), x_eval, weights)) for name in trees}
     return {"baselines": found, "note": ""}

@@ -128,10 +128,11 @@ def _predictions(model: Model, data: Data, stage: str) -> Tensor:
         return torch.empty(0, 1, dtype=torch.float64)
     with torch.no_grad():
         logits = torch.cat([model(x) for x, *_ in data.loader(stage, 1000)]).double()
+    preds = model.task.probabilities(logits)
     if model.task.name != "regression":
-        return model.task.probabilities(logits)
-    std, shift = target_scaling(data.transform)
-    return logits * std + shift
+        return preds
+    std, shift = target_scaling(data.transform, preds.shape[-1])
+    return preds * std + shift
 
 
 @contextmanager

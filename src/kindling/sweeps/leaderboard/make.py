@@ -74,7 +74,7 @@ def _incomparable(board: Board) -> list[str]:
     """Return the swept options that change how, or on which samples, the ranked metric is computed."""
     options = ["data", *(f"data.{name}" for name in ("path", "target", "test_path", "val_share", "test_share", "task"))]
     if split(board.metric)[1] == "loss":
-        options += ["loss", "model.loss", "data.scale_target", "data.balance", "data.weight"]
+        options += ["loss", "model.loss", "quantiles", "data.scale_target", "data.balance", "data.weight"]
     found = [name for name in [*options, "monitor"] if len({row.options.get(name) for row in board.rows}) > 1]
     monitored = {job.result.get("monitor") for row in board.rows for job in row.finished}
     return found + ["the monitored value"] * (len(monitored) > 1 and "monitor" not in found)

@@ -32,7 +32,7 @@ class Samples:
     def logits(self, preds: Tensor) -> Tensor:
         """Return the logits, or the scaled values, of predictions (..., N, num_outputs)."""
         if self.model.task.name == "regression":
-            std, shift = target_scaling(dict(self.transform or {}))
+            std, shift = target_scaling(dict(self.transform or {}), preds.shape[-1])
             return (preds - shift) / std
         preds = preds.clamp(SMALLEST, 1 - SMALLEST)
         return preds.log() if self.model.task.name == "multiclass" else preds.logit()
