@@ -1,11 +1,11 @@
-"""What the parts of `model=realmlp` contribute: each is replaced alone, on the tables with at most 2,000 rows.
+"""What the parts of `model=realmlp` contribute: each is replaced alone, on the tables with at most 1,000 rows.
 
 The tables and splits are those of tables.py.
 
     python tests/benchmarks/tables_ablation.py            # after tables.py has written the splits; resumes
     python tests/benchmarks/tables_ablation.py report
 
-Accuracy or R2 of the test rows, two splits per table. The difference to all parts is in points (0.01), with a 95 %
+Accuracy or R2 of the test rows, one split per table. The difference to all parts is in points (0.01), with a 95 %
 interval from a bootstrap over the tables; `worse` counts the tables on which the replacement lowers the score.
 """
 
@@ -34,7 +34,7 @@ PARTS = {
     "first of equal epochs": ["callbacks.checkpoints.ties=first"],
     "last batch kept": ["drop_last=false"],
 }
-MOST_ROWS, SEEDS = 2_000, 2
+MOST_ROWS, SEEDS = 1_000, 1
 LOCK = threading.Lock()
 
 
