@@ -151,30 +151,10 @@ def test_what_cannot_be_calibrated_is_refused_before_training(run, args, message
         run(*args, "epochs=1", "calibrate=true")
 
 
-@needs("sweeps")
+@needs("sweeps/grouped")
 def test_jobs_of_a_sweep_train_individually():
     from sweeps.sweep_helpers import formed
 
     groups, singles = formed([["data=blobs", f"seed={seed}", "calibrate=true"] for seed in (0, 1)])
     assert not groups
     assert {why for _, why in singles} == {"callbacks.calibration works only in single runs"}
-
-
-@needs("sweeps")
-def test_an_ensemble_averages_calibrated_probabilities(tmp_path):
-    from sweeps.sweep_helpers import trained_together
-
-    from kindling.sweeps.leaderboard.jobs import read_jobs
-    from kindling.sweeps.leaderboard.library import read_library
-
-    small = ["data=blobs", "epochs=2", "width=4"]
-    trained_together(tmp_path, [[*small, f"seed={seed}"] for seed in range(3)])
-    jobs = read_jobs(tmp_path)
-    before = read_library(jobs).val_preds[0]
-    temperatures = torch.tensor([3.0, 1.0, 0.5])
-    for job, temperature in zip(jobs, temperatures.tolist(), strict=True):
-        file = job.folder / "checkpoints" / "best.ckpt"
-        own = {} if temperature == 1 else {"temperature": temperature}
-        torch.save(load(file) | own, file)
-    wanted = (before.logit() / temperatures[:, None, None]).sigmoid()
-    torch.testing.assert_close(read_library(jobs).val_preds[0], wanted, atol=1e-6, rtol=0, check_dtype=False)

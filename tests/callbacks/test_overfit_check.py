@@ -73,6 +73,7 @@ def test_a_fault_is_found(run, model, data):
 
 ONLY = {"cnn": ["mnist_sample"], "towers": ["two_inputs"]}  # models for data of a certain shape
 DATA = [name for name in choices("data") if name not in ("csv", "mnist", "fashion_mnist")]
+ONLY["realmlp"] = [name for name in DATA if name != "mnist_sample"]
 
 
 @pytest.mark.slow

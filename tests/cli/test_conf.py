@@ -4,6 +4,7 @@ import pytest
 import torch
 from conftest import PROJECT, compose_config
 
+from kindling import UserError
 from kindling.cli.build import build
 from kindling.cli.conf import choice_file, choices
 
@@ -26,6 +27,10 @@ def test_every_pair_of_data_and_model_fits_eight_samples_or_is_rejected(data, mo
     if model == "towers" and data != "two_inputs":
         with pytest.raises(ValueError, match="model=towers needs 18 columns"):
             build(cfg.model, **loaded.model_kwargs())
+        return
+    if model == "realmlp" and "mnist" in data:
+        with pytest.raises(UserError, match="scale=robust only works with tables"):
+            loaded.setup()
         return
     module = build(cfg.model, **loaded.model_kwargs())
     x, y = (part[:8] for part in next(iter(loaded.train_dataloader())))

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import FLOAT, needs, weights_of
+from noisy_line import noisy_line
 from scipy.optimize import minimize
 from sklearn.linear_model import QuantileRegressor
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, r2_score
@@ -16,24 +17,9 @@ from kindling import UserError
 from kindling.cli.validation import check
 from kindling.tasks.losses import pinball
 from kindling.tasks.quantiles import Quantiles, task_of
-from kindling.training.evaluate import evaluate
-from kindling.training.evaluate_table import evaluate_table
 from kindling.training.load import config_of, data_and_model
 
 LEVELS = [0.1, 0.5, 0.9]
-OPTIONS = ["loss=quantile", "quantiles=[0.1,0.5,0.9]"]
-
-
-def noisy_line(folder, n=600, targets=1) -> list[str]:
-    """Write a table whose noise grows with x, and return the overrides to train on it."""
-    rng = np.random.default_rng(0)
-    x = rng.uniform(0, 2, n)
-    table = pd.DataFrame({"x": x, "z": rng.normal(size=n)})
-    for i in range(targets):
-        table[f"y{i}"] = 10 * (i + 1) + 5 * x + (1 + x) * rng.normal(size=n)
-    table.to_csv(folder / "noisy.csv", index=False)
-    names = ",".join(f"y{i}" for i in range(targets))
-    return ["data=csv", f"data.path={folder / 'noisy.csv'}", f"data.target=[{names}]", "data.task=regression", *OPTIONS]
 
 
 def test_the_pinball_loss_is_that_of_scikit_learn():
@@ -117,19 +103,6 @@ def test_predictions_are_in_the_unit_of_several_targets_and_do_not_cross(finishe
     assert inside["prediction y1"] == pytest.approx(25, abs=2)
 
 
-def test_evaluate_scores_the_test_samples_again(finished, tmp_path):
-    folder = finished(*noisy_line(tmp_path), "epochs=3", "model=realmlp")
-    before = json.loads((folder / "result.json").read_text(encoding="utf-8"))["metrics"]
-    assert evaluate(folder) == pytest.approx({k: v for k, v in before.items() if k.startswith("test/")})
-    _, metrics = evaluate_table(folder, str(tmp_path / "noisy.csv"))
-    table = pd.read_csv(tmp_path / "noisy.csv")
-    preds = kindling.load(folder)(table)
-    inside = table["y0"].between(preds["quantile 0.1"], preds["quantile 0.9"])
-    assert metrics["test/coverage"] == pytest.approx(inside.mean(), abs=0.002)
-    assert metrics["test/mae"] == pytest.approx((preds["prediction"] - table["y0"]).abs().mean(), rel=1e-4)
-    assert metrics["test/error"] == pytest.approx(((preds["prediction"] - table["y0"]) ** 2).mean() ** 0.5, rel=1e-4)
-
-
 @needs("commands/export.py")
 def test_an_exported_model_predicts_the_quantiles(finished, tmp_path):
     from kindling.commands.export import export
@@ -164,7 +137,7 @@ def test_quantiles_and_their_loss_need_each_other(options, message):
         check(options)
 
 
-@needs("sweeps")
+@needs("sweeps/grouped")
 def test_jobs_train_in_groups_with_the_results_of_single_runs(run, tmp_path):
     from sweeps.sweep_helpers import trained_together
 
@@ -176,25 +149,3 @@ def test_jobs_train_in_groups_with_the_results_of_single_runs(run, tmp_path):
         assert metrics == pytest.approx(found, rel=1e-5)
         for name, tensor in weights_of(tmp_path / f"single{seed}").items():
             torch.testing.assert_close(weights_of(job.folder)[name], tensor, atol=FLOAT, rtol=0)
-
-
-@needs("sweeps")
-def test_baselines_and_ensembles_predict_quantiles(tmp_path, capsys):
-    from sweeps.sweep_helpers import trained_together
-
-    from kindling.sweeps.leaderboard.baselines import score_baselines
-    from kindling.sweeps.leaderboard.make import make_board
-    from kindling.training.ensemble_predictor import EnsemblePredictor
-
-    args = [*noisy_line(tmp_path), "epochs=5", "width=8"]
-    jobs = trained_together(tmp_path / "sweep", [[*args, f"seed={seed}"] for seed in (0, 1, 2)])
-    found = score_baselines(jobs[0].folder, "val/loss", ["forest"])
-    assert found["baselines"]["linear regression"]["val/loss"] < found["baselines"]["quantiles"]["val/loss"]
-    assert found["baselines"]["quantiles"]["val/coverage"] == pytest.approx(0.8, abs=0.15)
-    assert "random forest" in found["note"]
-    make_board(tmp_path / "sweep")
-    out = capsys.readouterr().out
-    assert "baseline: linear regression" in out
-    assert "ensemble on the test samples: loss" in out
-    table = EnsemblePredictor(tmp_path / "sweep")(pd.DataFrame({"x": [1.0], "z": [0.0]}))
-    assert list(table) == ["prediction", "quantile 0.1", "quantile 0.9"]
