@@ -1,7 +1,10 @@
 """Evaluating a run does not execute code in its checkpoint, unless it is trusted."""
 
+import pytest
+from omegaconf import OmegaConf
 from trust_helpers import poison, rejects, trained
 
+from kindling import UserError
 from kindling.training.evaluate import evaluate
 
 __all__ = ["trained"]
@@ -15,3 +18,14 @@ def test_the_same_checkpoint_is_loaded_with_trust(trained):
     witness = poison(trained / "checkpoints/best.ckpt")
     assert "test/accuracy" in evaluate(trained, trust=True)
     assert witness.exists()
+
+
+def test_evaluate_executes_nothing_that_the_config_names(trained, tmp_path):
+    config, witness = trained / ".hydra" / "config.yaml", tmp_path / "witness"
+    cfg = OmegaConf.load(config)
+    cfg.data = {"_target_": "os.system", "command": f"touch {witness}"}
+    cfg.trust = True
+    OmegaConf.save(cfg, config)
+    with pytest.raises(UserError, match=r"would call os\.system"):
+        evaluate(trained)
+    assert not witness.exists()

@@ -11,7 +11,6 @@ from trust_helpers import SMALL, trained
 
 from kindling import UserError
 from kindling.cli.foreign import own_targets, reject_foreign_overrides, reject_foreign_targets
-from kindling.training.evaluate import evaluate
 from kindling.training.load import config_of
 from kindling.training.saved_model import SavedModel
 
@@ -100,17 +99,6 @@ def test_a_target_in_the_hyperparameters_of_a_checkpoint_is_rejected(trained, tm
     torch.save(content, best)
     with pytest.raises(UserError, match=r"would call os\.system"):
         SavedModel(trained)
-    assert not witness.exists()
-
-
-def test_evaluate_executes_nothing_that_the_config_names(trained, tmp_path):
-    config, witness = trained / ".hydra" / "config.yaml", tmp_path / "witness"
-    cfg = OmegaConf.load(config)
-    cfg.data = {"_target_": "os.system", "command": f"touch {witness}"}
-    cfg.trust = True
-    OmegaConf.save(cfg, config)
-    with pytest.raises(UserError, match=r"would call os\.system"):
-        evaluate(trained)
     assert not witness.exists()
 
 
