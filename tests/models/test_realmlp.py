@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import built, compose_config, rows_of, weights_of
+from conftest import built, compose_config, needs, rows_of, weights_of
 from torch import nn
 
 from kindling.models.parameter_groups import lr_factor_of_each, main_factor
@@ -79,6 +79,7 @@ def reference_losses(overrides, classes, lr):
     return losses, errors, weights
 
 
+@needs("callbacks/lr_schedule.py")
 @pytest.mark.parametrize(
     ("target", "classes", "lr", "epochs"),
     [
@@ -101,6 +102,7 @@ def test_it_equals_the_paper_in_plain_pytorch(run, tmp_path, target, classes, lr
     torch.testing.assert_close(weights_of(tmp_path / "run", "best")["net.1.weight"], weights[best], atol=1e-5, rtol=0)
 
 
+@needs("callbacks/lr_schedule.py")
 def test_the_recorded_learning_rate_is_that_of_the_weights(run, tmp_path):
     run(*TABLE, "data.target=bmi", "epochs=2", "schedule=none", "width=8")
     assert {float(row["lr"]) for row in rows_of(tmp_path / "run")} == {0.07}
@@ -112,6 +114,7 @@ def test_factors_of_all_matching_patterns_are_multiplied():
     assert main_factor(model, {"*.bias": 0.1, "0.*": 2.0}) == 2.0
 
 
+@needs("callbacks/lr_schedule.py")
 @pytest.mark.parametrize("schedule", ["none", "onecycle", "cosine"])
 def test_factors_equal_parameter_groups_in_a_plain_loop(run, tmp_path, schedule):
     args = ["data=diabetes", "hidden_sizes=[5]", "epochs=4", "optimizer=sgd", "lr=0.1", f"schedule={schedule}"]
@@ -158,6 +161,7 @@ def test_a_single_short_batch_is_kept():
     assert [len(y) for _, y in data.train_dataloader()] == [614]
 
 
+@needs("callbacks/weight_init.py")
 def test_ntk_is_the_start_of_realmlp_with_other_layers():
     from kindling.callbacks.weight_init import initialise
 
@@ -168,6 +172,7 @@ def test_ntk_is_the_start_of_realmlp_with_other_layers():
     assert layer.bias.std().item() == pytest.approx(1, rel=0.15)
 
 
+@needs("callbacks/weight_init.py")
 def test_schemes_for_standard_layers_are_rejected(shell):
     done = shell("train.py", "data=diabetes", "model=realmlp", "init=xavier")
     assert done.returncode == 2
