@@ -34,7 +34,6 @@ ATTACKS = [
     "kindling.cli.build.build",
     "kindling.training.load.load",
     "kindling.training.saved_model.SavedModel",
-    "kindling.commands.strip.command.main",
     "kindling.data.download.download",
     "pip.__main__.main",
     "${oc.env:HOME}",
