@@ -29,8 +29,7 @@ def column_transform(
 ) -> dict[str, Any]:
     """Return the transform of the inputs, with fill value, shift and factor of each feature, or one each for images.
 
-    The factor of a constant feature is 0, so that other values of it in new data have no effect; with scale=none all
-    factors are 1.
+    The factor of a constant feature is 0, so that other values in new data have no effect; with scale=none all are 1.
 
     Args:
         x: inputs of the training samples.
@@ -57,7 +56,7 @@ def column_transform(
     if any(constant):
         which = _named(names, features, degree, indices=[i for i, found in enumerate(constant) if found])
         log.info(f"{which}: constant in the training samples, so without effect")
-    kept = {"features": features, "degree": degree} | ({"encoding": encoding} if encoding else {})
+    kept = {"features": features, "degree": degree, **({"encoding": encoding} if encoding else {})}
     kept |= {"smooth_clip": SMOOTH_CLIP} if scale == "robust" else {}
     return {**kept, "fill": fill.tolist(), "shift": shift.tolist(), "factor": factor.tolist()}
 

@@ -42,8 +42,8 @@ def fit_line(facts: dict[str, Any], x: Tensor, y: Tensor, weights: Tensor | None
     number = y.shape[1] if facts["task"] == "regression" else facts["num_outputs"]
     model = Linear(facts["input_shape"], number, task=facts["task"]).double()
     weight, bias = model.parameters()
-    torch.nn.init.zeros_(weight)
-    torch.nn.init.zeros_(bias)
+    for p in (weight, bias):
+        torch.nn.init.zeros_(p)
     inputs, targets = (x - mean) * factor, y if facts["task"] == "multiclass" else y.double()
     penalty = 0.0 if facts["task"] == "regression" else L2 / 2
     optimizer = torch.optim.LBFGS(
@@ -58,8 +58,7 @@ def fit_line(facts: dict[str, Any], x: Tensor, y: Tensor, weights: Tensor | None
         loss.backward()
         return loss
 
-    threads = torch.get_num_threads()
-    # With few samples, more threads only wait for each other.
+    threads = torch.get_num_threads()  # with few samples, more than one only wait for each other
     torch.set_num_threads(1 if x.numel() < 1_000_000 else threads)
     try:
         optimizer.step(objective)

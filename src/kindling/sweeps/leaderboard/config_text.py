@@ -5,6 +5,8 @@ from pathlib import Path
 
 from kindling.files import PROJECT
 
+SAME_SAMPLES = ("batch_size", "drop_last", "seed", "steps_per_execution")  # options of data that do not change samples
+
 
 def data_text(config: str, metric: str) -> str:
     """Return the part that describes the data (and the loss, if it is compared), with what it refers to."""
@@ -41,7 +43,7 @@ def versions(text: str) -> list[str]:
 def _blocks(config: str) -> dict[str, str]:
     """Return the text of each top-level key; that of `data` without options that do not change the samples."""
     found = {m[1]: m[0] for m in re.finditer(r"^(\w+):.*\n(?:[ -].*\n)*", config + "\n", flags=re.MULTILINE)}
-    pattern = r"^  (batch_size|drop_last|seed|steps_per_execution): .*\n"
+    pattern = rf"^  ({'|'.join(SAME_SAMPLES)}): .*\n"
     found["data"] = re.sub(pattern, "", found.get("data", ""), flags=re.MULTILINE)
     return found
 

@@ -15,14 +15,13 @@ from kindling import UserError
 from kindling.data.base import Data
 from kindling.data.transforms import target_scaling
 from kindling.models.base import Model
+from kindling.sweeps.leaderboard.config_text import SAME_SAMPLES
 from kindling.sweeps.leaderboard.jobs import Job
 from kindling.sweeps.leaderboard.samples import Samples, samples_of, targets_of
 from kindling.sweeps.leaderboard.sources import Sources, options_text
 
 # Options of the data in which jobs may differ, because the samples of each stage and their targets are the same.
-MEMBER_OPTIONS = (
-    *("batch_size", "drop_last", "seed", "steps_per_execution", "passes", "features", "degree", "scale", "fold"),
-)
+MEMBER_OPTIONS = (*SAME_SAMPLES, "passes", "features", "degree", "scale", "fold")
 DIFFERENT = "an ensemble needs jobs on the same data, e.g. a sweep over seeds or models"
 SMALL = 1_000_000  # input values up to which several threads only wait for each other
 

@@ -11,7 +11,7 @@ from kindling.cli.build import build
 from kindling.data.base import Data, model_kwargs
 from kindling.models.base import Model
 from kindling.models.predict import divide_logits
-from kindling.sweeps.leaderboard.config_text import data_and_model_text
+from kindling.sweeps.leaderboard.config_text import SAME_SAMPLES, data_and_model_text
 from kindling.sweeps.leaderboard.jobs import Job
 from kindling.training.load import best_checkpoint, config_of, load
 
@@ -38,7 +38,7 @@ class Sources:
 
     def data(self, job: Job) -> Data:
         cfg = self.config(job)
-        key = options_text(cfg.data, ("batch_size", "drop_last", "seed", "steps_per_execution"))
+        key = options_text(cfg.data, SAME_SAMPLES)
         if key not in self.loaded:
             data = build(cfg.data)
             if not isinstance(data, Data):
