@@ -1,5 +1,6 @@
 """The config of a command, and commands that differ from it in a few options."""
 
+import re
 import shlex
 from contextlib import nullcontext
 from typing import Any
@@ -65,6 +66,12 @@ class Command:
         files = [choice_file(group, self.choices.get(group)) for group in ("model", "optimizer")]
         rates = [yaml.safe_load(file.read_text(encoding="utf-8")).get("lr") for file in files if file]
         return next((rate for rate in rates if rate), None)
+
+    def schedule_of_model(self) -> str | None:
+        """Return the schedule that the YAML file of the model chooses, if any."""
+        file = choice_file("model", self.choices.get("model"))
+        found = re.search(r"override /schedule: (\w+)", file.read_text(encoding="utf-8")) if file else None
+        return found[1] if found else None
 
     def with_options(self, *overrides: str) -> "Command | None":
         """Return the command with additional overrides, without those that have no effect.

@@ -6,7 +6,6 @@ from kindling.doctor.case import ADAPTIVE, FEW_STEPS, NARROW, Case
 STRONG = {"weight_decay": 0.01, "l1": 0.001, "dropout": 0.5, "label_smoothing": 0.3}
 STRONG_DECOUPLED = 1.0  # for adamw, which multiplies it by lr
 TIGHT = 0.1  # gradient norm allowed by clip
-MODEL_SCHEDULE = "coslog4"  # the one of model=realmlp
 
 
 def blocking(case: Case) -> dict[str, str]:
@@ -44,7 +43,7 @@ def questionable(case: Case) -> dict[str, str]:
         found[f"init={options['init']}"] = "init=default"
     if case.hidden and options.get("activation") == "identity":
         found["activation=identity"] = "activation=relu"
-    if options["schedule"] not in ("none", MODEL_SCHEDULE):
+    if options["schedule"] not in ("none", case.run_command.schedule_of_model()):
         found[f"schedule={options['schedule']}"] = "schedule=none"
     if case.hidden and options.get("batch_size") == "full" and case.steps < FEW_STEPS and case.train_samples > 64:
         found["batch_size=full"] = "batch_size=32"
