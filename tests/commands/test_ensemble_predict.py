@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from commands.ensemble_helpers import trainer
 from conftest import PROJECT, needs
+from noisy_line import noisy_line
 
 from kindling import UserError
 from kindling.commands.ensemble import ensemble
@@ -66,6 +67,16 @@ def test_values_of_a_regression_are_averaged(sweep, predict, tmp_path):
     found = pd.read_csv(tmp_path / "all.csv")
     assert list(found) == ["prediction"]
     np.testing.assert_allclose(found, weighted_mean(predict, folder, tmp_path, path), rtol=1e-12)
+
+
+def test_quantiles_are_averaged_with_the_weights(sweep, predict, tmp_path):
+    folder = sweep(*noisy_line(tmp_path))
+    ensemble(folder)
+    path = str(tmp_path / "noisy.csv")
+    predict(folder, path, str(tmp_path / "all.csv"), ensemble=True)
+    found = pd.read_csv(tmp_path / "all.csv")
+    assert list(found) == ["prediction", "quantile 0.1", "quantile 0.9"]
+    np.testing.assert_allclose(found, weighted_mean(predict, folder, tmp_path, path), rtol=1e-9)
 
 
 def test_the_ensemble_is_made_if_it_is_missing(sweep, predict, tmp_path):

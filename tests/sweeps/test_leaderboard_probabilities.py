@@ -1,6 +1,5 @@
 """Ensembles and baselines of quantiles and of calibrated probabilities."""
 
-import pandas as pd
 import pytest
 import torch
 from noisy_line import noisy_line
@@ -10,7 +9,6 @@ from kindling.sweeps.leaderboard.baselines import score_baselines
 from kindling.sweeps.leaderboard.jobs import read_jobs
 from kindling.sweeps.leaderboard.library import read_library
 from kindling.sweeps.leaderboard.make import make_board
-from kindling.training.ensemble_predictor import EnsemblePredictor
 from kindling.training.load import load
 
 
@@ -39,5 +37,3 @@ def test_baselines_and_ensembles_predict_quantiles(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "baseline: linear regression" in out
     assert "ensemble on the test samples: loss" in out
-    table = EnsemblePredictor(tmp_path / "sweep")(pd.DataFrame({"x": [1.0], "z": [0.0]}))
-    assert list(table) == ["prediction", "quantile 0.1", "quantile 0.9"]
