@@ -59,6 +59,9 @@ class Calibration(pl.Callback, Summary):
         self.before, self.after = (pl_module.loss(logits / t, y).item() for t in (1.0, temperature))
         self._divide(pl_module)  # for the pictures that are drawn next
 
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._divide(pl_module)  # of a run that is resumed after its last epoch
+
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._divide(pl_module)
 

@@ -33,7 +33,7 @@ def expand(args: list[str]) -> list[str]:
     rest = [arg for arg in args if not arg.startswith("resume=") and arg not in flags]
     name = requested[-1].removeprefix("resume=").strip("'\"")
     folder = _last(rest, sweep=bool(flags)) if name == "last" else _folder(name, sweep=bool(flags))
-    if (folder / "jobs.json").exists():
+    if (folder / "multirun.yaml").exists():
         has_new_values = any(not arg.startswith("hydra") for arg in rest)
         return ["-m", *(rest if has_new_values else _sweep_args(folder, rest)), f"hydra.sweep.dir='{folder}'"]
     if not (folder / ".hydra" / "hydra.yaml").exists():
@@ -80,7 +80,7 @@ def save_config(cfg: DictConfig, overrides: list[str]) -> None:
 
 def _folder(name: str, sweep: bool) -> Path:
     """Return the folder of a run or sweep after checking that it is one."""
-    kind, required = ("sweep", ["jobs.json"]) if sweep else ("run", [".hydra", "jobs.json"])
+    kind, required = ("sweep", ["multirun.yaml"]) if sweep else ("run", [".hydra", "multirun.yaml"])
     if not any((Path(name) / file).exists() for file in required):
         raise UserError(f"resume={name} is not a {kind} folder (it has no {required[0]}): give one, or resume=last.")
     return Path(name)
@@ -93,12 +93,12 @@ def _last(overrides: list[str], sweep: bool) -> Path:
         overrides: the other overrides that were given.
         sweep: search for sweeps only.
     """
-    patterns = ["sweeps/*/jobs.json"] if sweep else ["[!s]*/*/.hydra", "s[!w]*/*/.hydra", "sweeps/*/jobs.json"]
+    patterns = ["sweeps/*/multirun.yaml"] if sweep else ["[!s]*/*/.hydra", "s[!w]*/*/.hydra", "sweeps/*/multirun.yaml"]
     found = [path for pattern in patterns for path in Path("runs").glob(pattern)]
     skipped: list[str] = []
     for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
         folder = path.parent
-        reason = _why_not_sweep(folder, overrides) if path.name == "jobs.json" else _why_not_run(folder, overrides)
+        reason = _why_not_sweep(folder, overrides) if path.name == "multirun.yaml" else _why_not_run(folder, overrides)
         if not reason:
             more = f"; and {len(skipped) - MAX_LISTED} more" if len(skipped) > MAX_LISTED else ""
             newer = f"; newer ones that cannot be resumed: {'; '.join(skipped[:MAX_LISTED])}{more}" if skipped else ""
@@ -115,8 +115,8 @@ def _why_not_run(folder: Path, overrides: list[str]) -> str:
     status = _status(folder)
     if status == "diverged":
         return "diverged"
-    if not (folder / LAST).is_file():
-        return "ended before its first checkpoint"
+    if status == "failed" and not (folder / LAST).is_file():
+        return "failed before its first checkpoint"
     if status == "finished" and "epochs" not in parse_overrides(overrides):
         return "finished; epochs=... would continue it"
     return ""
@@ -124,8 +124,9 @@ def _why_not_run(folder: Path, overrides: list[str]) -> str:
 
 def _why_not_sweep(folder: Path, overrides: list[str]) -> str:
     """Return why a sweep cannot be resumed, or an empty string; overrides may add jobs or trials to it."""
-    jobs = json.loads((folder / "jobs.json").read_text(encoding="utf-8"))["jobs"]
-    has_finished = not overrides and all(_status(folder / job["folder"]) == "finished" for job in jobs)
+    listed = folder / "jobs.json"
+    jobs = json.loads(listed.read_text(encoding="utf-8"))["jobs"] if listed.is_file() else []
+    has_finished = bool(jobs) and not overrides and all(_status(folder / job["folder"]) == "finished" for job in jobs)
     return "finished" if has_finished else ""
 
 

@@ -110,7 +110,8 @@ class BestAndLast(PeriodicCheckpoint):
         # The current weights may be those of an incomplete step, so last.ckpt is left unchanged.
         # With several processes the others may have ended, and saving a checkpoint would wait for them.
         if self.best and trainer.world_size == 1:
-            self._write_best(trainer).unlink(missing_ok=True)
+            self._save_state(trainer).unlink()
+            self._write_best()
 
     def state_dict(self) -> dict[str, Any]:
         random_state: dict[str, Any] = {"cpu": torch.get_rng_state()}
@@ -126,28 +127,32 @@ class BestAndLast(PeriodicCheckpoint):
             torch.cuda.set_rng_state_all([state.cpu() for state in random_state["cuda"]])
 
     def save(self, trainer: pl.Trainer) -> None:
-        """Write best.ckpt, then last.ckpt."""
-        part = self._write_best(trainer)
+        """Write last.ckpt, then best.ckpt."""
+        part = self._save_state(trainer)
         if trainer.is_global_zero:
             os.replace(part, self.last_path)
+            self._write_best()
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self._checkpoint = checkpoint
 
-    def _write_best(self, trainer: pl.Trainer) -> Path:
-        """Save the current state, derive best.ckpt from it (best weights, no optimizer state), and return its path."""
+    def _save_state(self, trainer: pl.Trainer) -> Path:
+        """Save the current state to a temporary file, and return its path."""
         part = self.dirpath / "last.ckpt.part"
         trainer.save_checkpoint(part)
-        if trainer.is_global_zero and self.best:
+        return part
+
+    def _write_best(self) -> None:
+        """Derive best.ckpt (best weights, no optimizer state) from the state that was saved."""
+        if self.best:
             checkpoint = {key: value for key, value in self._checkpoint.items() if key not in TRAINING_STATE}
             weights = {name: tensor.cpu() for name, tensor in self.best["weights"].items()}
             checkpoint |= {"state_dict": weights, "epoch": self.best["epoch"] - 1, "global_step": self.best["step"]}
             with replacing(self.best_path) as best:
                 torch.save(checkpoint, best)
         self._checkpoint = {}
-        return part
 
     def _reject_more_than_plain_data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Raise UserError at the start of training if the model's checkpoints could not be loaded safely."""

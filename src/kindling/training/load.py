@@ -1,6 +1,7 @@
 """Load the config, data, model and checkpoints of a run. Only `load` and `data_and_model` import torch."""
 
 import csv
+import json
 import pickle
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ from kindling.cli.build import build, reject_incompatible
 from kindling.cli.foreign import reject_foreign_config
 from kindling.cli.overrides import register_resolvers
 from kindling.cli.plain import to_dict
-from kindling.files import BEST
+from kindling.files import BEST, LAST
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -85,6 +86,23 @@ def best_checkpoint(folder: Path) -> Path:
             f"{folder} has no checkpoints/best.ckpt: the run ended before its first epoch was complete. Train it again."
         )
     return best
+
+
+def checkpoint_to_resume(folder: Path) -> Path | None:
+    """Return the path of a run's last checkpoint, or None for a run that ended before the first one.
+
+    Raises:
+        UserError: the run has trained, but its last checkpoint is gone.
+    """
+    last, result = folder / LAST, folder / "result.json"
+    if last.is_file():
+        return last
+    failed = result.is_file() and json.loads(result.read_text(encoding="utf-8")).get("status") == "failed"
+    if (folder / BEST).is_file() and not failed:
+        raise UserError(
+            f"{folder} has no {LAST} to resume from, only {BEST}, which evaluate and predict can use: start a new run."
+        )
+    return None
 
 
 def data_and_model(cfg: DictConfig) -> "tuple[pl.LightningDataModule, pl.LightningModule]":

@@ -21,7 +21,7 @@ from kindling.files import BEST, LAST, is_untrained, write_json
 from kindling.models.base import Model
 from kindling.training.checkpoint import BestAndLast
 from kindling.training.divergence import Divergence
-from kindling.training.load import load
+from kindling.training.load import checkpoint_to_resume, load
 from kindling.training.lock import claim
 from kindling.training.loggers import finish, log_text
 from kindling.training.other_modules import check_module, own_hyperparameters
@@ -40,7 +40,7 @@ class Run:
     Args:
         folder: the run's folder, which Hydra has created.
         command: the shortest command that reproduces the run.
-        resume: continue the run in `folder` from its last checkpoint.
+        resume: continue the run in `folder` from its last checkpoint, or from the start if it ended before the first.
         verbose: show all messages and warnings of the libraries.
         trust: load its checkpoints even though they may run code.
 
@@ -50,14 +50,12 @@ class Run:
 
     def __init__(self, folder: str, command: str, resume: bool = False, verbose: bool = False, trust: bool = False):
         self.folder, self.command, self.resume = Path(folder), command, resume
-        self.checkpoint = self.folder / LAST if resume else None
-        if self.checkpoint and not self.checkpoint.is_file():
-            raise UserError(f"{folder} has no {LAST} to resume from: the run ended before the first one was written.")
+        self.checkpoint = checkpoint_to_resume(self.folder) if resume else None
         self.best_checkpoint, self.trust = self.folder / BEST, trust
         # Records of epochs that are not in the checkpoint are written again.
         state = load(self.checkpoint, trust) if self.checkpoint else {}
         records = state.get("callbacks", {}).get("Records", {})
-        epochs = state["loops"]["fit_loop"]["epoch_progress"]["current"] if resume else {}
+        epochs = state["loops"]["fit_loop"]["epoch_progress"]["current"] if state else {}
         self.in_epoch = epochs.get("ready") != epochs.get("processed")  # whether it was stopped within an epoch
         self.recorded = len(records.get("rows", ()))
         self.seconds = records.get("seconds", 0.0)  # of the earlier parts of the run
@@ -89,7 +87,7 @@ class Run:
         if trainer.max_epochs and 0 < trainer.max_epochs < self.recorded:
             found = f"{self.folder} already has {self.recorded} epochs, and epochs={trainer.max_epochs} is fewer"
             raise UserError(f"{found}: increase or remove epochs.")
-        if self.resume:  # before Lightning loads the checkpoint, so that float64 weights are not rounded
+        if self.checkpoint:  # before Lightning loads the checkpoint, so that float64 weights are not rounded
             trainer.precision_plugin.convert_module(model)
         self.params = sum(p.numel() for p in model.parameters() if p.requires_grad)
         self.threads = choose_threads(trainer, model, data)
@@ -103,7 +101,7 @@ class Run:
             own = own_hyperparameters(model)
         for logger in trainer.loggers:
             logger.log_hyperparams(options | own)
-        if not self.resume:
+        if not self.checkpoint:
             log_text(trainer.loggers, "config", f"```yaml\n{OmegaConf.to_yaml(cfg, resolve=True)}\n```")
 
     def can_test(self) -> bool:
@@ -116,7 +114,9 @@ class Run:
 
     def mark(self, target: str) -> object:
         """Return the position in a logger's files, given its `_target_`, at the time of the checkpoint."""
-        return self.marks.get(target.rpartition(".")[2]) if self.first else None  # only one process rewinds them
+        if not (self.resume and self.first):  # only one process rewinds them
+            return None
+        return self.marks.get(target.rpartition(".")[2], {})
 
     @property
     def _saver(self) -> BestAndLast | None:
