@@ -14,6 +14,7 @@ from kindling import UserError
 from kindling.callbacks.lr_schedule import CosLog, Schedule
 from kindling.data.synthetic import Blobs
 from kindling.models.mlp import Deep
+from kindling.training.stopping import LastStep
 
 ARGS = ["data=blobs", "optimizer=sgd", "epochs=4", "batch_size=300"]
 STEPS = 4 * 3  # with 900 training samples
@@ -111,12 +112,27 @@ def test_a_stopped_schedule_is_resumed_exactly(tmp_path, name, place):
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
-def test_a_schedule_of_a_different_length_is_not_resumed(tmp_path):
-    fitted(tmp_path, SCHEDULES["cosine"]())
-    schedule = SCHEDULES["cosine"]()
-    schedule.load_state_dict({"steps": 348, "scheduler": {}})
-    with pytest.raises(UserError, match="created for 348 steps, but this run would have 174"):
-        fitted(tmp_path / "other", schedule)
+class Rates(pl.Callback):
+    """Collects the learning rate of every step."""
+
+    def __init__(self):
+        self.rates = []
+
+    def on_train_batch_start(self, trainer, *args):
+        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
+@pytest.mark.filterwarnings("ignore:.*Checkpoint directory.*exists and is not empty")
+@pytest.mark.parametrize("name", ["cosine", "onecycle", "coslog4"])
+def test_a_run_that_is_resumed_with_more_epochs_continues_with_the_rates_of_the_longer_schedule(tmp_path, name, caplog):
+    whole, rest = Rates(), Rates()
+    fitted(tmp_path / "whole", SCHEDULES[name](), whole, steps_per_execution=1)
+    fitted(tmp_path / "part", SCHEDULES[name](), LastStep(58), steps_per_execution=1, steps=58)
+    last = tmp_path / "part" / "last.ckpt"
+    with caplog.at_level("INFO", "kindling"):
+        fitted(tmp_path / "part", SCHEDULES[name](), rest, steps_per_execution=1, ckpt_path=last)
+    assert rest.rates == pytest.approx(whole.rates[58:], rel=1e-9, abs=1e-12)
+    assert "the schedule now has 174 steps instead of 58, and continues with lr=" in caplog.text
 
 
 def test_a_model_with_its_own_scheduler_is_rejected(run):

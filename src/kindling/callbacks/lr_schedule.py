@@ -1,6 +1,8 @@
 """A learning rate schedule, e.g. `schedule=cosine`, which changes after every optimizer step or every epoch."""
 
+import logging
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +17,8 @@ from kindling.cli.monitor import TRAIN_LOSS, logged_as
 from kindling.data.loader import steps_per_epoch
 from kindling.data.trainer_parts import callbacks_of
 from kindling.training.stopping import LastStep
+
+log = logging.getLogger("kindling")
 
 
 class CosLog(LRScheduler):
@@ -49,8 +53,10 @@ class Schedule(pl.Callback):
         total: name of `build`'s argument for the total number of optimizer steps, or None.
         monitor: the value that ReduceLROnPlateau monitors; train/loss without validation samples.
 
+    A run that is resumed with more epochs continues with the rates of a schedule of the new length.
+
     Raises:
-        UserError: the model has its own schedulers, or a resumed run has a different number of steps.
+        UserError: the model has its own schedulers.
     """
 
     supports_multi_step = True
@@ -77,20 +83,35 @@ class Schedule(pl.Callback):
             )
         optimizer, steps = trainer.optimizers[0], self._steps(trainer)
         if self.saved and self.total and self.saved["steps"] != steps:
-            raise UserError(
-                f"The schedule was created for {self.saved['steps']} steps, but this run would have {steps}: "
-                "resume with the same number of epochs, or start a new run."
-            )
-        # A new scheduler sets its first learning rate; when resumed, the checkpoint's values are restored.
-        before = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
-        self.scheduler = self.build(optimizer, **({self.total: steps} if self.total else {}), **self._maxima(optimizer))
-        if self.saved:
-            self.scheduler.load_state_dict(self.saved["scheduler"])
-            for group, values in zip(optimizer.param_groups, before, strict=True):
-                group.update(values)
+            self._stretch(optimizer, steps, done=trainer.global_step)
+        else:
+            # A new scheduler sets its first learning rate; when resumed, the checkpoint's values are restored.
+            before = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+            self.scheduler = self._build(optimizer, steps)
+            if self.saved:
+                self.scheduler.load_state_dict(self.saved["scheduler"])
+                for group, values in zip(optimizer.param_groups, before, strict=True):
+                    group.update(values)
         self.steps, self.left = steps, steps - trainer.global_step
         if self.every == "step":
             self.hook = optimizer.register_step_post_hook(self._after_step)
+
+    def _build(self, optimizer: Optimizer, steps: int) -> LRScheduler:
+        return self.build(optimizer, **({self.total: steps} if self.total else {}), **self._maxima(optimizer))
+
+    def _stretch(self, optimizer: Optimizer, steps: int, done: int) -> None:
+        """Continue with the rates that a schedule of this many steps has after the steps that are done."""
+        for group, rate in zip(optimizer.param_groups, self.saved["scheduler"]["base_lrs"], strict=True):
+            group["lr"] = rate
+        self.scheduler = self._build(optimizer, steps)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+            for _ in range(min(done, steps - 1)):
+                self.scheduler.step()
+        rate = optimizer.param_groups[0]["lr"]
+        log.info(
+            f"the schedule now has {steps} steps instead of {self.saved['steps']}, and continues with lr={rate:.3g}"
+        )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if isinstance(self.scheduler, ReduceLROnPlateau):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from matplotlib.image import imread
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
 
 from kindling.training.load import load
 
@@ -40,9 +40,9 @@ def differences(one: Path, other: Path) -> Iterator[str]:
         elif found := _difference(files[0][name], files[1][name]):
             yield f"{name}: {found}"
     for folder in sorted({path.parent for name, path in files[0].items() if name.endswith(".json")}):
-        name = folder.relative_to(one)
-        if found := _first_difference(_events(folder), _events(other / name), "record"):
-            yield f"{name / 'events'}: {found}"
+        place = folder.relative_to(one)
+        if found := _first_difference(_events(folder), _events(other / place), "record"):
+            yield f"{place / 'events'}: {found}"
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -72,16 +72,18 @@ def _rows(path: Path) -> list[list[str]]:
     return [[row[i] for i in kept if i < len(row)] for row in rows]
 
 
-def _events(folder: Path) -> list[tuple[int, str, bytes]]:
-    """Return (step, tag, value) of all records of a folder's event files, in their order."""
+def _events(folder: Path) -> list[tuple[int, str, bytes | str]]:
+    """Return step, tag and value of all records of a folder's event files, in their order."""
     files = sorted(folder.glob("events.out.tfevents.*"))
     events = [event for file in files for event in EventFileLoader(str(file)).Load()]
-    return [(event.step, value.tag, _value(event, value)) for event in events for value in event.summary.value]
+    return [(event.step, value.tag, _value(value, folder)) for event in events for value in event.summary.value]
 
 
-def _value(event: Event, value: Any) -> bytes:
+def _value(value: Summary.Value, folder: Path) -> bytes | str:
     if value.metadata.plugin_data.plugin_name == "hparams":  # it has the time
-        return b""
+        return ""
+    if value.metadata.plugin_data.plugin_name == "text":  # the config has the folder
+        return value.tensor.string_val[0].decode("utf-8").replace(str(folder.absolute()), "")
     return value.SerializeToString(deterministic=True)
 
 
