@@ -147,7 +147,8 @@ class Kill:
             process.kill()
             output, _ = process.communicate()
             self.faults.append("did not end within two minutes")
-        if "Traceback" in output or process.returncode not in codes:
+        early = not output and process.returncode in (-2, -15)  # before Python has started
+        if "Traceback" in output or (process.returncode not in codes and not early):
             self.faults.append(f"exit code {process.returncode}: ...{output[-1500:]}")
 
     def _left(self) -> list[str]:

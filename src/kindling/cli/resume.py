@@ -63,7 +63,7 @@ def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list
     old.trust = cfg.trust  # never what the folder says
     reject_foreign_config(old, Path(cfg.folder), trust=bool(cfg.trust))
     path = search_path(OmegaConf.load(hydra / "hydra.yaml").hydra)
-    for key in {key.split(".")[0] for key in given}:
+    for key in {key.split(".")[0] for key in given} - {"resume"}:
         old[key] = new[key]
     original = [str(arg) for arg in OmegaConf.load(hydra / "overrides.yaml")]
     kept = [arg for arg in original if not parse_overrides([arg]).keys() & given.keys()]

@@ -17,7 +17,16 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from kindling.training.load import load
 
 # What describes how a run was trained rather than what came out: its time, its place, and its command, which names it.
-NOT_COMPARED = r".hydra", r"train.log", r"workers.log", r".claim", r"multirun.yaml", r"optuna.db", r"train_ddp"
+NOT_COMPARED = (
+    "hydra.yaml",
+    "overrides.yaml",
+    "train.log",
+    "workers.log",
+    ".claim",
+    "multirun.yaml",
+    "optuna.db",
+    "train_ddp",
+)
 OWN_VALUES = {"seconds", "command", "versions", "git", "marks", "checkpoint", "folder"}
 
 
@@ -48,8 +57,7 @@ def differences(one: Path, other: Path) -> Iterator[str]:
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
-        ignored = any(part.startswith(NOT_COMPARED) for part in Path(name).parts)
-        if path.is_file() and not ignored and not path.name.startswith("events."):
+        if path.is_file() and not path.name.startswith((*NOT_COMPARED, "events.")):
             yield name, path
 
 
@@ -76,12 +84,12 @@ def _events(folder: Path) -> list[tuple[int, str, bytes | str]]:
     """Return step, tag and value of all records of a folder's event files, in their order."""
     files = sorted(folder.glob("events.out.tfevents.*"))
     events = [event for file in files for event in EventFileLoader(str(file)).Load()]
-    return [(event.step, value.tag, _value(value, folder)) for event in events for value in event.summary.value]
+    values = [(event.step, value) for event in events for value in event.summary.value]
+    kept = [(step, value) for step, value in values if value.metadata.plugin_data.plugin_name != "hparams"]
+    return [(step, value.tag, _value(value, folder)) for step, value in kept]  # hyperparameters have the time
 
 
 def _value(value: Summary.Value, folder: Path) -> bytes | str:
-    if value.metadata.plugin_data.plugin_name == "hparams":  # it has the time
-        return ""
     if value.metadata.plugin_data.plugin_name == "text":  # the config has the folder
         return value.tensor.string_val[0].decode("utf-8").replace(str(folder.absolute()), "")
     return value.SerializeToString(deterministic=True)

@@ -15,9 +15,10 @@ from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from kindling import UserError, files
+from kindling.cli import entry
 from kindling.data.base import Data, has_test_samples
 from kindling.data.trainer_parts import callbacks_of, find_callback
-from kindling.files import BEST, LAST, is_untrained, write_json
+from kindling.files import BEST, is_untrained, write_json
 from kindling.models.base import Model
 from kindling.training.checkpoint import BestAndLast
 from kindling.training.divergence import Divergence
@@ -26,7 +27,8 @@ from kindling.training.lock import claim
 from kindling.training.loggers import finish, log_text
 from kindling.training.other_modules import check_module, own_hyperparameters
 from kindling.training.quiet import silence
-from kindling.training.result import loss_note, result, table, test_metrics
+from kindling.training.report import ending_lines, metric_lines
+from kindling.training.result import result, test_metrics
 from kindling.training.scores import NEVER_DEFINED, best_scalars
 from kindling.training.summary import Summary, named
 from kindling.training.trainer import choose_threads
@@ -150,8 +152,17 @@ class Run:
         if self.resume and error and not (saver and saver.saved_at):
             log.info(f"{self.folder} was not resumed and is unchanged")
             return
-        outcome = self._result(status) | ({"diverged": diverged} if diverged else {})
-        outcome |= {"error": f"{type(error).__name__}: {error}"} if status == "failed" else {}
+        with entry.deferred_signals():
+            outcome = self._result(status) | ({"diverged": diverged} if diverged else {})
+            outcome |= {"error": f"{type(error).__name__}: {error}"} if status == "failed" else {}
+            self._end(outcome, error)
+        if interrupted:
+            sys.exit(143 if terminated else 130)  # the codes that a shell reports for SIGTERM and Ctrl-C
+        if undefined is not None and error is undefined:
+            raise undefined
+
+    def _end(self, outcome: dict[str, Any], error: BaseException | None) -> None:
+        """Write result.json, with the sentences of the callbacks, and print the result."""
         for callback in callbacks_of(self.trainer) if self.trainer else ():
             if isinstance(callback, Summary):
                 summary = callback.summary(self.command, self.cfg)
@@ -159,10 +170,6 @@ class Run:
                 self.sentences += [f"{name:8} {line}" for name, lines in summary.items() for line in lines]
         write_json(self.folder / "result.json", outcome)
         self._report(outcome, error)
-        if interrupted:
-            sys.exit(143 if terminated else 130)  # the codes that a shell reports for SIGTERM and Ctrl-C
-        if undefined is not None and error is undefined:
-            raise undefined
 
     def _result(self, status: str) -> dict[str, Any]:
         seconds = self.seconds + time.monotonic() - self.started
@@ -179,22 +186,13 @@ class Run:
         for logger in self.trainer.loggers if self.trainer else ():
             best = best_scalars(result["metrics"])
             finish(logger, best, result["best_epoch"], success=result["status"] == "finished")
-        folder = files.display_path(self.folder)
-        if result["metrics"]:
-            log.info(table(result["metrics"], result["best_epoch"]))
-            if isinstance(self.model, Model) and (note := loss_note(result["metrics"], self.model.target_std)):
-                log.info(note)
-            if isinstance(self.data, Data) and self.data.weights:
-                log.info("train and val loss are weighted; the test loss and all other metrics are not")
-        for sentence in self.sentences:
-            log.info(sentence)
-        if result["status"] != "finished" and not isinstance(error, UserError):  # which is printed at the end
-            reason = result.get("diverged") or result.get("error") or "the last state was saved"
-            log.info(f"{result['status']}: {reason}")
-        if result["status"] == "interrupted" and (self.folder / LAST).exists():
-            log.info(f"resume   python train.py resume={folder}")
+        lines = metric_lines(result["metrics"], result["best_epoch"], self.model, self.data) + self.sentences
+        if not isinstance(error, UserError):  # which is printed at the end
+            lines += ending_lines(result, self.folder)
+        for line in lines:
+            log.info(line)
         if self.claim and isinstance(error, UserError) and is_untrained(self.folder):
             self.claim.close()
             (self.folder / ".claim").unlink()  # so that the folder can be deleted, see kindling.cli.before_run, or used
         else:
-            log.info(f"folder   {folder}\nagain    {self.command}")
+            log.info(f"folder   {files.display_path(self.folder)}\nagain    {self.command}")

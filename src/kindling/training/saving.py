@@ -1,5 +1,6 @@
 """Periodic checkpoints during training, and handling of signals."""
 
+import logging
 import signal
 import threading
 import time
@@ -9,13 +10,19 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.utilities.combined_loader import CombinedLoader
+
+from kindling.data.loader import TensorLoader
+from kindling.models.base import Model
+
+log = logging.getLogger("kindling")
 
 
 class PeriodicCheckpoint(Checkpoint, ABC):
     """Saves checkpoints periodically and at the end of training; on a signal, it saves one and ends training.
 
     A signal (Ctrl-C, SIGTERM) ends training after the current training step, from where it can be resumed exactly; a
-    second signal ends it at once.
+    second signal ends it at once. If `why_restart` has a reason, checkpoints are only saved between epochs.
 
     Args:
         every_seconds: interval between checkpoints, which bounds the work lost if the process is killed.
@@ -26,13 +33,14 @@ class PeriodicCheckpoint(Checkpoint, ABC):
         self.signal: int | None = None
         self.saved_at: float | None = None  # time.monotonic() of the last one; None before training
         self.handlers: dict[int, Any] = {}
+        self.why_restart = ""
 
     @abstractmethod
     def save(self, trainer: pl.Trainer) -> None:
         """Write the state from which training can be resumed, atomically."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.saved_at = time.monotonic()
+        self.saved_at, self.why_restart = time.monotonic(), why_restart(trainer)
         # Not earlier: Lightning's handler, set after `setup`, would end the epoch on SIGTERM without a checkpoint.
         # If training ends with an exception, Lightning restores the earlier handlers.
         if threading.current_thread() is threading.main_thread():
@@ -54,7 +62,7 @@ class PeriodicCheckpoint(Checkpoint, ABC):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if not trainer.is_last_batch:  # after the last one, the epoch's validation is still to come
-            self._save_if_due(trainer)
+            self._save_if_due(trainer, unless=self.why_restart)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._save(trainer)
@@ -63,12 +71,15 @@ class PeriodicCheckpoint(Checkpoint, ABC):
         if self._interrupted(trainer):
             raise KeyboardInterrupt
 
-    def _save_if_due(self, trainer: pl.Trainer) -> None:
+    def _save_if_due(self, trainer: pl.Trainer, unless: str = "") -> None:
         interrupted = self._interrupted(trainer)  # read only once, because a signal may arrive at any time
         is_due = self.saved_at is None or time.monotonic() - self.saved_at > self.every_seconds
-        if interrupted or trainer.strategy.reduce_boolean_decision(is_due, all=False):
+        is_due = interrupted or trainer.strategy.reduce_boolean_decision(is_due, all=False)
+        if is_due and not unless:
             self._save(trainer)
         if interrupted:
+            if unless:
+                log.info(f"when it is resumed, epoch {trainer.current_epoch + 1} starts again: {unless}")
             # Not trainer.should_stop: it ends the epoch, and a resumed run would lose the rest of it.
             raise KeyboardInterrupt
 
@@ -84,3 +95,13 @@ class PeriodicCheckpoint(Checkpoint, ABC):
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = number
+
+
+def why_restart(trainer: pl.Trainer) -> str:
+    """Return why training cannot continue in the middle of an epoch with the same results, or an empty string."""
+    loaders, module = CombinedLoader(trainer.train_dataloader).flattened, trainer.lightning_module
+    if not all(hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict") for loader in loaders):
+        return "the training DataLoader has no state_dict and load_state_dict, so it cannot return to its position"
+    if not isinstance(module, Model) and any(isinstance(loader, TensorLoader) for loader in loaders):
+        return f"the means that {type(module).__name__} logs need all batches"
+    return ""
