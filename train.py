@@ -32,10 +32,9 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
     from kindling.training.scores import mode_of
 
     entry.raise_on_signals()
-    resumes = bool(cfg.resume)
-    if resumes:
+    if cfg.resume:
         cfg, overrides = resume.load_config(cfg, overrides)
-    with Run(cfg.folder, command(overrides), resumes, verbose=cfg.verbose, trust=cfg.trust) as run:
+    with Run(cfg.folder, command(overrides), bool(cfg.resume), verbose=cfg.verbose, trust=cfg.trust) as run:
         log_notes(cfg, overrides)
         pl.seed_everything(cfg.seed, verbose=False)
         data = build(cfg.data)
@@ -47,7 +46,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
         loggers = [build(node, mark=run.mark(node._target_)) for node in nodes]
         trainer = build(cfg.trainer, model=model, data=data, callbacks=callbacks, logger=loggers)
         run.begin(trainer, model, data, options=hyperparameters_of(cfg, overrides), cfg=cfg)
-        if resumes:
+        if cfg.resume:
             resume.save_config(cfg, overrides)
         weights_only = not cfg.trust
         trainer.fit(model, datamodule=data, ckpt_path=run.checkpoint, weights_only=weights_only)

@@ -63,7 +63,7 @@ def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list
     old.trust = cfg.trust  # never what the folder says
     reject_foreign_config(old, Path(cfg.folder), trust=bool(cfg.trust))
     path = search_path(OmegaConf.load(hydra / "hydra.yaml").hydra)
-    for key in {key.split(".")[0] for key in given} - {"resume"}:
+    for key in {key.split(".")[0] for key in given}:
         old[key] = new[key]
     original = [str(arg) for arg in OmegaConf.load(hydra / "overrides.yaml")]
     kept = [arg for arg in original if not parse_overrides([arg]).keys() & given.keys()]
@@ -73,7 +73,8 @@ def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list
 def save_config(cfg: DictConfig, overrides: list[str]) -> None:
     """Save the config and overrides of a resumed run, once it has really begun, for the next time it is resumed."""
     hydra = Path(cfg.folder) / ".hydra"
-    for file, content in ((hydra / "config.yaml", cfg), (hydra / "overrides.yaml", OmegaConf.create(overrides))):
+    kept = OmegaConf.merge(cfg, {"resume": None})
+    for file, content in ((hydra / "config.yaml", kept), (hydra / "overrides.yaml", OmegaConf.create(overrides))):
         with replacing(file) as part:
             OmegaConf.save(content, part)
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from matplotlib.image import imread
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from kindling.training.load import load
@@ -92,6 +93,8 @@ def _events(folder: Path) -> list[tuple[int, str, bytes | str]]:
 def _value(value: Summary.Value, folder: Path) -> bytes | str:
     if value.metadata.plugin_data.plugin_name == "text":  # the config has the folder
         return value.tensor.string_val[0].decode("utf-8").replace(str(folder.absolute()), "")
+    if value.tag == "__run_graph__":  # whose attributes have no order
+        return GraphDef.FromString(value.tensor.string_val[0]).SerializeToString(deterministic=True)
     return value.SerializeToString(deterministic=True)
 
 

@@ -104,7 +104,8 @@ class Run:
         for logger in trainer.loggers:
             logger.log_hyperparams(options | own)
         if not self.checkpoint:
-            log_text(trainer.loggers, "config", f"```yaml\n{OmegaConf.to_yaml(cfg, resolve=True)}\n```")
+            config = OmegaConf.to_yaml(OmegaConf.merge(cfg, {"resume": None}), resolve=True)
+            log_text(trainer.loggers, "config", f"```yaml\n{config}\n```")
 
     def can_test(self) -> bool:
         """Return whether there are test samples, a test step, and the best weights."""
