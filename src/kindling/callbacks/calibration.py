@@ -46,8 +46,12 @@ class Calibration(pl.Callback, Summary):
         if stage == "fit":
             check(pl_module, datamodule_of(trainer))
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._divide(pl_module)  # in a run that is resumed after its last epoch
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.temperature = None  # that of a resumed run, whose best weights may change
+        self._remove_hook()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         best, data = best_of(trainer), datamodule_of(trainer)
@@ -59,16 +63,11 @@ class Calibration(pl.Callback, Summary):
         self.before, self.after = (pl_module.loss(logits / t, y).item() for t in (1.0, temperature))
         self._divide(pl_module)  # for the pictures that are drawn next
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._divide(pl_module)  # of a run that is resumed after its last epoch
-
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._divide(pl_module)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if self.hook:
-            self.hook.remove()
-            self.hook = None
+        self._remove_hook()
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -91,6 +90,11 @@ class Calibration(pl.Callback, Summary):
         if self.temperature == 1 and self.before == self.after:
             line = "temperature 1: any lower one decreases the loss of these validation samples, so none was fitted"
         return {"calibrate": [line]}
+
+    def _remove_hook(self) -> None:
+        if self.hook:
+            self.hook.remove()
+            self.hook = None
 
     def _divide(self, model: pl.LightningModule) -> None:
         if self.temperature is not None and self.hook is None:

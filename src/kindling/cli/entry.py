@@ -3,6 +3,7 @@
 Imports nothing heavy, so that all of it is in effect while the libraries are being imported.
 """
 
+import atexit
 import errno
 import io
 import os
@@ -16,6 +17,8 @@ from typing import Any
 
 from kindling.files import PACKAGE, PROJECT
 
+SIGNALS = signal.SIGINT, signal.SIGTERM
+
 
 def begin() -> None:
     """Set up the process of a command; call it before importing hydra or torch.
@@ -27,8 +30,9 @@ def begin() -> None:
     # While they wait, torch's OpenMP threads spin for long, and on a busy machine occupy a core that others need.
     # An epoch of MNIST on 2 cores takes 2.9 s either way; next to one busy process, 12 s instead of 113 s.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, _exit_immediately)
+    atexit.register(_ignore_signals)  # everything has been written
 
 
 def raise_on_signals() -> None:
@@ -45,12 +49,11 @@ def deferred_signals() -> Iterator[None]:
         yield
         return
     received: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda number, _: received.append(number)) for number in numbers]
+    before = [signal.signal(number, lambda number, _: received.append(number)) for number in SIGNALS]
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in zip(SIGNALS, before, strict=True):
             signal.signal(number, handler)
     if received:
         signal.raise_signal(received[0])
@@ -113,6 +116,11 @@ def _mute(number: int) -> None:
     if null != number:
         os.dup2(null, number)
         os.close(null)
+
+
+def _ignore_signals() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _exit_immediately(number: int, frame: FrameType | None) -> None:

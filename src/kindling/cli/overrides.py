@@ -74,7 +74,7 @@ def folder_suffix(overrides: Iterable[str], omit: str = "data model") -> str:
     return f"_{name[:100]}" if name else ""
 
 
-def search_path(hydra: DictConfig) -> list[str]:
+def search_path(hydra: Any) -> list[str]:
     """Return the override for the additional config folders that Hydra was given, if any.
 
     Args:

@@ -73,7 +73,9 @@ def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list
 def save_config(cfg: DictConfig, overrides: list[str]) -> None:
     """Save the config and overrides of a resumed run, once it has really begun, for the next time it is resumed."""
     hydra = Path(cfg.folder) / ".hydra"
-    kept = OmegaConf.merge(cfg, {"resume": None})
+    kept, new = cast(DictConfig, OmegaConf.load(hydra / "config.yaml")), to_dict(cfg, resolve=False)
+    for key in RESUMABLE:
+        kept[key] = None if key == "resume" else new[key]
     for file, content in ((hydra / "config.yaml", kept), (hydra / "overrides.yaml", OmegaConf.create(overrides))):
         with replacing(file) as part:
             OmegaConf.save(content, part)

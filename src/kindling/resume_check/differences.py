@@ -47,7 +47,7 @@ def differences(one: Path, other: Path) -> Iterator[str]:
             yield f"{name}: missing"
         elif name not in files[0]:
             yield f"{name}: only the resumed run has it"
-        elif found := _difference(files[0][name], files[1][name]):
+        elif found := difference(files[0][name], files[1][name]):
             yield f"{name}: {found}"
     for folder in sorted({path.parent for name, path in files[0].items() if name.endswith(".json")}):
         place = folder.relative_to(one)
@@ -62,7 +62,13 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
             yield name, path
 
 
-def _difference(one: Path, other: Path) -> str:
+def difference(one: Path, other: Path) -> str:
+    """Return where two files with the results of a run differ first, or an empty string.
+
+    Args:
+        one: a checkpoint, CSV, JSON, or picture.
+        other: the file that is compared with it.
+    """
     if one.suffix == ".ckpt":
         return _first_difference(load(one), load(other))
     if one.suffix == ".json":

@@ -97,8 +97,8 @@ def checkpoint_to_resume(folder: Path) -> Path | None:
     last, result = folder / LAST, folder / "result.json"
     if last.is_file():
         return last
-    failed = result.is_file() and json.loads(result.read_text(encoding="utf-8")).get("status") == "failed"
-    if (folder / BEST).is_file() and not failed:
+    status = json.loads(result.read_text(encoding="utf-8")).get("status") if result.is_file() else None
+    if (folder / BEST).is_file() and status not in ("failed", "interrupted"):
         raise UserError(
             f"{folder} has no {LAST} to resume from, only {BEST}, which evaluate and predict can use: start a new run."
         )

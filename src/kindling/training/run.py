@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -138,11 +139,12 @@ class Run:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        terminated = isinstance(exc, SystemExit) and exc.code == 143  # by SIGTERM, see kindling.cli.entry
+        saver, divergence = self._saver, find_callback(self.trainer, Divergence) if self.trainer else None
+        in_training = saver is not None and saver.signal == signal.SIGTERM
+        terminated = in_training or (isinstance(exc, SystemExit) and exc.code == 143)  # see kindling.cli.entry
         interrupted = isinstance(exc, KeyboardInterrupt) or (
             isinstance(exc, SystemExit) and (terminated or self.trainer is not None)
         )
-        saver, divergence = self._saver, find_callback(self.trainer, Divergence) if self.trainer else None
         diverged = divergence.diverged if divergence else None
         undefined = UserError(f"monitor={saver.undefined} {NEVER_DEFINED}") if saver and saver.undefined else None
         error = exc or (None if diverged else undefined)

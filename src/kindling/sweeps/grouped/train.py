@@ -1,6 +1,7 @@
 """Train a group of jobs as one LightningModule, and write their folders."""
 
 import logging
+import signal
 import time
 import warnings
 from pathlib import Path
@@ -46,7 +47,7 @@ def train(group: Group, folder: Path) -> None:
     Members that have ended leave if the others train faster without them.
 
     Raises:
-        KeyboardInterrupt: a signal was received; the group's checkpoint has been written.
+        KeyboardInterrupt or SystemExit: a signal was received; the group's checkpoint has been written.
     """
     started, first, seconds = time.monotonic(), group.jobs[0], 0.0
     silence(first.resolved["verbose"])
@@ -94,6 +95,8 @@ def _fit(group: Group, folder: Path, checkpoint: Path) -> tuple[Tracker, Members
                 warnings.filterwarnings("ignore", f"You defined a `{stage}")
             trainer.fit(module, loader, validation, ckpt_path=resumed, weights_only=not first.resolved["trust"])
     except SystemExit as error:  # raised by Lightning on a KeyboardInterrupt
+        if saving.signal == signal.SIGTERM:
+            raise SystemExit(143) from error
         raise KeyboardInterrupt from error
     finally:
         torch.set_num_threads(before)
