@@ -46,7 +46,7 @@ KINDS = {
     "two processes": f"data=blobs trainer=ddp_cpu epochs=40 {OFTEN}",
     "own module": f"data=blobs model=stock epochs=60 {OFTEN}",
     "own DataLoader": f"data=own model=stock epochs=12 {OFTEN}",
-    "own DataLoader with a state": f"data=ordered model=stock epochs=12 {OFTEN}",
+    "own DataLoader with a state": f"data=ordered model=stock +model.train='' epochs=12 {OFTEN}",
     "sweep in groups": "-m data=blobs optimizer=sgd,adam lr=0.01,0.1 seed=0,1 epochs=150",
     "sweep of single jobs": "-m data=blobs steps_per_execution=1 seed=0,1,2,3,4 epochs=8 hydra.launcher.workers=2",
     "sweep one by one": "-m data=ring steps_per_execution=1 seed=0,1,2 epochs=6 hydra.launcher.workers=0",
@@ -66,9 +66,8 @@ class Kind:
         self.name, self.base = name, base / name.replace(" ", "_").replace(",", "")
         words = KINDS[name].split()
         self.is_sweep = words[0] == "-m"
-        self.args = [*words, f"hydra.searchpath=[file://{base / 'conf'}]", "trainer=cpu"]
-        if any(word.startswith("trainer=") for word in words):
-            self.args.pop()
+        own = [f"hydra.searchpath=[file://{base / 'conf'}]"] if "model=stock" in words else []
+        self.args = [*words, *own, *(["trainer=cpu"] if "trainer=ddp_cpu" not in words else [])]
         self.whole = self.base / "whole"
         started = time.monotonic()
         process = self.start(self.args, self.whole)

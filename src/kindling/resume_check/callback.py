@@ -1,6 +1,7 @@
 """The callbacks of `debug=resume`: one stops a second run at a random step, the other resumes it and compares."""
 
 import logging
+import math
 import os
 import random
 import shutil
@@ -15,8 +16,10 @@ from hydra.core.hydra_config import HydraConfig
 
 from kindling import UserError
 from kindling.cli.overrides import search_path, task_overrides
+from kindling.data.trainer_parts import find_callback
 from kindling.files import BEST, LAST
 from kindling.resume_check.differences import difference
+from kindling.training.checkpoint import BestAndLast
 
 COMPARED = LAST, BEST, Path("metrics.csv")
 DISTRIBUTED = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GROUP_RANK")  # variables
@@ -75,10 +78,20 @@ class StopAt(pl.Callback):
     def __init__(self, step: int, marker: str):
         self.step, self.marker = step, Path(marker)
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._save_every(-1, trainer)  # so that a short run does not start from the beginning either
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._save_every(math.inf, trainer)
+
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if trainer.global_step >= self.step and not self.marker.exists():
             self.marker.touch()
             os.kill(os.getpid(), signal.SIGTERM)
+
+    def _save_every(self, seconds: float, trainer: pl.Trainer) -> None:
+        if saver := find_callback(trainer, BestAndLast):
+            saver.every_seconds = seconds
 
 
 def _train(args: list[str], expected: int) -> None:

@@ -34,6 +34,11 @@ class PeriodicCheckpoint(Checkpoint, ABC):
         self.saved_at: float | None = None  # time.monotonic() of the last one; None before training
         self.handlers: dict[int, Any] = {}
         self.why_restart = ""
+        self.was_stopped = False  # by patience, a limit of steps or divergence; in the checkpoint
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.was_stopped:
+            trainer.should_stop = True
 
     @abstractmethod
     def save(self, trainer: pl.Trainer) -> None:
@@ -65,6 +70,7 @@ class PeriodicCheckpoint(Checkpoint, ABC):
             self._save_if_due(trainer, unless=self.why_restart)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.was_stopped = trainer.should_stop
         self._save(trainer)
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
