@@ -64,6 +64,12 @@ def is_untrained(folder: Path) -> bool:
     return all(re.fullmatch(BEFORE_TRAINING, name) for name in names)
 
 
+def has_config(folder: Path) -> bool:
+    """Return whether Hydra has written the config of a run completely; the overrides are the last file."""
+    overrides = folder / ".hydra" / "overrides.yaml"
+    return overrides.is_file() and overrides.stat().st_size > 0
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file, which atomically replaces `path` when the block ends without an error."""

@@ -151,7 +151,7 @@ class Kill:
             self.faults.append(f"exit code {process.returncode}: ...{output[-1500:]}")
 
     def _left(self) -> list[str]:
-        return [f"{path.relative_to(self.folder)} is left" for path in self.folder.rglob("*.part")]
+        return [f"{path.relative_to(self.folder)} is left" for path in self.folder.rglob("*.part") if path.is_file()]
 
 
 def main() -> None:

@@ -186,6 +186,7 @@ def runs(tmp_path, monkeypatch):
             folder = tmp_path / "runs" / "a-b" / name
             (folder / ".hydra").mkdir(parents=True)
             (folder / ".hydra" / "hydra.yaml").touch()
+            (folder / ".hydra" / "overrides.yaml").write_text("[]\n")
             (folder / "checkpoints").mkdir()
             if has_checkpoint:
                 (folder / "checkpoints" / "last.ckpt").touch()

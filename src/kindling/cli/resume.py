@@ -14,7 +14,7 @@ from kindling.cli.conf import RESUMABLE
 from kindling.cli.foreign import reject_foreign_config, reject_foreign_overrides
 from kindling.cli.overrides import parse_overrides, search_path
 from kindling.cli.plain import to_dict
-from kindling.files import LAST, replacing
+from kindling.files import LAST, has_config, replacing
 
 MAX_LISTED = 3  # newer runs that resume=last names as not resumable
 
@@ -36,6 +36,8 @@ def expand(args: list[str]) -> list[str]:
     if (folder / "multirun.yaml").exists():
         has_new_values = any(not arg.startswith("hydra") for arg in rest)
         return ["-m", *(rest if has_new_values else _sweep_args(folder, rest)), f"hydra.sweep.dir='{folder}'"]
+    if not (folder / "result.json").exists() and not has_config(folder):
+        raise UserError(f"{folder} has no complete config, because its run ended while it started: start a new run.")
     if not (folder / ".hydra" / "hydra.yaml").exists():
         raise UserError(
             f"{folder} was trained together with other jobs and has no state of its own to resume from: resume the "

@@ -28,7 +28,7 @@ NOT_COMPARED = (
     "optuna.db",
     "train_ddp",
 )
-OWN_VALUES = {"seconds", "command", "versions", "git", "marks", "checkpoint", "folder"}
+OWN_VALUES = {"seconds", "version", "command", "versions", "git", "marks", "checkpoint", "folder"}
 
 
 def differences(one: Path, other: Path) -> Iterator[str]:
@@ -88,12 +88,13 @@ def _rows(path: Path) -> list[list[str]]:
 
 
 def _events(folder: Path) -> list[tuple[int, str, bytes | str]]:
-    """Return step, tag and value of all records of a folder's event files, in their order."""
+    """Return step, tag and value of all records of a folder's event files, in their order, tag by tag."""
     files = sorted(folder.glob("events.out.tfevents.*"))
     events = [event for file in files for event in EventFileLoader(str(file)).Load()]
     values = [(event.step, value) for event in events for value in event.summary.value]
     kept = [(step, value) for step, value in values if value.metadata.plugin_data.plugin_name != "hparams"]
-    return [(step, value.tag, _value(value, folder)) for step, value in kept]  # hyperparameters have the time
+    records = [(step, value.tag, _value(value, folder)) for step, value in kept]  # hyperparameters have the time
+    return sorted(records, key=lambda record: record[1])
 
 
 def _value(value: Summary.Value, folder: Path) -> bytes | str:

@@ -2,11 +2,12 @@
 
 import json
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
 from kindling.cli.overrides import folder_suffix
-from kindling.files import LAST, display_path, write_json
+from kindling.files import display_path, has_config, is_untrained, write_json
 from kindling.sweeps.compose import Job
 from kindling.training.lock import claim
 
@@ -47,6 +48,8 @@ class SweepFolder:
         unfinished = {key for group, keys in self.groups.items() if group in checkpoints for key in keys}
         for job, name in zip(jobs, names, strict=True):
             attempts = sorted(found.get(job.key, []), key=lambda path: (len(path.name), path.name))
+            if attempts and _has_only_started(attempts[-1]):
+                shutil.rmtree(attempts.pop())
             state = _state(attempts[-1]) if attempts else NEW
             if state == RETRY and job.key in unfinished:
                 state = FINISHED  # it has ended and left its group, whose other members are still training
@@ -110,8 +113,12 @@ def _state(folder: Path) -> str:
     status = result_of(folder).get("status")
     if status == "finished":
         return FINISHED
-    can_resume = status not in ("failed", "diverged") and (folder / LAST).exists()
-    return RESUMABLE if can_resume else RETRY
+    return RESUMABLE if status in (None, "interrupted", "killed") and has_config(folder) else RETRY
+
+
+def _has_only_started(folder: Path) -> bool:
+    """Return whether a job was killed before its config was complete, so that its folder has nothing to keep."""
+    return not (folder / "result.json").exists() and not has_config(folder) and is_untrained(folder)
 
 
 def _next(name: str) -> str:

@@ -98,7 +98,7 @@ def checkpoint_to_resume(folder: Path) -> Path | None:
     if last.is_file():
         return last
     status = json.loads(result.read_text(encoding="utf-8")).get("status") if result.is_file() else None
-    if (folder / BEST).is_file() and status not in ("failed", "interrupted"):
+    if (folder / BEST).is_file() and status not in ("failed", "interrupted", "killed"):
         raise UserError(
             f"{folder} has no {LAST} to resume from, only {BEST}, which evaluate and predict can use: start a new run."
         )

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -140,8 +139,7 @@ class Run:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         saver, divergence = self._saver, find_callback(self.trainer, Divergence) if self.trainer else None
-        in_training = saver is not None and saver.signal == signal.SIGTERM
-        terminated = in_training or (isinstance(exc, SystemExit) and exc.code == 143)  # see kindling.cli.entry
+        terminated = 143 in (getattr(exc, "code", None), saver and saver.signal and 128 + saver.signal)
         interrupted = isinstance(exc, KeyboardInterrupt) or (
             isinstance(exc, SystemExit) and (terminated or self.trainer is not None)
         )

@@ -1,0 +1,63 @@
+"""Memory of long runs, of many fits in one process, and of large sweeps: it should not grow with their length.
+
+    python tests/benchmarks/memory.py            # about 4 minutes on two cores
+
+It prints the resident memory in MB of a process that trains 2,000 epochs, of one that trains 200 times, and of sweeps
+with 1,000 and 10,000 jobs at their highest.
+"""
+
+import gc
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import overhead
+import pytorch_lightning as pl
+import sweep
+from hydra import compose, initialize_config_dir
+
+sys.path.insert(0, str(overhead.PROJECT))
+import train
+
+EPOCHS, FITS, JOBS = 2_000, 200, (1_000, 10_000)
+
+
+def resident() -> float:
+    """Return this process's resident memory in MB."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+class Memory(pl.Callback):
+    """Prints the memory after some epochs."""
+
+    supports_multi_step = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch + 1 in (EPOCHS // 10, EPOCHS // 2, EPOCHS):
+            print(f"epoch {trainer.current_epoch + 1:6,}  {resident():6.0f} MB", flush=True)
+
+
+def fit(folder: str, *overrides: str) -> None:
+    args = ["data=diabetes", "trainer=cpu", "verbose=false", *overrides]
+    with initialize_config_dir(str(overhead.PROJECT / "conf"), version_base="1.3"):
+        cfg = compose("config", [*args, f"folder={folder}"])
+    train.train(cfg, args)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as base:
+        fit(f"{base}/long", f"epochs={EPOCHS}", "+callbacks.memory={_target_: memory.Memory}")
+        for i in range(1, FITS + 1):
+            fit(f"{base}/{i}", "epochs=3")
+            if i in (FITS // 10, FITS // 2, FITS):
+                print(f"fit   {i:6,}  {resident():6.0f} MB", flush=True)
+        for jobs in JOBS:
+            fixed = sweep.random_table(sweep.NETS[0], "adam", base)
+            print(f"jobs  {jobs:6,}  {sweep.command('together', fixed, ['lr=0.003'], jobs)['MB']:6.0f} MB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
