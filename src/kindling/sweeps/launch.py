@@ -43,9 +43,9 @@ def launch(
         try:
             if any(state != FINISHED for state in folder.states.values()):
                 make(context, folder, unique).run()
-                if figures:
-                    with optional("pictures of the best jobs"):
-                        figures([job.folder for job in unique if result_of(job.folder)])
+            if figures and not _has_board(folder, unique):
+                with optional("pictures of the best jobs"):
+                    figures([job.folder for job in unique if result_of(job.folder)])
         except Stop:
             log.info("on_error=stop: the remaining jobs are not run")
         except (KeyboardInterrupt, SystemExit) as error:
@@ -53,6 +53,13 @@ def launch(
             sys.exit(error.code if isinstance(error, SystemExit) else 130)
     placed = {job.key: job for job in unique}
     return [_returned(placed[job.key]) for job in jobs]
+
+
+def _has_board(folder: SweepFolder, jobs: list[Job]) -> bool:
+    """Return whether the leaderboard, which is written after the pictures, is newer than the results of all jobs."""
+    board, results = folder.path / "leaderboard.csv", [job.folder / "result.json" for job in jobs]
+    times = [file.stat().st_mtime for file in results if file.exists()]
+    return board.exists() and board.stat().st_mtime >= max(times, default=0)
 
 
 def _returned(job: Job) -> JobReturn:
