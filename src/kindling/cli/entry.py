@@ -32,7 +32,7 @@ def begin() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     for number in SIGNALS:
         signal.signal(number, _exit_immediately)
-    atexit.register(_ignore_signals)  # everything has been written
+    atexit.register(ignore_signals)  # everything has been written
 
 
 def raise_on_signals() -> None:
@@ -118,7 +118,8 @@ def _mute(number: int) -> None:
         os.close(null)
 
 
-def _ignore_signals() -> None:
+def ignore_signals() -> None:
+    """Ignore Ctrl-C and SIGTERM while the process ends."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

@@ -7,7 +7,7 @@ import hydra
 from omegaconf import DictConfig
 
 from kindling import UserError
-from kindling.cli import arguments, resume
+from kindling.cli import arguments, entry, resume
 from kindling.cli.conf import CONF
 from kindling.cli.errors import plain_errors
 from kindling.cli.help import help_text
@@ -21,7 +21,10 @@ def start(main: Callable[[], None]) -> None:
     with plain_errors():
         arguments.check(sys.argv[1:])
         sys.argv[1:] = resume.expand(sys.argv[1:])
-        main()
+        try:
+            main()
+        finally:
+            entry.ignore_signals()
 
 
 def run(task: Callable[[DictConfig], None], args: list[str], run_dir: str | None = None) -> None:
