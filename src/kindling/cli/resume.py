@@ -14,7 +14,7 @@ from kindling.cli.conf import RESUMABLE
 from kindling.cli.foreign import reject_foreign_config, reject_foreign_overrides
 from kindling.cli.overrides import parse_overrides, search_path
 from kindling.cli.plain import to_dict
-from kindling.files import LAST, replacing
+from kindling.files import LAST, child, reject_links, replacing
 
 MAX_LISTED = 3  # newer runs that resume=last names as not resumable
 
@@ -33,6 +33,7 @@ def expand(args: list[str]) -> list[str]:
     rest = [arg for arg in args if not arg.startswith("resume=") and arg not in flags]
     name = requested[-1].removeprefix("resume=").strip("'\"")
     folder = _last(rest, sweep=bool(flags)) if name == "last" else _folder(name, sweep=bool(flags))
+    reject_links(folder)
     if (folder / "jobs.json").exists():
         has_new_values = any(not arg.startswith("hydra") for arg in rest)
         return ["-m", *(rest if has_new_values else _sweep_args(folder, rest)), f"hydra.sweep.dir='{folder}'"]
@@ -124,8 +125,9 @@ def _why_not_run(folder: Path, overrides: list[str]) -> str:
 
 def _why_not_sweep(folder: Path, overrides: list[str]) -> str:
     """Return why a sweep cannot be resumed, or an empty string; overrides may add jobs or trials to it."""
-    jobs = json.loads((folder / "jobs.json").read_text(encoding="utf-8"))["jobs"]
-    has_finished = not overrides and all(_status(folder / job["folder"]) == "finished" for job in jobs)
+    listed = folder / "jobs.json"
+    jobs = [child(folder, job["folder"], listed) for job in json.loads(listed.read_text(encoding="utf-8"))["jobs"]]
+    has_finished = not overrides and all(_status(job) == "finished" for job in jobs)
     return "finished" if has_finished else ""
 
 

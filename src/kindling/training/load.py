@@ -13,7 +13,7 @@ from kindling.cli.build import build, reject_incompatible
 from kindling.cli.foreign import reject_foreign_config
 from kindling.cli.overrides import register_resolvers
 from kindling.cli.plain import to_dict
-from kindling.files import BEST
+from kindling.files import BEST, child
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -70,7 +70,7 @@ def winner(folder: Path) -> Path:
         jobs = [row["folder"] for row in csv.DictReader(opened) if row["status"] == "finished" and row["folder"]]
     if not jobs:
         raise UserError(f"{folder} has no finished job to predict with.")
-    return folder / jobs[0]
+    return child(folder, jobs[0], board)
 
 
 def best_checkpoint(folder: Path) -> Path:
