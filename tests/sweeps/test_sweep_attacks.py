@@ -4,6 +4,7 @@ import json
 
 import pytest
 from conftest import PLAIN
+from omegaconf import OmegaConf
 from trust_helpers import SMALL
 
 from kindling import UserError
@@ -39,3 +40,23 @@ def test_a_resumed_sweep_does_not_write_through_a_link(shell, tmp_path):
         done = shell("train.py", *args)
         assert (done.returncode, victim.read_text()) == (2, "untouched")
         assert "workers.log is a link to" in done.stderr
+
+
+@pytest.mark.parametrize(("given", "kept"), [([], []), (["trust=true"], ["trust=true"])])
+def test_trust_in_the_overrides_of_a_sweep_has_no_effect(given, kept, tmp_path):
+    overrides = {"task": ["seed=0,1", "trust=true"], "hydra": ["hydra.mode=MULTIRUN", "hydra.launcher.workers=0"]}
+    OmegaConf.save(OmegaConf.create({"hydra": {"overrides": overrides}}), tmp_path / "multirun.yaml")
+    assert resume._sweep_args(tmp_path, given) == ["seed=0,1", "hydra.launcher.workers=0", *kept]
+
+
+def test_the_logging_of_a_resumed_sweep_starts_no_program(shell, tmp_path):
+    (tmp_path / "sent").mkdir()
+    (tmp_path / "sent/jobs.json").write_text('{"jobs": []}')
+    witness = tmp_path / "witness"
+    evil = f"+hydra.job_logging.handlers.evil={{class: subprocess.Popen, args: [touch, {witness}]}}"
+    overrides = {"task": [*SMALL, "seed=0,1"], "hydra": [evil]}
+    OmegaConf.save(OmegaConf.create({"hydra": {"overrides": overrides}}), tmp_path / "sent/multirun.yaml")
+    done = shell("train.py", "resume=sent")
+    assert done.returncode == 2
+    assert "sent would set +hydra.job_logging" in done.stderr
+    assert not witness.exists()

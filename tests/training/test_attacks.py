@@ -2,6 +2,7 @@
 
 import pytest
 from conftest import PLAIN
+from omegaconf import OmegaConf
 from trust_helpers import SMALL, trained
 
 from kindling import UserError
@@ -49,3 +50,15 @@ def test_a_leaderboard_names_no_folder_outside_the_sweep(name, trained, tmp_path
         winner(tmp_path / "sweep")
     with pytest.raises(UserError, match="must be the name of a folder in"):
         config_of(tmp_path / "sweep")
+
+
+@pytest.mark.slow
+def test_resume_writes_into_the_given_folder_and_not_where_its_config_says(shell, tmp_path):
+    shell("train.py", *SMALL, *PLAIN, "trainer=cpu", "hydra.run.dir=sent", check=True)
+    config = tmp_path / "sent/.hydra/config.yaml"
+    cfg = OmegaConf.load(config)
+    cfg.folder = str(tmp_path / "victim")
+    OmegaConf.save(cfg, config)
+    shell("train.py", "resume=sent", "epochs=3", check=True)
+    assert not (tmp_path / "victim").exists()
+    assert '"epochs": 3' in (tmp_path / "sent/result.json").read_text()

@@ -61,12 +61,13 @@ def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list
     hydra = Path(cfg.folder) / ".hydra"
     old, new = cast(DictConfig, OmegaConf.load(hydra / "config.yaml")), to_dict(cfg, resolve=False)
     reject_incompatible(to_dict(old, resolve=False), Path(cfg.folder))
-    old.trust = cfg.trust  # never what the folder says
+    old.trust, old.folder = cfg.trust, new["folder"]  # never what the folder says
     reject_foreign_config(old, Path(cfg.folder), trust=bool(cfg.trust))
     path = search_path(OmegaConf.load(hydra / "hydra.yaml").hydra)
     for key in {key.split(".")[0] for key in given}:
         old[key] = new[key]
     original = [str(arg) for arg in OmegaConf.load(hydra / "overrides.yaml")]
+    reject_foreign_overrides(original, Path(cfg.folder), trust=bool(cfg.trust))  # of the command that is printed
     kept = [arg for arg in original if not parse_overrides([arg]).keys() & given.keys()]
     return old, [*path, *kept, *(arg for arg in overrides if not arg.startswith("resume="))]
 
@@ -142,4 +143,5 @@ def _sweep_args(folder: Path, given: list[str]) -> list[str]:
     trust = parse_overrides(given).get("trust", "").lower() == "true"
     reject_foreign_overrides([*overrides.task, *overrides.hydra], folder, trust)
     replaced = {"hydra.mode", "hydra.sweep.dir", *parse_overrides(given)}
-    return [*overrides.task, *(arg for arg in overrides.hydra if not parse_overrides([arg]).keys() & replaced), *given]
+    task = [arg for arg in overrides.task if "trust" not in parse_overrides([arg])]  # never what the folder says
+    return [*task, *(arg for arg in overrides.hydra if not parse_overrides([arg]).keys() & replaced), *given]
