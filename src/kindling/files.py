@@ -27,6 +27,7 @@ BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")  # rel
 BEFORE_TRAINING = r"\.hydra/\w+\.yaml|\.claim|[^/]+\.log|events\.out\.tfevents\.[^/]+|result\.json"
 NO_NAME = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # characters that no name of a file has on one of the systems
 MAX_BYTES = 255  # of a name
+MANY_BYTES, MAX_RATIO = 2**27, 200  # size, and size relative to the file, from which unpacking a file is refused
 START = Path.cwd()  # relative paths are resolved against it even after hydra.job.chdir=true
 
 
@@ -116,6 +117,15 @@ def is_untrained(folder: Path) -> bool:
     """Return whether a run's folder has only files that are written before training, and no checkpoint or metrics."""
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()]
     return all(re.fullmatch(BEFORE_TRAINING, name) for name in names)
+
+
+def reject_bomb(path: Path | str, packed: int, unpacked: int) -> None:
+    """Raise UserError if a compressed file is suspiciously large when unpacked; real tables shrink to a fiftieth."""
+    if unpacked > MANY_BYTES and unpacked > MAX_RATIO * packed:
+        raise UserError(
+            f"{path} is over {MAX_RATIO} times larger when unpacked, and could fill the memory: if you trust it, "
+            "unpack it first, or save it without compression."
+        )
 
 
 @contextmanager
