@@ -24,6 +24,7 @@ from kindling import UserError
 from kindling.cli.build import calls
 from kindling.cli.conf import FOLDERS, groups
 from kindling.cli.plain import to_dict
+from kindling.cli.read_yaml import INTERPOLATION, reject_large
 from kindling.files import PACKAGE, PROJECT
 
 KINDS = {
@@ -35,7 +36,7 @@ KINDS = {
 PURE = ("torch.nn.functional", "torchmetrics.functional", f"{PACKAGE.name}.tasks.losses")
 PURE_ORIGINS = ("torch.nn.", "torch._C", "torchmetrics.functional.", f"{PACKAGE.name}.tasks.")
 TARGET = re.compile(r"_target_\"?'?\s*[:=]\s*[\"']?([\w.]+)")
-INTERPOLATION = re.compile(r"\$\{\s*([\w.\[\]-]*)\s*(.?)", re.DOTALL)
+MAX_INTERPOLATIONS = 20  # in the overrides of a sweep, because they can multiply
 WRITERS = ("callbacks", "logger", "trainer", "folder")  # the parts of a config that write files
 # A path that is absolute, in a home folder, on a server, or above the working folder.
 OUTSIDE = re.compile(
@@ -56,6 +57,7 @@ def reject_foreign_config(cfg: DictConfig, folder: Path, trust: bool = False) ->
     if trust:
         return
     raw = to_dict(cfg, resolve=False)
+    reject_large(raw, folder)
     reject_foreign_targets(raw, folder)
     for text in _texts(raw):
         _reject_interpolations(text, folder)
@@ -85,6 +87,8 @@ def reject_foreign_overrides(overrides: list[str], folder: Path, trust: bool = F
     That is: they include other config files, set options of Hydra that can start programs or write anywhere, or let
     the run write outside of its folder.
     """
+    if not trust and sum(override.count("${") for override in overrides) > MAX_INTERPOLATIONS:
+        raise _untrusted(folder, f"has more than {MAX_INTERPOLATIONS} interpolations in its overrides")
     for override in () if trust else overrides:
         for target in TARGET.findall(override):
             if target not in own_targets() and (why := _why_foreign(target)):

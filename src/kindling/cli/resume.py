@@ -14,6 +14,7 @@ from kindling.cli.conf import RESUMABLE
 from kindling.cli.foreign import reject_foreign_config, reject_foreign_overrides
 from kindling.cli.overrides import parse_overrides, search_path
 from kindling.cli.plain import to_dict
+from kindling.cli.read_yaml import read_yaml
 from kindling.files import LAST, child, reject_links, replacing
 
 MAX_LISTED = 3  # newer runs that resume=last names as not resumable
@@ -59,14 +60,14 @@ def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list
                 "start a new run."
             )
     hydra = Path(cfg.folder) / ".hydra"
-    old, new = cast(DictConfig, OmegaConf.load(hydra / "config.yaml")), to_dict(cfg, resolve=False)
+    old, new = cast(DictConfig, read_yaml(hydra / "config.yaml")), to_dict(cfg, resolve=False)
     reject_incompatible(to_dict(old, resolve=False), Path(cfg.folder))
     old.trust, old.folder = cfg.trust, new["folder"]  # never what the folder says
     reject_foreign_config(old, Path(cfg.folder), trust=bool(cfg.trust))
-    path = search_path(OmegaConf.load(hydra / "hydra.yaml").hydra)
+    path = search_path(read_yaml(hydra / "hydra.yaml").hydra)
     for key in {key.split(".")[0] for key in given}:
         old[key] = new[key]
-    original = [str(arg) for arg in OmegaConf.load(hydra / "overrides.yaml")]
+    original = [str(arg) for arg in read_yaml(hydra / "overrides.yaml")]
     reject_foreign_overrides(original, Path(cfg.folder), trust=bool(cfg.trust))  # of the command that is printed
     kept = [arg for arg in original if not parse_overrides([arg]).keys() & given.keys()]
     return old, [*path, *kept, *(arg for arg in overrides if not arg.startswith("resume="))]
@@ -139,7 +140,7 @@ def _status(folder: Path) -> str | None:
 
 def _sweep_args(folder: Path, given: list[str]) -> list[str]:
     """Return a sweep's original overrides, including its sweeper and launcher, and the given ones for Hydra."""
-    overrides = OmegaConf.load(folder / "multirun.yaml").hydra.overrides
+    overrides = read_yaml(folder / "multirun.yaml").hydra.overrides
     trust = parse_overrides(given).get("trust", "").lower() == "true"
     reject_foreign_overrides([*overrides.task, *overrides.hydra], folder, trust)
     replaced = {"hydra.mode", "hydra.sweep.dir", *parse_overrides(given)}

@@ -6,13 +6,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from kindling import UserError
 from kindling.cli.build import build, reject_incompatible
 from kindling.cli.foreign import reject_foreign_config
 from kindling.cli.overrides import register_resolvers
 from kindling.cli.plain import to_dict
+from kindling.cli.read_yaml import read_yaml
 from kindling.files import BEST, child
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def config_of(folder: Path, trust: bool = False) -> DictConfig:
     if not file.is_file():
         raise UserError(f"run={folder} is not a run folder (it has no .hydra/config.yaml): give one, e.g. runs/.../...")
     register_resolvers()  # which the config's interpolations use
-    cfg = cast(DictConfig, OmegaConf.load(file))
+    cfg = cast(DictConfig, read_yaml(file))
     reject_incompatible(to_dict(cfg, resolve=False), folder)
     cfg.folder = str(folder)  # in the file it is ${hydra:runtime.output_dir}
     reject_foreign_config(cfg, folder, trust)

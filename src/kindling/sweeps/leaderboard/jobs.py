@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kindling import UserError
 from kindling.cli.overrides import parse_overrides
+from kindling.cli.read_yaml import read_yaml
 from kindling.files import BEST, child, reject_links
 
 # Options that control how the sweep is run, not what is trained.
@@ -89,7 +88,7 @@ def _is_true(value: str | None) -> bool:
 
 
 def _strings(file: Path) -> list[str]:
-    return [str(override) for override in yaml.load(file.read_text(encoding="utf-8"), yaml.SafeLoader) or []]
+    return [str(override) for override in read_yaml(file)]
 
 
 def _natural_order(name: str) -> list[int | str]:
