@@ -131,6 +131,36 @@ def test_a_target_in_the_hyperparameters_of_a_checkpoint_is_rejected(trained, tm
     assert not witness.exists()
 
 
+@pytest.mark.parametrize("with_init", [False, True])
+@pytest.mark.parametrize("place", ["sent", "sweep/job"])
+def test_a_module_that_came_with_the_folder_is_not_imported(place, with_init, tmp_path, monkeypatch):
+    folder, witness = tmp_path / place, tmp_path / "witness"
+    folder.mkdir(parents=True)
+    package = tmp_path / place.split("/")[0]
+    (package / "evil.py").write_text(f"open({str(witness)!r}, 'w')")
+    if with_init:
+        (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    for target in (f"{package.name}.evil.Model", f"{package.name}.evil.x.Model"):
+        with pytest.raises(UserError, match=r"which is not in an installed package or next to train\.py"):
+            reject_foreign_targets({"_target_": target}, folder)
+    assert not witness.exists()
+
+
+@pytest.mark.slow
+def test_a_module_in_the_working_folder_is_not_imported(trained, tmp_path):
+    config, witness = trained / ".hydra" / "config.yaml", tmp_path / "witness"
+    cfg = OmegaConf.load(config)
+    cfg.model = {"_target_": "evil.Model"}
+    OmegaConf.save(cfg, config)
+    (tmp_path / "evil.py").write_text(f"open({str(witness)!r}, 'w')")
+    command = [sys.executable, "-m", "kindling", "evaluate", "run=run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "run would call evil.Model, which is not in an installed package" in done.stderr
+    assert not witness.exists()
+
+
 @pytest.mark.slow
 def test_resume_executes_nothing_that_the_config_names(tmp_path):
     folder, witness = tmp_path / "run", tmp_path / "witness"

@@ -25,7 +25,7 @@ from kindling.cli.build import calls
 from kindling.cli.conf import FOLDERS, groups
 from kindling.cli.plain import to_dict
 from kindling.cli.read_yaml import INTERPOLATION, reject_large
-from kindling.files import PACKAGE, PROJECT
+from kindling.files import PACKAGE, PROJECT, START
 
 KINDS = {
     *("torch.nn.modules.module.Module", "torch.optim.optimizer.Optimizer", "torch.optim.lr_scheduler.LRScheduler"),
@@ -77,7 +77,7 @@ def reject_foreign_targets(config: Any, folder: Path, trust: bool = False) -> No
     """Raise UserError if nested plain data has a `_target_` that is not accepted; see `reject_foreign_config`."""
     for call in () if trust else calls(config):
         target = str(call["_target_"])
-        if target not in own_targets() and (why := _why_foreign(target)):
+        if target not in own_targets() and (why := _why_foreign(target, folder)):
             raise _foreign(folder, target, why)
 
 
@@ -91,7 +91,7 @@ def reject_foreign_overrides(overrides: list[str], folder: Path, trust: bool = F
         raise _untrusted(folder, f"has more than {MAX_INTERPOLATIONS} interpolations in its overrides")
     for override in () if trust else overrides:
         for target in TARGET.findall(override):
-            if target not in own_targets() and (why := _why_foreign(target)):
+            if target not in own_targets() and (why := _why_foreign(target, folder)):
                 raise _foreign(folder, target, why)
         _reject_interpolations(override, folder)
         name, _, value = override.lstrip("+~").partition("=")
@@ -130,12 +130,14 @@ def _reject_interpolations(text: str, folder: Path) -> None:
             raise _untrusted(folder, f"has the interpolation {text}, which could read secrets or execute code")
 
 
-def _why_foreign(target: str) -> str | None:
-    """Return why a target is not accepted, or None. Its module is imported, which must be of an installed package."""
+def _why_foreign(target: str, folder: Path) -> str | None:
+    """Return why a target is not accepted, or None. Its module is imported, if it cannot have come with the folder."""
     module_name, _, name = target.rpartition(".")
     top = module_name.partition(".")[0]
     if not re.fullmatch(r"[\w.]+", target) or not top or top in sys.stdlib_module_names or "__" in target:
         return "which is not a class or function of this project or of a library for training"
+    if not _is_installed(top, folder.resolve()):
+        return "which is not in an installed package or next to train.py"
     try:
         found = vars(importlib.import_module(module_name))[name]
     except (ImportError, KeyError):
@@ -147,6 +149,21 @@ def _why_foreign(target: str) -> str | None:
         return None
     is_own = (inspect.isclass(found) or inspect.isfunction(found)) and _is_project(origin.partition(".")[0])
     return None if is_own else "which is neither of this project nor a model, data set, optimizer, metric or callback"
+
+
+def _is_installed(top: str, folder: Path) -> bool:
+    """Return whether a top-level module is neither part of a run's folder, nor around it, nor in the working folder.
+
+    A folder without __init__.py, such as runs/, is a package too for Python, with all files in it.
+    """
+    spec = importlib.util.find_spec(top)  # does not import a module at the top level
+    if spec is None or not spec.origin:
+        return False
+    place = Path(spec.origin).resolve().parent
+    if place == PROJECT:
+        return True
+    is_here = place in (START, START / top) and START != PROJECT  # which is first in sys.path with python -m
+    return not (is_here or place.is_relative_to(folder) or folder.is_relative_to(place))
 
 
 def _is_project(top: str) -> bool:
