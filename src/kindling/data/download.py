@@ -123,7 +123,8 @@ def _require_secure(url: str) -> None:
 def _get(url: str) -> bytes:
     _require_secure(url)
     log.info(f"downloading {url}")
-    with urllib.request.build_opener(_SecureRedirects).open(url, timeout=TIMEOUT) as response:
+    opener = urllib.request.build_opener(_SecureRedirects)
+    with opener.open(url, timeout=TIMEOUT) as response:
         length = response.headers.get("Content-Length")
         if length is None:
             return _bounded(response)
@@ -140,12 +141,12 @@ def _bounded(file: io.BufferedIOBase) -> bytes:
 
 
 def _unzip(packed: bytes) -> bytes:
-    with gzip.open(io.BytesIO(packed)) as file:
+    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
         return _bounded(file)
 
 
 def _unpacked(path: Path) -> bytes:
-    with path.open("rb") if path.exists() else gzip.open(path.with_name(f"{path.name}.gz")) as file:
+    with path.open("rb") if path.exists() else gzip.GzipFile(path.with_name(f"{path.name}.gz")) as file:
         return _bounded(file)
 
 
