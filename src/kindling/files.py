@@ -1,10 +1,10 @@
-"""Find the files that options name, and write files atomically. Imports neither torch nor pandas."""
+"""Find the files that options name, check names of folders, write atomically. Imports neither torch nor pandas."""
 
 import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ CORE = (
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")  # relative to a run's folder
 # What a run's folder has before training: the config, the lock, the log, event files with hyperparameters, the result.
 BEFORE_TRAINING = r"\.hydra/\w+\.yaml|\.claim|[^/]+\.log|events\.out\.tfevents\.[^/]+|result\.json"
+NO_NAME = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # characters that no name of a file has on one of the systems
+MAX_BYTES = 255  # of a name
+MANY_BYTES, MAX_RATIO = 2**27, 200  # size, and size relative to the file, from which unpacking a file is refused
 START = Path.cwd()  # relative paths are resolved against it even after hydra.job.chdir=true
 
 
@@ -58,6 +61,58 @@ def display_path(path: Path) -> Path:
     return path.relative_to(START) if path.is_relative_to(START) else path
 
 
+def why_no_name(name: object) -> str | None:
+    """Return why a value cannot be the name of a folder, or None."""
+    if not isinstance(name, str) or name.strip(" .") == "":
+        return "it is empty or only dots" if isinstance(name, str) else "it is not a text"
+    if found := NO_NAME.search(name):
+        return f"it contains {found[0]!r}"
+    return f"it is longer than {MAX_BYTES} bytes" if len(os.fsencode(name)) > MAX_BYTES else None
+
+
+def child(folder: Path, name: object, source: Path) -> Path:
+    """Return the path of a folder inside `folder` that one of its files names.
+
+    Args:
+        folder: the folder of a sweep.
+        name: the name, which may have been written by somebody else.
+        source: the file that has the name, for the error message.
+
+    Raises:
+        UserError: the name is a path, or a link that leads out of the folder.
+    """
+    path = folder / str(name)
+    why = why_no_name(name)
+    if not why and not path.resolve().is_relative_to(folder.resolve()):
+        why = f"it is a link to {path.resolve()}"
+    if why:
+        raise UserError(f"{source} names the folder {name!r}, but {why}: it must be the name of a folder in {folder}.")
+    return path
+
+
+def reject_links(folder: Path) -> None:
+    """Raise UserError if an existing folder has a link that leads out of it, through which a run would write.
+
+    The folder itself may be a link. Pipes and devices are rejected as well.
+    """
+    if too_long := next((part for part in folder.parts if len(os.fsencode(part)) > MAX_BYTES), None):
+        raise UserError(f"{too_long} cannot name a folder: it is longer than {MAX_BYTES} bytes.")
+    root, waiting = os.path.realpath(folder), [str(folder)] if folder.is_dir() else []
+    while waiting:
+        with suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:  # a running sweep renames folders
+            for entry in entries:
+                target = os.path.realpath(entry.path) if entry.is_symlink() else None
+                if target and not Path(target).is_relative_to(root):
+                    raise UserError(
+                        f"{entry.path} is a link to {target}, outside of {folder}, and files could be written there: "
+                        "replace it by a copy of what it links to, or delete it."
+                    )
+                if not entry.is_symlink() and entry.is_dir():
+                    waiting.append(entry.path)
+                elif not entry.is_symlink() and not entry.is_file():
+                    raise UserError(f"{entry.path} is a pipe, socket or device instead of a file: delete it.")
+
+
 def is_untrained(folder: Path) -> bool:
     """Return whether a run's folder has only files that are written before training, and no checkpoint or metrics."""
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()]
@@ -68,6 +123,15 @@ def has_config(folder: Path) -> bool:
     """Return whether Hydra has written the config of a run completely; the overrides are the last file."""
     overrides = folder / ".hydra" / "overrides.yaml"
     return overrides.is_file() and overrides.stat().st_size > 0
+
+
+def reject_bomb(path: Path | str, packed: int, unpacked: int) -> None:
+    """Raise UserError if a compressed file is suspiciously large when unpacked; real tables shrink to a fiftieth."""
+    if unpacked > MANY_BYTES and unpacked > MAX_RATIO * packed:
+        raise UserError(
+            f"{path} is over {MAX_RATIO} times larger when unpacked, and could fill the memory: if you trust it, "
+            "unpack it first, or save it without compression."
+        )
 
 
 @contextmanager

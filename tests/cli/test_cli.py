@@ -264,7 +264,7 @@ def unnamed_encodings(file):
         modes = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
         binary = any(isinstance(mode, str) and "b" in mode and len(mode) < 4 for mode in modes)
         is_text = (name in TEXT_CALLS and not binary) or given.get("text") == "True"
-        other = ast.unparse(node.func) in ("os.open", "tarfile.open", "Image.open")
+        other = ast.unparse(node.func) in ("os.open", "tarfile.open", "Image.open", "opener.open")
         if is_text and "encoding" not in given and not other:
             yield f"{file.relative_to(PROJECT).as_posix()}:{node.lineno}"
 

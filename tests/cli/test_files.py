@@ -1,10 +1,13 @@
-"""Resolution of relative paths."""
+"""Resolution of relative paths, names of folders, and links that lead out of a folder."""
+
+import os
 
 import pytest
 from conftest import PLAIN
 
 from kindling import UserError, files
-from kindling.files import find
+from kindling.cli.overrides import as_name
+from kindling.files import child, find, reject_links
 
 
 def test_a_path_is_resolved_against_the_working_folder_the_starting_folder_and_the_project(tmp_path, monkeypatch):
@@ -26,3 +29,50 @@ def test_a_run_that_changes_its_working_folder_still_finds_the_file(shell, table
     assert "data.path=tiny.csv" in overrides
     done = shell("train.py", *overrides, "epochs=1", *PLAIN, "hydra.job.chdir=true")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../b", "/etc", "a/b", "a\\b", "C:x", "a\0b", "a\nb", "x" * 256, 7, None]
+)
+def test_what_is_not_the_name_of_a_folder_is_rejected_with_the_file_that_names_it(name, tmp_path):
+    with pytest.raises(UserError, match=r"jobs\.json names the folder .*: it must be the name of a folder in"):
+        child(tmp_path, name, tmp_path / "jobs.json")
+
+
+def test_a_link_out_of_the_folder_is_no_child_and_a_plain_name_is_one(tmp_path):
+    (tmp_path / "sweep" / "seed=0_ab").mkdir(parents=True)
+    (tmp_path / "sweep" / "out").symlink_to(tmp_path)
+    assert child(tmp_path / "sweep", "seed=0_ab", tmp_path) == tmp_path / "sweep" / "seed=0_ab"
+    with pytest.raises(UserError, match=f"it is a link to {tmp_path}"):
+        child(tmp_path / "sweep", "out", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["../../x.csv", "/etc/passwd", "..\\x", 'a:b*?"<>|'])
+def test_an_option_cannot_put_a_path_into_the_name_of_a_folder(text):
+    assert not set(as_name(f"data.path={text}")) & set('/\\:*?"<>|')
+
+
+@pytest.mark.parametrize("place", ["train.log", "deep/er/file", "result.json.part"])
+def test_a_link_out_of_a_folder_is_rejected_even_if_it_is_dangling(place, tmp_path):
+    link = tmp_path / "run" / place
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=rf"{place} is a link to .*elsewhere, outside of .*: replace it by a copy"):
+        reject_links(tmp_path / "run")
+
+
+def test_links_within_a_folder_and_a_link_to_the_folder_are_accepted(tmp_path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").touch()
+    (tmp_path / "run" / "newest").symlink_to("checkpoints/last.ckpt")
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    reject_links(tmp_path / "run")
+    reject_links(tmp_path / "link")
+    reject_links(tmp_path / "new")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_instead_of_a_file_is_rejected(tmp_path):
+    os.mkfifo(tmp_path / "train.log")
+    with pytest.raises(UserError, match=r"train\.log is a pipe, socket or device"):
+        reject_links(tmp_path)

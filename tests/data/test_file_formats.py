@@ -24,6 +24,13 @@ def test_a_gzipped_file_is_read_like_a_plain_one(tmp_path):
         loaded(tmp_path / "cut.csv.gz")
 
 
+def test_a_gzipped_file_that_would_fill_the_memory_is_rejected(tmp_path, monkeypatch):
+    monkeypatch.setattr("kindling.files.MANY_BYTES", 10_000_000)
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"a,sold\n" + b"1,0\n" * 5_000_000))
+    with pytest.raises(UserError, match=r"t\.csv\.gz is over 200 times larger when unpacked"):
+        loaded(tmp_path / "t.csv.gz")
+
+
 def test_a_parquet_file_is_read_like_the_csv_of_its_columns(tmp_path):
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     table = pd.DataFrame({

@@ -153,5 +153,16 @@ def test_an_archive_of_other_arrays_is_rejected(tmp_path, arrays, message):
         ImageArchive(str(tmp_path / "a.npz")).setup()
 
 
+def test_other_files_than_those_of_mnist_are_not_downloaded(folder):
+    with pytest.raises(UserError, match=r"data\.sha256 has authorized_keys: the files are train-images"):
+        Idx(str(folder), {"authorized_keys": "0" * 64}, ["a"], sources=["https://example.org"]).load()
+
+
+def test_an_archive_that_would_fill_the_memory_is_rejected(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", x_train=np.zeros((3000, 300, 300), "u1"))
+    with pytest.raises(UserError, match=r"a\.npz is over 200 times larger when unpacked"):
+        ImageArchive(str(tmp_path / "a.npz")).setup()
+
+
 def test_images_are_shifted_with_one_override():
     assert build(compose_config("data=mnist_sample", "data.shift=2").data).load().shift == 2

@@ -10,7 +10,13 @@ from omegaconf import OmegaConf
 from trust_helpers import SMALL, trained
 
 from kindling import UserError
-from kindling.cli.foreign import own_targets, reject_foreign_overrides, reject_foreign_targets
+from kindling.cli.foreign import (
+    own_resolvers,
+    own_targets,
+    reject_foreign_config,
+    reject_foreign_overrides,
+    reject_foreign_targets,
+)
 from kindling.training.load import config_of
 from kindling.training.saved_model import SavedModel
 
@@ -81,14 +87,38 @@ def test_the_projects_own_configs_are_accepted_without_an_import():
     assert "kindling.models.mlp.Deep" in own_targets()
 
 
-def test_a_node_that_a_resolver_makes_is_rejected(trained):
-    config = trained / ".hydra" / "config.yaml"
-    cfg = OmegaConf.load(config)
-    cfg.model.loss = "${oc.decode:${text}}"
-    cfg.text = "{_tar" + "get_: os.system, command: 'true'}"
-    OmegaConf.save(cfg, config)
-    with pytest.raises(UserError, match=r"would call os\.system"):
-        config_of(trained)
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("${oc.env:HOME}", "${oc.decode:${text}}", "${oc.decode:'{_targe${t}: os.system}'}", "${oc.create:{x: 1}}"),
+        *("${${name}:HOME}", "x ${ oc.env : HOME }", "${model.${name}}"),
+    ],
+)
+def test_an_interpolation_that_could_read_secrets_or_hide_a_target_is_rejected(text, tmp_path):
+    with pytest.raises(UserError, match=r"has the interpolation .*could read secrets or execute code.*trust=true"):
+        reject_foreign_config(OmegaConf.create({"folder": "x", "model": {"loss": [text]}}), tmp_path)
+
+
+def test_the_resolvers_and_nodes_that_conf_uses_are_accepted(tmp_path):
+    cfg = compose_config(*SMALL, "+extra=['${seed}','${model.width}','${better:${monitor}}']", f"folder={tmp_path}")
+    reject_foreign_config(cfg, tmp_path)
+    assert cfg.extra == [0, 4, "min"]
+    assert own_resolvers() == {"better", "changed", "hydra", "name", "now", "or", "unique"}
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        *(("callbacks.records.folder", path) for path in ("/tmp", "${folder}/../other", "C:\\x", "a/../../x")),
+        *(("callbacks.checkpoints.dirpath", "../other"), ("logger.tensorboard.save_dir", "~/x")),
+        ("trainer.default_root_dir", "s3://bucket/x"),
+    ],
+)
+def test_a_config_that_writes_outside_of_the_folder_is_rejected(key, path, tmp_path):
+    cfg = compose_config(*SMALL, f"folder={tmp_path}")
+    OmegaConf.update(cfg, key, path, force_add=True)
+    with pytest.raises(UserError, match=r"would write to .*, outside of the folder\. .*trust=true"):
+        reject_foreign_config(cfg, tmp_path)
 
 
 def test_a_target_in_the_hyperparameters_of_a_checkpoint_is_rejected(trained, tmp_path):
@@ -98,6 +128,36 @@ def test_a_target_in_the_hyperparameters_of_a_checkpoint_is_rejected(trained, tm
     torch.save(content, best)
     with pytest.raises(UserError, match=r"would call os\.system"):
         SavedModel(trained)
+    assert not witness.exists()
+
+
+@pytest.mark.parametrize("with_init", [False, True])
+@pytest.mark.parametrize("place", ["sent", "sweep/job"])
+def test_a_module_that_came_with_the_folder_is_not_imported(place, with_init, tmp_path, monkeypatch):
+    folder, witness = tmp_path / place, tmp_path / "witness"
+    folder.mkdir(parents=True)
+    package = tmp_path / place.split("/")[0]
+    (package / "evil.py").write_text(f"open({str(witness)!r}, 'w')")
+    if with_init:
+        (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    for target in (f"{package.name}.evil.Model", f"{package.name}.evil.x.Model"):
+        with pytest.raises(UserError, match=r"which is not in an installed package or next to train\.py"):
+            reject_foreign_targets({"_target_": target}, folder)
+    assert not witness.exists()
+
+
+@pytest.mark.slow
+def test_a_module_in_the_working_folder_is_not_imported(trained, tmp_path):
+    config, witness = trained / ".hydra" / "config.yaml", tmp_path / "witness"
+    cfg = OmegaConf.load(config)
+    cfg.model = {"_target_": "evil.Model"}
+    OmegaConf.save(cfg, config)
+    (tmp_path / "evil.py").write_text(f"open({str(witness)!r}, 'w')")
+    command = [sys.executable, "-m", "kindling", "evaluate", "run=run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "run would call evil.Model, which is not in an installed package" in done.stderr
     assert not witness.exists()
 
 
@@ -127,6 +187,15 @@ def test_resume_executes_nothing_that_the_config_names(tmp_path):
         "hydra.launcher._target_=os.system",
         "hydra.searchpath=[/tmp/evil]",
         "+hydra.callbacks.evil._target_=kindling.cli.before_run.Check",
+        "+hydra.job_logging.handlers.evil={class: subprocess.Popen, args: [id]}",
+        *("hydra.job_logging.handlers.file.filename=victim", "hydra.job.env_set={LD_PRELOAD: evil.so}"),
+        *("hydra.sweep.subdir=/tmp/victim", "hydra.run.dir=victim", "folder=victim"),
+        *("hydra.launcher.setup=[id]", "hydra.launcher.python=/tmp/evil", "hydra/launcher=../../../evil"),
+        *("hydra.sweeper.params={hydra.job.env_set: {PATH: evil}}", "hydra.sweeper.params={data: /tmp/evil}"),
+        *("model=../../sent/evil", "data=blobs,/tmp/evil", "+model@x=../evil"),
+        *("callbacks.records.folder=/tmp/victim", "logger.tensorboard.save_dir='../victim'"),
+        *("+trainer.profiler={dirpath: ~/x}", "+data.x=${oc.env:HOME}"),
+        '+callbacks.evil=${oc.decode:"{_targe${t}: os.system}"}',
     ],
 )
 def test_overrides_in_the_folder_of_a_sweep_are_checked(override, tmp_path):
@@ -134,5 +203,20 @@ def test_overrides_in_the_folder_of_a_sweep_are_checked(override, tmp_path):
         reject_foreign_overrides(["seed=0,1", override], tmp_path)
 
 
-def test_ordinary_overrides_are_accepted(tmp_path):
-    reject_foreign_overrides(["seed=0,1", "loss={_target_: torch.nn.HuberLoss}", "hydra.sweep.dir=x"], tmp_path)
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("seed=0,1", "loss={_target_: torch.nn.HuberLoss}", "data.path=../tables/x.csv", "data.path=/data/x.csv"),
+        *("hydra.sweep.dir=x", "hydra/launcher=joblib", "hydra.launcher.workers=0", "hydra.launcher.timeout_min=60"),
+        *("hydra.sweeper.n_trials=20", "hydra.sweeper.params={lr: 'interval(1e-4,0.1)'}", "hydra.job.chdir=true"),
+        *(
+            "experiment=lectures/diabetes",
+            "~logger",
+            "monitor=val/accuracy",
+            "width=${depth}",
+            "init=/data/weights.json",
+        ),
+    ],
+)
+def test_ordinary_overrides_are_accepted(override, tmp_path):
+    reject_foreign_overrides([override], tmp_path)

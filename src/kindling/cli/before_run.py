@@ -18,7 +18,7 @@ from kindling.cli import monitor, validation
 from kindling.cli.build import reject_missing_packages
 from kindling.cli.errors import plain_errors, reject
 from kindling.cli.plain import to_dict
-from kindling.files import is_untrained
+from kindling.files import is_untrained, reject_links, why_no_name
 
 
 class Check(Callback):
@@ -30,8 +30,17 @@ class Check(Callback):
     def __init__(self) -> None:
         self.creates_folder = False  # whether the run's folder did not exist before; set by `on_run_start`
 
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        name = OmegaConf.select(config, "sweep.name")
+        if name is not None and (why := why_no_name(str(name))):
+            reject(f"sweep.name={name} cannot name a folder in runs/sweeps: {why}. For any folder use hydra.sweep.dir.")
+        with plain_errors():
+            reject_links(Path(config.hydra.sweep.dir))
+
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         folder = to_dict(config.hydra.run, resolve=False)["dir"]
+        with plain_errors():
+            reject_links(Path(folder))
         was_given = "${" not in folder and not config.resume and "LOCAL_RANK" not in os.environ
         self.creates_folder = "${unique:}" in folder or (was_given and not Path(folder).exists())
         if was_given and (Path(folder) / ".claim").exists():  # Hydra would overwrite its .hydra/

@@ -2,12 +2,15 @@
 
 A target is accepted if the project's own conf/ names it; or if it is a class of the kinds in KINDS, a function or class
 in the project's own modules outside this package, or a function of PURE. It must be an attribute of the module in which
-it is looked up, so that no other module can be reached through an attribute on the way.
+it is looked up, so that no other module can be reached through an attribute on the way. Interpolations may call only
+resolvers that conf/ uses, because oc.env reads secrets and oc.decode hides what it makes; what writes files may only
+write into the folder; and the overrides of a sweep may set only a few options of Hydra.
 """
 
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 from functools import cache
@@ -19,9 +22,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kindling import UserError
 from kindling.cli.build import calls
-from kindling.cli.conf import FOLDERS
+from kindling.cli.conf import FOLDERS, groups
 from kindling.cli.plain import to_dict
-from kindling.files import PACKAGE, PROJECT
+from kindling.cli.read_yaml import INTERPOLATION, reject_large
+from kindling.files import PACKAGE, PROJECT, START
 
 KINDS = {
     *("torch.nn.modules.module.Module", "torch.optim.optimizer.Optimizer", "torch.optim.lr_scheduler.LRScheduler"),
@@ -32,6 +36,14 @@ KINDS = {
 PURE = ("torch.nn.functional", "torchmetrics.functional", f"{PACKAGE.name}.tasks.losses")
 PURE_ORIGINS = ("torch.nn.", "torch._C", "torchmetrics.functional.", f"{PACKAGE.name}.tasks.")
 TARGET = re.compile(r"_target_\"?'?\s*[:=]\s*[\"']?([\w.]+)")
+MAX_INTERPOLATIONS = 20  # in the overrides of a sweep, because they can multiply
+WRITERS = ("callbacks", "logger", "trainer", "folder")  # the parts of a config that write files
+# A path that is absolute, in a home folder, on a server, or above the working folder.
+OUTSIDE = re.compile(
+    r"(?:^|[\s=:,\[({\"'])(?:[/~\\]|[A-Za-z]:[\\/]|\w+://|(?:[^\s=:,\"']*[/\\])?\.\.(?:$|[/\\\"',\]}]))"
+)
+# Options of Hydra that a sweep may set; those of launchers only to numbers and words.
+HYDRA = re.compile(r"hydra\.(?:(?:mode|verbose|job\.chdir|sweep\.dir|sweeper\.[\w.]+)=|launcher\.\w+=[\w.+-]+$)")
 
 
 def reject_foreign_config(cfg: DictConfig, folder: Path, trust: bool = False) -> None:
@@ -45,10 +57,10 @@ def reject_foreign_config(cfg: DictConfig, folder: Path, trust: bool = False) ->
     if trust:
         return
     raw = to_dict(cfg, resolve=False)
+    reject_large(raw, folder)
     reject_foreign_targets(raw, folder)
     for text in _texts(raw):
-        if "${" in text and "_target_" in text:
-            raise _foreign(folder, text, "which is computed")
+        _reject_interpolations(text, folder)
     for key in raw:
         try:
             node = cfg[key]  # resolvers can make nodes with a target
@@ -56,25 +68,42 @@ def reject_foreign_config(cfg: DictConfig, folder: Path, trust: bool = False) ->
         except OmegaConfBaseException:  # such a node cannot be built either
             continue
         reject_foreign_targets(resolved, folder)
+        for text in _texts(resolved) if key in WRITERS else ():
+            if OUTSIDE.search(text) and not Path(os.path.abspath(text)).is_relative_to(os.path.abspath(cfg.folder)):
+                raise _untrusted(folder, f"would write to {text} ({key}), outside of the folder")
 
 
 def reject_foreign_targets(config: Any, folder: Path, trust: bool = False) -> None:
     """Raise UserError if nested plain data has a `_target_` that is not accepted; see `reject_foreign_config`."""
     for call in () if trust else calls(config):
         target = str(call["_target_"])
-        if target not in own_targets() and (why := _why_foreign(target)):
+        if target not in own_targets() and (why := _why_foreign(target, folder)):
             raise _foreign(folder, target, why)
 
 
 def reject_foreign_overrides(overrides: list[str], folder: Path, trust: bool = False) -> None:
-    """Raise UserError if the overrides in a folder have a target that is not accepted, or another search path."""
+    """Raise UserError if the overrides in a folder have a target that is not accepted, or change more than a training.
+
+    That is: they include other config files, set options of Hydra that can start programs or write anywhere, or let
+    the run write outside of its folder.
+    """
+    if not trust and sum(override.count("${") for override in overrides) > MAX_INTERPOLATIONS:
+        raise _untrusted(folder, f"has more than {MAX_INTERPOLATIONS} interpolations in its overrides")
     for override in () if trust else overrides:
         for target in TARGET.findall(override):
-            if target not in own_targets() and (why := _why_foreign(target)):
+            if target not in own_targets() and (why := _why_foreign(target, folder)):
                 raise _foreign(folder, target, why)
-        name = override.lstrip("+~").partition("=")[0]
-        if ("${" in override and "_target_" in override) or name.startswith(("hydra.searchpath", "hydra.callbacks")):
-            raise _foreign(folder, override, "which changes where configs come from")
+        _reject_interpolations(override, folder)
+        name, _, value = override.lstrip("+~").partition("=")
+        top = re.split("[.@/]", name)[0]
+        is_listed = HYDRA.match(override.lstrip("+~")) and "hydra" not in value
+        if name == "folder" or (name.startswith("hydra.") and not is_listed):
+            raise _untrusted(
+                folder, f"would set {override}, which can change what is called or where files are written"
+            )
+        is_choice = "/" in name or name.partition("@")[0] in groups()
+        if (is_choice or top in (*WRITERS, "hydra")) and OUTSIDE.search(value):
+            raise _untrusted(folder, f"would set {override}, a path outside of the folder")
 
 
 @cache
@@ -84,12 +113,31 @@ def own_targets() -> frozenset[str]:
     return frozenset(name for file in files for name in TARGET.findall(file.read_text(encoding="utf-8")))
 
 
-def _why_foreign(target: str) -> str | None:
-    """Return why a target is not accepted, or None. Its module is imported, which must be of an installed package."""
+@cache
+def own_resolvers() -> frozenset[str]:
+    """Return the resolvers that the project's own YAML files call."""
+    files = [file for folder in FOLDERS for file in folder.rglob("*.yaml")]
+    found = [pair for file in files for pair in INTERPOLATION.findall(file.read_text(encoding="utf-8"))]
+    return frozenset(name for name, after in found if after == ":")
+
+
+def _reject_interpolations(text: str, folder: Path) -> None:
+    """Raise UserError for an interpolation that computes a target, or calls a resolver that conf/ does not call."""
+    if "${" in text and "_target_" in text:
+        raise _foreign(folder, text, "which is computed")
+    for name, after in INTERPOLATION.findall(text):
+        if after != "}" and (after != ":" or name not in own_resolvers()):
+            raise _untrusted(folder, f"has the interpolation {text}, which could read secrets or execute code")
+
+
+def _why_foreign(target: str, folder: Path) -> str | None:
+    """Return why a target is not accepted, or None. Its module is imported, if it cannot have come with the folder."""
     module_name, _, name = target.rpartition(".")
     top = module_name.partition(".")[0]
     if not re.fullmatch(r"[\w.]+", target) or not top or top in sys.stdlib_module_names or "__" in target:
         return "which is not a class or function of this project or of a library for training"
+    if not _is_installed(top, folder.resolve()):
+        return "which is not in an installed package or next to train.py"
     try:
         found = vars(importlib.import_module(module_name))[name]
     except (ImportError, KeyError):
@@ -101,6 +149,21 @@ def _why_foreign(target: str) -> str | None:
         return None
     is_own = (inspect.isclass(found) or inspect.isfunction(found)) and _is_project(origin.partition(".")[0])
     return None if is_own else "which is neither of this project nor a model, data set, optimizer, metric or callback"
+
+
+def _is_installed(top: str, folder: Path) -> bool:
+    """Return whether a top-level module is neither part of a run's folder, nor around it, nor in the working folder.
+
+    A folder without __init__.py, such as runs/, is a package too for Python, with all files in it.
+    """
+    spec = importlib.util.find_spec(top)  # does not import a module at the top level
+    if spec is None or not spec.origin:
+        return False
+    place = Path(spec.origin).resolve().parent
+    if place == PROJECT:
+        return True
+    is_here = place in (START, START / top) and START != PROJECT  # which is first in sys.path with python -m
+    return not (is_here or place.is_relative_to(folder) or folder.is_relative_to(place))
 
 
 def _is_project(top: str) -> bool:
@@ -117,7 +180,8 @@ def _texts(node: Any) -> list[str]:
 
 
 def _foreign(folder: Path, found: str, why: str) -> UserError:
-    return UserError(
-        f"{folder} would call {found}, {why}, and that could execute arbitrary code. If you trust its source, add "
-        "trust=true."
-    )
+    return _untrusted(folder, f"would call {found}, {why}, and that could execute arbitrary code")
+
+
+def _untrusted(folder: Path, what: str) -> UserError:
+    return UserError(f"{folder} {what}. If you trust its source, add trust=true.")

@@ -70,8 +70,13 @@ def folder_suffix(overrides: Iterable[str], omit: str = "data model") -> str:
     """Return the overrides as part of a folder's name, omitting those already in the parent folder's name."""
     omitted = (*omit.split(), "verbose", "logger", "resume")
     kept = [override.lstrip("+~") for override in overrides if override.split("=")[0] not in omitted]
-    name = re.sub(r"[^A-Za-z0-9_=.,+-]+", "-", "_".join(kept)).strip("-")
-    return f"_{name[:100]}" if name else ""
+    name = as_name("_".join(kept)).strip("-")
+    return f"_{name}" if name else ""
+
+
+def as_name(text: str) -> str:
+    """Return a text as part of a folder's name, without separators of folders and other special characters."""
+    return re.sub(r"[^A-Za-z0-9_=.,+-]+", "-", text)[:100]
 
 
 def search_path(hydra: Any) -> list[str]:
@@ -105,6 +110,7 @@ def _first_given(*values: Any) -> Any:
 RESOLVERS: dict[str, Callable[..., Any]] = {
     "unique": lambda: secrets.token_hex(3),
     "or": _first_given,
+    "name": as_name,
     "changed": folder_suffix,
     "better": lambda name: direction(name) or "auto",
 }

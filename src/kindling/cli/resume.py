@@ -14,7 +14,8 @@ from kindling.cli.conf import RESUMABLE
 from kindling.cli.foreign import reject_foreign_config, reject_foreign_overrides
 from kindling.cli.overrides import parse_overrides, search_path
 from kindling.cli.plain import to_dict
-from kindling.files import LAST, has_config, replacing
+from kindling.cli.read_yaml import read_yaml
+from kindling.files import LAST, child, has_config, reject_links, replacing
 
 MAX_LISTED = 3  # newer runs that resume=last names as not resumable
 
@@ -33,6 +34,7 @@ def expand(args: list[str]) -> list[str]:
     rest = [arg for arg in args if not arg.startswith("resume=") and arg not in flags]
     name = requested[-1].removeprefix("resume=").strip("'\"")
     folder = _last(rest, sweep=bool(flags)) if name == "last" else _folder(name, sweep=bool(flags))
+    reject_links(folder)
     if (folder / "multirun.yaml").exists():
         has_new_values = any(not arg.startswith("hydra") for arg in rest)
         return ["-m", *(rest if has_new_values else _sweep_args(folder, rest)), f"hydra.sweep.dir='{folder}'"]
@@ -60,14 +62,15 @@ def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list
                 "start a new run."
             )
     hydra = Path(cfg.folder) / ".hydra"
-    old, new = cast(DictConfig, OmegaConf.load(hydra / "config.yaml")), to_dict(cfg, resolve=False)
+    old, new = cast(DictConfig, read_yaml(hydra / "config.yaml")), to_dict(cfg, resolve=False)
     reject_incompatible(to_dict(old, resolve=False), Path(cfg.folder))
-    old.trust = cfg.trust  # never what the folder says
+    old.trust, old.folder = cfg.trust, new["folder"]  # never what the folder says
     reject_foreign_config(old, Path(cfg.folder), trust=bool(cfg.trust))
-    path = search_path(OmegaConf.load(hydra / "hydra.yaml").hydra)
+    path = search_path(read_yaml(hydra / "hydra.yaml").hydra)
     for key in {key.split(".")[0] for key in given}:
         old[key] = new[key]
-    original = [str(arg) for arg in OmegaConf.load(hydra / "overrides.yaml")]
+    original = [str(arg) for arg in read_yaml(hydra / "overrides.yaml")]
+    reject_foreign_overrides(original, Path(cfg.folder), trust=bool(cfg.trust))  # of the command that is printed
     kept = [arg for arg in original if not parse_overrides([arg]).keys() & given.keys()]
     return old, [*path, *kept, *(arg for arg in overrides if not arg.startswith("resume="))]
 
@@ -130,8 +133,9 @@ def _why_not_run(folder: Path, overrides: list[str]) -> str:
 def _why_not_sweep(folder: Path, overrides: list[str]) -> str:
     """Return why a sweep cannot be resumed, or an empty string; overrides may add jobs or trials to it."""
     listed = folder / "jobs.json"
-    jobs = json.loads(listed.read_text(encoding="utf-8"))["jobs"] if listed.is_file() else []
-    has_finished = bool(jobs) and not overrides and all(_status(folder / job["folder"]) == "finished" for job in jobs)
+    entries = json.loads(listed.read_text(encoding="utf-8"))["jobs"] if listed.is_file() else []
+    jobs = [child(folder, entry["folder"], listed) for entry in entries]
+    has_finished = bool(jobs) and not overrides and all(_status(job) == "finished" for job in jobs)
     return "finished" if has_finished else ""
 
 
@@ -142,8 +146,9 @@ def _status(folder: Path) -> str | None:
 
 def _sweep_args(folder: Path, given: list[str]) -> list[str]:
     """Return a sweep's original overrides, including its sweeper and launcher, and the given ones for Hydra."""
-    overrides = OmegaConf.load(folder / "multirun.yaml").hydra.overrides
+    overrides = read_yaml(folder / "multirun.yaml").hydra.overrides
     trust = parse_overrides(given).get("trust", "").lower() == "true"
     reject_foreign_overrides([*overrides.task, *overrides.hydra], folder, trust)
     replaced = {"hydra.mode", "hydra.sweep.dir", *parse_overrides(given)}
-    return [*overrides.task, *(arg for arg in overrides.hydra if not parse_overrides([arg]).keys() & replaced), *given]
+    task = [arg for arg in overrides.task if "trust" not in parse_overrides([arg])]  # never what the folder says
+    return [*task, *(arg for arg in overrides.hydra if not parse_overrides([arg]).keys() & replaced), *given]

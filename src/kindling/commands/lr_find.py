@@ -16,7 +16,7 @@ from kindling.files import display_path
 log = logging.getLogger("kindling")
 
 USAGE = "python -m kindling lr_find <arguments of train.py>"
-FOLDER = "runs/lr_find/${hydra:runtime.choices.data}-${hydra:runtime.choices.model}/"
+FOLDER = "runs/lr_find/${name:${hydra:runtime.choices.data}-${hydra:runtime.choices.model}}/"
 FOLDER += "${now:%Y-%m-%d_%H-%M-%S}${changed:${hydra:overrides.task}}_${unique:}"
 
 

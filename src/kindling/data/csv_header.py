@@ -16,7 +16,7 @@ import pandas as pd
 from kindling import UserError
 from kindling.data.csv_cells import to_number
 from kindling.data.parquet import to_csv
-from kindling.files import find
+from kindling.files import find, reject_bomb
 
 log = logging.getLogger("kindling")
 BLOCK = 1 << 20  # number of bytes decoded at a time
@@ -102,6 +102,8 @@ def _encoding(path: str, file: Path) -> str:
     try:
         with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as opened:
             while block := opened.read(BLOCK):
+                if file.suffix == ".gz":
+                    reject_bomb(path, file.stat().st_size, opened.tell())
                 if b"\0" in block:
                     raise UserError(f"{path} is a binary file (or UTF-16): save the table as CSV in UTF-8.")
                 decoder.decode(block)

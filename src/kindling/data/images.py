@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 import torch
@@ -12,7 +12,9 @@ from kindling import UserError
 from kindling.data.base import Data
 from kindling.data.download import fetch, read_checked
 from kindling.data.examples import Examples
-from kindling.files import PROJECT, candidates, find
+from kindling.files import PROJECT, candidates, find, reject_bomb
+
+NAMES = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 
 
 class ImageArchive(Data):
@@ -43,7 +45,7 @@ class Idx(Data):
 
     Args:
         folder: folder of the files, plain or as .gz, relative to the working folder or else to the project.
-        md5: checksums of the unpacked files, by name: train-images-idx3-ubyte, train-labels-idx1-ubyte, and the same
+        sha256: checksums of the unpacked files, by name: train-images-idx3-ubyte, train-labels-idx1-ubyte, and the same
             with t10k; None for a file that is not checked.
         class_names: names of the labels 0, 1, ...
         sources: where to download missing files from, tried in order (kindling.data.download.fetch).
@@ -58,7 +60,7 @@ class Idx(Data):
     def __init__(
         self,
         folder: str,
-        md5: dict[str, str | None],
+        sha256: dict[str, str | None],
         class_names: list[str],
         sources: list[str] | tuple[str, ...] = (),
         shift: int = 0,
@@ -66,17 +68,15 @@ class Idx(Data):
         **data: Any,
     ):
         super().__init__(**data)
-        self.folder, self.md5, self.class_names = folder, md5, class_names
+        self.folder, self.sha256, self.class_names = folder, sha256, class_names
         self.sources, self.shift, self.num_examples = sources, shift, num_examples
 
     def load(self) -> Examples:
         folder = next((path for path in candidates(self.folder) if path.is_dir()), PROJECT / self.folder)
-        fetch(folder, self.md5, list(self.sources))
-        x, y, x_test, y_test = (
-            _idx(folder, f"{part}-{kind}-ubyte", self.md5.get(f"{part}-{kind}-ubyte"))
-            for part in ("train", "t10k")
-            for kind in ("images-idx3", "labels-idx1")
-        )
+        if unknown := set(self.sha256) - set(NAMES):  # which would be written
+            raise UserError(f"data.sha256 has {min(unknown)}: the files are {', '.join(NAMES)}.")
+        fetch(folder, self.sha256, list(self.sources))
+        x, y, x_test, y_test = (_idx(folder, name, self.sha256.get(name)) for name in NAMES)
         n = len(y) if self.num_examples is None else self.num_examples
         if not 0 < n <= len(y):
             raise UserError(f"data.num_examples={n} is invalid: {folder} has {len(y)} training samples (null: all).")
@@ -87,8 +87,12 @@ class Idx(Data):
 def _arrays(path: str, name: str, dimensions: int, kinds: str) -> list[np.ndarray]:
     """Return the arrays `name`_train and `name`_test of an archive after checking their dimensions and dtype kinds."""
     expected = "expected an .npz with bytes x_train, x_test (N, height, width) and class indices y_train, y_test (N,)"
+    file = find(path)
     try:
-        with np.load(find(path), allow_pickle=False) as archive:
+        if is_zipfile(file):
+            with ZipFile(file) as members:
+                reject_bomb(file, file.stat().st_size, sum(member.file_size for member in members.infolist()))
+        with np.load(file, allow_pickle=False) as archive:
             found = {key: archive[key] for key in (f"{name}_train", f"{name}_test") if key in archive}
     except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:  # pickled, a plain array, or truncated
         raise UserError(f"data.path={path} cannot be read ({error}): {expected}.") from error
@@ -100,9 +104,9 @@ def _arrays(path: str, name: str, dimensions: int, kinds: str) -> list[np.ndarra
     return list(found.values())
 
 
-def _idx(folder: Path, name: str, md5: str | None) -> torch.Tensor:
+def _idx(folder: Path, name: str, sha256: str | None) -> torch.Tensor:
     """Read an IDX file of bytes: two zeros, 8 for bytes, the number of dimensions, the dimensions, the data."""
-    content = read_checked(folder, name, md5)
+    content = read_checked(folder, name, sha256)
     dimensions = content[3] if len(content) > 3 and content[:3] == b"\0\0\x08" else 0
     start = 4 + 4 * dimensions
     shape = [int.from_bytes(content[i : i + 4]) for i in range(4, start, 4)]

@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from kindling import UserError
 from kindling.data.base import Data
-from kindling.files import BEST
+from kindling.files import BEST, reject_links
 from kindling.models.base import Model
 from kindling.models.predict import divide_logits
 from kindling.plots.confusion_matrix import draw as draw_counts
@@ -44,6 +44,7 @@ def draw(folder: Path, columns: tuple[str, str] | None = None, trust: bool = Fal
         epoch = json.loads((folder / "result.json").read_text(encoding="utf-8")).get("best_epoch") or 0
     except ValueError as error:
         raise UserError(f"{folder / 'result.json'} cannot be read: {error}") from error
+    reject_links(folder)
     drawn = []
     with SummaryWriter(str(folder)) as writer:
         for tag, file, draw_figure in _figures(folder, epoch, columns, trust=trust):

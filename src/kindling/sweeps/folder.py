@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from kindling.cli.overrides import folder_suffix
-from kindling.files import display_path, has_config, is_untrained, write_json
+from kindling.files import child, display_path, has_config, is_untrained, write_json
 from kindling.sweeps.compose import Job
 from kindling.training.lock import claim
 
@@ -35,12 +35,14 @@ class SweepFolder:
         old = json.loads(listed.read_text(encoding="utf-8")) if listed.exists() else {}
         self.groups: dict[str, list[str]] = old.get("groups", {})  # name -> keys of its members
         self.before: list[dict] = old.get("jobs", [])
+        for entry in self.before:
+            child(path, entry["folder"], listed)
 
     def place(self, jobs: list[Job]) -> None:
         """Assign a folder and a state to every job."""
         found: dict[str, list[Path]] = {}
         for folder in self.path.iterdir():
-            match = re.fullmatch(r".*_([0-9a-f]{12})(\.\d+)?", folder.name)
+            match = re.fullmatch(r"[\w=.,+-]+_([0-9a-f]{12})(\.\d+)?", folder.name, re.ASCII)
             if match and folder.is_dir():
                 found.setdefault(match[1], []).append(folder)
         names = _names(jobs)

@@ -10,6 +10,7 @@ import torch
 
 from kindling import UserError
 from kindling.data.csv_file import CsvFile
+from kindling.files import child
 from kindling.training.predictor import Predictor
 
 log = logging.getLogger("kindling")
@@ -33,13 +34,14 @@ class EnsemblePredictor:
 
     def __init__(self, folder: str | Path, trust: bool = False):
         self.folder = Path(folder)
+        file = self.folder / FILE
         try:
-            weights = json.loads((self.folder / FILE).read_text(encoding="utf-8"))["weights"]
+            weights = json.loads(file.read_text(encoding="utf-8"))["weights"]
         except (OSError, ValueError, KeyError) as error:
             raise UserError(
-                f"{self.folder / FILE} cannot be read: make it with  python -m kindling ensemble sweep={self.folder}"
+                f"{file} cannot be read: make it with  python -m kindling ensemble sweep={self.folder}"
             ) from error
-        self.members = [(weight, Predictor(self.folder / name, trust)) for name, weight in weights.items()]
+        self.members = [(weight, Predictor(child(self.folder, name, file), trust)) for name, weight in weights.items()]
 
     @property
     def missing(self) -> list:

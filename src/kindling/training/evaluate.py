@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from kindling import UserError
 from kindling.cli.build import build
 from kindling.cli.monitor import split
-from kindling.files import write_json
+from kindling.files import reject_links, write_json
 from kindling.training import load as saved
 from kindling.training.result import test_metrics
 
@@ -34,6 +34,7 @@ def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
     Raises:
         UserError: there is no such run, or it has no weights, no test samples, or a model that cannot be tested.
     """
+    reject_links(folder)
     cfg, best = saved.config_of(folder, trust), saved.best_checkpoint(folder)
     import torch
 

@@ -12,7 +12,7 @@ from kindling.data.encoding import kinds_of
 from kindling.data.examples import Examples
 from kindling.data.labels import Labels, read_targets
 from kindling.data.transforms import apply_transform, scale_targets
-from kindling.files import write_json
+from kindling.files import reject_links, write_json
 from kindling.training import load as saved
 from kindling.training.predictor import Predictor
 from kindling.training.quiet import silence
@@ -61,6 +61,8 @@ def evaluate_table(run: Path, path: str, output: Path | None = None, trust: bool
     predictor = Predictor(run, trust)
     data = TestRows(predictor, path)
     place = output or predictor.folder / f"evaluate-{Path(path).name.partition('.')[0]}"
+    if not output:
+        reject_links(predictor.folder)
     if place.exists():
         raise UserError(f"{place} exists already: choose another folder with output=..., or delete it.")
     cfg = saved.config_of(predictor.folder, trust)

@@ -7,14 +7,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from kindling import UserError
 from kindling.cli.build import build, reject_incompatible
 from kindling.cli.foreign import reject_foreign_config
 from kindling.cli.overrides import register_resolvers
 from kindling.cli.plain import to_dict
-from kindling.files import BEST, LAST
+from kindling.cli.read_yaml import read_yaml
+from kindling.files import BEST, LAST, child
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -51,7 +52,7 @@ def config_of(folder: Path, trust: bool = False) -> DictConfig:
     if not file.is_file():
         raise UserError(f"run={folder} is not a run folder (it has no .hydra/config.yaml): give one, e.g. runs/.../...")
     register_resolvers()  # which the config's interpolations use
-    cfg = cast(DictConfig, OmegaConf.load(file))
+    cfg = cast(DictConfig, read_yaml(file))
     reject_incompatible(to_dict(cfg, resolve=False), folder)
     cfg.folder = str(folder)  # in the file it is ${hydra:runtime.output_dir}
     reject_foreign_config(cfg, folder, trust)
@@ -71,7 +72,7 @@ def winner(folder: Path) -> Path:
         jobs = [row["folder"] for row in csv.DictReader(opened) if row["status"] == "finished" and row["folder"]]
     if not jobs:
         raise UserError(f"{folder} has no finished job to predict with.")
-    return folder / jobs[0]
+    return child(folder, jobs[0], board)
 
 
 def best_checkpoint(folder: Path) -> Path:

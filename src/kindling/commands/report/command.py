@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kindling import UserError
 from kindling.cli.arguments import parse
-from kindling.files import write_atomically
+from kindling.files import reject_links, write_atomically
 from kindling.sweeps.leaderboard.jobs import read_jobs
 
 USAGE = "python -m kindling report run=<folder of a run or sweep>"
@@ -17,6 +17,7 @@ def write_report(folder: Path) -> Path:
     Raises:
         UserError: the folder is neither that of a finished run nor that of a sweep.
     """
+    reject_links(folder)
     if (folder / ".hydra" / "config.yaml").is_file():
         if not (folder / "result.json").is_file():
             raise UserError(f"{folder} has no result.json: the run is in progress, or was killed (resume={folder}).")

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from kindling.cli.build import build
 from kindling.cli.foreign import reject_foreign_config
+from kindling.cli.read_yaml import read_yaml
 from kindling.files import write_json
 from kindling.sweeps.leaderboard.board import Board, Row
 from kindling.sweeps.leaderboard.config_text import data_blocks, data_text, versions, without
@@ -96,7 +97,7 @@ def score_baselines(folder: Path, metric: str, trees: Sequence[str] = ()) -> dic
     from kindling.data.base import Data
 
     try:
-        cfg = DictConfig(OmegaConf.load(folder / ".hydra" / "config.yaml"))
+        cfg = DictConfig(read_yaml(folder / ".hydra" / "config.yaml"))
         cfg.folder = str(folder)
         reject_foreign_config(cfg, folder)
         data = build(cfg.data)

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kindling import UserError
 from kindling.cli.overrides import parse_overrides
-from kindling.files import BEST
+from kindling.cli.read_yaml import read_yaml
+from kindling.files import BEST, child, reject_links
 
 # Options that control how the sweep is run, not what is trained.
 NOT_OPTIONS = ("test", "folder", "resume", "verbose", "sweep.name", "sweep.baselines", "on_error", "repeat", "folds")
@@ -45,10 +44,11 @@ def read_jobs(folder: Path) -> list[Job]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: give the folder of a sweep, e.g. runs/sweeps/<name>.")
+    reject_links(folder)  # what is read here is written to
     listed = folder / "jobs.json"
     if listed.exists():
         entries = json.loads(listed.read_text(encoding="utf-8"))["jobs"]
-        jobs = [_job(folder / entry["folder"], entry["overrides"]) for entry in entries]
+        jobs = [_job(child(folder, entry["folder"], listed), entry["overrides"]) for entry in entries]
     else:
         files = sorted(folder.glob("*/.hydra/overrides.yaml"), key=lambda path: _natural_order(path.parts[-3]))
         jobs = [_job(file.parents[1], _strings(file)) for file in files]
@@ -88,7 +88,7 @@ def _is_true(value: str | None) -> bool:
 
 
 def _strings(file: Path) -> list[str]:
-    return [str(override) for override in yaml.load(file.read_text(encoding="utf-8"), yaml.SafeLoader) or []]
+    return [str(override) for override in read_yaml(file)]
 
 
 def _natural_order(name: str) -> list[int | str]:

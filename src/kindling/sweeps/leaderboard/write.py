@@ -41,15 +41,16 @@ def as_csv(board: Board) -> str:
 def as_markdown(board: Board) -> str:
     """Format the page leaderboard.md."""
     others = board.others
-    parts = [f"# {board.folder.resolve().name}", *sentences(board, "`")]
+    lines = [f"# {board.folder.resolve().name}", *sentences(board, "`")]
+    parts = [line if "`" in line else line.replace("<", "&lt;") for line in lines]
     parts.append(
         markdown_table([header(board, others), *(cells(board, r, row, others=others) for r, row in ranked(board))])
     )
     if len(board.rows) > 1:
         parts.append("![the effect of each option](effects.png)")
     if board.unranked:
-        lines = [[job.folder.name, job.status, job.reason] for job in board.unranked]
-        parts += ["Without a rank:", markdown_table([["job", "status", "reason"], *lines])]
+        failed = [[job.folder.name, job.status, job.reason] for job in board.unranked]
+        parts += ["Without a rank:", markdown_table([["job", "status", "reason"], *failed])]
     return "\n\n".join(parts) + "\n"
 
 

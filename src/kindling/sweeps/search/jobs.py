@@ -8,7 +8,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from kindling.files import replacing, write_json
+from kindling.files import child, replacing, write_json
 from kindling.sweeps.folder import result_of
 from kindling.sweeps.grid import run_with
 from kindling.sweeps.plan import plan
@@ -41,7 +41,7 @@ class Jobs:
         gc.collect()  # a failed job's traceback refers to the sweep's folder, which would stay locked
         by_key = {entry["key"]: entry for entry in json.loads(self.listed.read_text(encoding="utf-8"))["jobs"]}
         entries = [by_key[key] for key in keys]
-        return [(entry, result_of(self.folder / entry["folder"])) for entry in entries]
+        return [(entry, result_of(child(self.folder, entry["folder"], self.listed))) for entry in entries]
 
     def list_all(self, entries: list[dict]) -> None:
         """Add these entries to jobs.json, from which launchers drop jobs that failed in an earlier batch."""
