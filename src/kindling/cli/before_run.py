@@ -1,6 +1,5 @@
 """Reject an impossible run before its folder is created, and set the exit code from the run's outcome."""
 
-import json
 import logging
 import os
 import shutil
@@ -18,6 +17,7 @@ from kindling.cli import monitor, validation
 from kindling.cli.build import reject_missing_packages
 from kindling.cli.errors import plain_errors, reject
 from kindling.cli.plain import to_dict
+from kindling.cli.read import read_result
 from kindling.files import is_untrained
 
 
@@ -58,8 +58,7 @@ class Check(Callback):
                 logging.shutdown()  # closes the log, because Windows does not delete open files
                 shutil.rmtree(folder, ignore_errors=True)
             reject(str(error))
-        file = folder / "result.json"
-        if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("status") == "diverged":
+        if (folder / "result.json").is_file() and read_result(folder)["status"] == "diverged":
             sys.exit(1)
 
     def _check(self, config: DictConfig) -> None:

@@ -11,14 +11,12 @@ import torch
 from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, logged_as, split
 from kindling.data.trainer_parts import find_callback
-from kindling.files import replacing
 from kindling.training.load import NotPlain, load
+from kindling.training.restore import derive_best, save
 from kindling.training.saving import PeriodicCheckpoint
 from kindling.training.scores import is_best, monitored_name, worst
 
 log = logging.getLogger("kindling")
-
-TRAINING_STATE = ("optimizer_states", "lr_schedulers", "callbacks", "loops", "kept")  # keys that best.ckpt lacks
 
 
 class BestAndLast(PeriodicCheckpoint):
@@ -141,11 +139,7 @@ class BestAndLast(PeriodicCheckpoint):
         part = self.dirpath / "last.ckpt.part"
         trainer.save_checkpoint(part)
         if trainer.is_global_zero and self.best:
-            checkpoint = {key: value for key, value in self._checkpoint.items() if key not in TRAINING_STATE}
-            weights = {name: tensor.cpu() for name, tensor in self.best["weights"].items()}
-            checkpoint |= {"state_dict": weights, "epoch": self.best["epoch"] - 1, "global_step": self.best["step"]}
-            with replacing(self.best_path) as best:
-                torch.save(checkpoint, best)
+            save(derive_best(self._checkpoint, self.best), self.best_path)
         self._checkpoint = {}
         return part
 

@@ -1,14 +1,15 @@
 """Predictions of an ensemble of runs for new tables, from their folders alone."""
 
-import json
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from kindling import UserError
+from kindling.cli.damaged import Damaged
+from kindling.cli.read import read_json
 from kindling.data.csv_file import CsvFile
 from kindling.training.predictor import Predictor
 
@@ -33,12 +34,12 @@ class EnsemblePredictor:
 
     def __init__(self, folder: str | Path, trust: bool = False):
         self.folder = Path(folder)
-        try:
-            weights = json.loads((self.folder / FILE).read_text(encoding="utf-8"))["weights"]
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(
-                f"{self.folder / FILE} cannot be read: make it with  python -m kindling ensemble sweep={self.folder}"
-            ) from error
+        weights = read_json(self.folder / FILE, weights=dict)["weights"]
+        odd = [name for name, weight in weights.items() if not isinstance(weight, float)]
+        if odd or not math.isclose(sum(weights.values()), 1):
+            raise Damaged(self.folder / FILE, "its weights do not add up to 1")
+        if lost := [name for name in weights if not (self.folder / name).is_dir()]:
+            raise Damaged(self.folder / FILE, f"there is no folder {lost[0]}")
         self.members = [(weight, Predictor(self.folder / name, trust)) for name, weight in weights.items()]
 
     @property

@@ -1,7 +1,6 @@
 """Train the jobs of a search. Does not import torch."""
 
 import gc
-import json
 from pathlib import Path
 
 from hydra.plugins.launcher import Launcher
@@ -9,7 +8,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from kindling.files import replacing, write_json
-from kindling.sweeps.folder import result_of
+from kindling.sweeps.folder import read_list, result_of
 from kindling.sweeps.grid import run_with
 from kindling.sweeps.plan import plan
 
@@ -39,12 +38,12 @@ class Jobs:
         else:
             run_with(self.launcher, self.context, self.master, batch=batch)
         gc.collect()  # a failed job's traceback refers to the sweep's folder, which would stay locked
-        by_key = {entry["key"]: entry for entry in json.loads(self.listed.read_text(encoding="utf-8"))["jobs"]}
+        by_key = {entry["key"]: entry for entry in read_list(self.folder)["jobs"]}
         entries = [by_key[key] for key in keys]
         return [(entry, result_of(self.folder / entry["folder"])) for entry in entries]
 
     def list_all(self, entries: list[dict]) -> None:
         """Add these entries to jobs.json, from which launchers drop jobs that failed in an earlier batch."""
-        content = json.loads(self.listed.read_text(encoding="utf-8"))
+        content = read_list(self.folder)
         merged = {entry["key"]: entry for entry in [*entries, *content["jobs"]]}
         write_json(self.listed, {**content, "jobs": list(merged.values())})
