@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +66,20 @@ def is_untrained(folder: Path) -> bool:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield the path of a temporary file, which atomically replaces `path` when the block ends without an error."""
+    """Yield the path of a temporary file, which atomically replaces `path` when the block ends without an error.
+
+    After an error it is deleted. An OSError of a write to it, such as a full disk, names `path`.
+    """
     part = path.with_name(f"{path.name}.part")
-    yield part
-    os.replace(part, path)
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException as error:
+        with suppress(OSError):  # the folder is read-only or has been deleted; the first error is raised
+            part.unlink()
+        if isinstance(error, OSError) and error.filename in (None, str(part)):
+            error.filename = str(path)
+        raise
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

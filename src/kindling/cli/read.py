@@ -9,6 +9,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from kindling.cli.damaged import Damaged, reading
+from kindling.cli.plain import to_dict
 
 Number = int | float
 STATUSES = ("finished", "failed", "diverged", "interrupted", "killed")
@@ -35,7 +36,7 @@ def read_json(path: Path, **kinds: Any) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise Damaged(path, "it is not a JSON object")
     for key, kind in kinds.items():
-        if not isinstance(content.get(key), kind):
+        if key not in content or not isinstance(content[key], kind):
             raise Damaged(path, f"it has no valid {key}" if key in content else f"it has no {key}")
     return content
 
@@ -69,7 +70,8 @@ def read_yaml(path: Path) -> DictConfig:
     """
     with reading(path):
         content = OmegaConf.load(path)
-    if not isinstance(content, DictConfig) or not content:
+    # OmegaConf returns {text: None} for a text.
+    if not isinstance(content, DictConfig) or set(map(type, to_dict(content, resolve=False).values())) <= {type(None)}:
         raise Damaged(path, "it is not a YAML mapping")
     return content
 

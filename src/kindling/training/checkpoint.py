@@ -1,5 +1,6 @@
 """Best and last checkpoints: the best weights are kept in memory and written to disk periodically."""
 
+import errno
 import logging
 import os
 from pathlib import Path
@@ -67,6 +68,7 @@ class BestAndLast(PeriodicCheckpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
+        self.dirpath.mkdir(parents=True, exist_ok=True)
         if not self.trust:
             self._reject_more_than_plain_data(trainer, pl_module)
 
@@ -137,26 +139,34 @@ class BestAndLast(PeriodicCheckpoint):
     def _write_best(self, trainer: pl.Trainer) -> Path:
         """Save the current state, derive best.ckpt from it (best weights, no optimizer state), and return its path."""
         part = self.dirpath / "last.ckpt.part"
-        trainer.save_checkpoint(part)
-        if trainer.is_global_zero and self.best:
-            save(derive_best(self._checkpoint, self.best), self.best_path)
+        if not self.dirpath.is_dir():  # Lightning would create it again, in a folder that lacks everything else
+            raise FileNotFoundError(errno.ENOENT, "the folder was deleted during training", str(self.dirpath))
+        try:
+            trainer.save_checkpoint(part)
+            if trainer.is_global_zero and self.best:
+                save(derive_best(self._checkpoint, self.best), self.best_path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            error.filename = error.filename or str(self.last_path)
+            raise
         self._checkpoint = {}
         return part
 
     def _reject_more_than_plain_data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Raise UserError at the start of training if the model's checkpoints could not be loaded safely."""
         part, found = self.dirpath / "start.ckpt.part", ""
-        trainer.save_checkpoint(part)
-        self._checkpoint = {}
-        if trainer.is_global_zero:
-            try:
+        try:
+            trainer.save_checkpoint(part)
+            self._checkpoint = {}
+            if trainer.is_global_zero:
                 load(part)
-            except NotPlain as error:
-                found = error.found
-            except UserError as error:  # raised by all processes below, because the others wait for the broadcast
-                found = str(error)
-            finally:
-                part.unlink()
+        except NotPlain as error:
+            found = error.found
+        except UserError as error:  # raised by all processes below, because the others wait for the broadcast
+            found = str(error)
+        finally:
+            if trainer.is_global_zero:
+                part.unlink(missing_ok=True)
         if found := trainer.strategy.broadcast(found):
             raise UserError(
                 f"Checkpoints of {type(pl_module).__name__} would contain more than plain data ({found}), and such "

@@ -7,8 +7,9 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
+from kindling.cli.damaged import Damaged
 from kindling.files import replacing, write_json
-from kindling.sweeps.folder import read_list, result_of
+from kindling.sweeps.folder import read_list, result_of, warn
 from kindling.sweeps.grid import run_with
 from kindling.sweeps.plan import plan
 
@@ -44,6 +45,10 @@ class Jobs:
 
     def list_all(self, entries: list[dict]) -> None:
         """Add these entries to jobs.json, from which launchers drop jobs that failed in an earlier batch."""
-        content = read_list(self.folder)
+        try:
+            content = read_list(self.folder)
+        except Damaged as error:
+            warn(f"{self.listed} ({error.why}) is written again, with the jobs of this search")
+            content = {"jobs": [], "groups": {}}
         merged = {entry["key"]: entry for entry in [*entries, *content["jobs"]]}
         write_json(self.listed, {**content, "jobs": list(merged.values())})

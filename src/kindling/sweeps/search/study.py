@@ -41,6 +41,8 @@ def search(space: SearchSpace, jobs: Jobs, n_trials: int, batch: int, seed: int 
     with claim(jobs.folder / ".search", new=False):  # also held between batches
         study = _study(space, jobs, seed, sampler=sampler)
         jobs.begin()
+        if before := [entry for trial in _trained(study) for entry in trial.user_attrs[RUN]]:
+            jobs.list_all(before)  # jobs.json may be damaged
         try:
             while is_running and (left := n_trials - len(_trained(study))) > 0:
                 is_running = _run_batch(study, space, jobs, number=min(batch, left))
