@@ -6,8 +6,9 @@ Words select cases: a folder (run, table, sweep, search), a damage (deleted, hal
 a file's name; within each of the four, several words add up. A file is damaged in a fresh copy of the folder. Contents
 are damaged only for commands that open the file in an undamaged folder, because others cannot notice it. An outcome is
 
-    same      exit code 0 and the results of the undamaged folder, because the file is restored or does not matter
-    named     exit code 0 and other results, and the output names the file or its folder
+    same      exit code 0 and the results of the undamaged folder, because the file is restored or not needed (a damaged
+              file that is left as it is does not count as a result)
+    named     other results, and the output names the file or its folder; exit code 0, or 1 with an unfinished job
     sentence  exit code 2 and a message without a traceback
     bad       anything else: a traceback, another exit code, or other results without a word
 
@@ -31,18 +32,18 @@ from damage_cases import COMMANDS, PROJECT, make_folders, outcome, results_of
 DAMAGES = ("deleted", "half", "empty", "zeros", "flipped")
 
 
-def damage(file: Path, kind: str, seed: int = 0) -> None:
-    """Damage a file; "flipped" changes one bit in each of 20 bytes."""
+def damage(file: Path, kind: str, seed: int = 0) -> bytes | None:
+    """Damage a file, and return its new content; "flipped" changes one bit in each of 20 bytes."""
     content = bytearray(file.read_bytes())
     if kind == "deleted":
-        file.unlink()
-        return
+        return file.unlink()
     if kind == "flipped":
         draw = random.Random(f"{seed} {file.name}")
         for place in draw.sample(range(len(content)), min(20, len(content))):
             content[place] ^= 1 << draw.randrange(8)
     changed = {"half": content[: len(content) // 2], "empty": b"", "zeros": bytes(len(content)), "flipped": content}
     file.write_bytes(changed[kind])
+    return bytes(changed[kind])
 
 
 def run(args: list[str], folder: Path) -> tuple[int, str, list[str]]:
@@ -80,6 +81,8 @@ def _become(args: list[str], folder: Path, output: Path, opened: Path) -> None:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
@@ -111,9 +114,11 @@ def check(source: Path, place: Path, name: str, wanted: dict[str, list[str]]) ->
                 is_read = kind == "deleted" or str(file) in opened
                 is_chosen = not wanted["damage"] or kind in wanted["damage"]
                 if is_read and is_chosen and (not wanted["file"] or file.name in wanted["file"]):
-                    damage(copied(source, place) / file, kind)
+                    left = damage(copied(source, place) / file, kind)
                     code, output, _ = run(args, place)
-                    how = outcome((code, output), file, whole, command=command, place=place)
+                    now = (place / file).read_bytes() if (place / file).exists() else None
+                    known = {name: value for name, value in whole.items() if name != str(file) or now != left}
+                    how = outcome((code, output), file, known, command=command, place=place)
                     found.append((how, name, kind, command, str(file), output))
     return found
 

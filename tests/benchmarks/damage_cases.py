@@ -19,10 +19,14 @@ import torch.utils.tensorboard
 import kindling.callbacks.pictures
 import kindling.commands.report.sweep
 import kindling.training.predictor  # noqa: F401
+from kindling import UserError
+from kindling.training.load import load
 
 PROJECT = Path(__file__).parents[2]
 RUN, JOB = "runs/blobs-deep/one", "runs/csv-deep/one"
 SWEEP, SEARCH = "runs/sweeps/many", "runs/sweeps/search"
+TABLE = ["data=csv", "data.path=table.csv", "data.target=label", "trainer=cpu"]
+SEEDS = ["-m", *TABLE, "epochs=2", "seed=0,1,2"]
 COMMANDS: dict[str, dict[str, list[str]]] = {
     "run": {
         "resume": ["train", f"resume={RUN}"],
@@ -42,7 +46,7 @@ COMMANDS: dict[str, dict[str, list[str]]] = {
     },
     "sweep": {
         "resume": ["train", f"resume={SWEEP}"],
-        "last": ["train", "-m", "resume=last"],
+        "last": ["train", "resume=last", *SEEDS],
         "predict": ["predict", f"run={SWEEP}", "input=table.csv", "output=found.csv"],
         "average": ["predict", f"run={SWEEP}", "input=table.csv", "output=found.csv", "ensemble=true"],
         "leaderboard": ["leaderboard", f"sweep={SWEEP}"],
@@ -51,8 +55,6 @@ COMMANDS: dict[str, dict[str, list[str]]] = {
     },
     "search": {"resume": ["train", f"resume={SEARCH}"]},
 }
-TABLE = ["data=csv", "data.path=table.csv", "data.target=label", "trainer=cpu"]
-SEEDS = ["-m", *TABLE, "epochs=2", "seed=0,1,2"]
 MADE: dict[str, list[list[str]]] = {
     "run": [["data=blobs", "epochs=3", "trainer=cpu", "data.num_test=200", f"hydra.run.dir={RUN}"]],
     "table": [[*TABLE, "epochs=3", f"hydra.run.dir={JOB}"]],
@@ -78,12 +80,14 @@ def make_folders(name: str, place: Path) -> None:
 def outcome(ended: tuple[int, str], file: Path, whole: dict[str, Any], command: str, place: Path) -> str:
     """Return "same", "named", "sentence" or "bad"; see damage.py."""
     code, output = ended
-    if "Traceback" in output or code not in (0, 2):
+    if "Traceback" in output or code not in (0, 1, 2):
         return "bad"
     if code == 2:
         return "sentence"
+    if code == 1:  # a job of a sweep has not finished, or the leaderboard could not be made
+        return "named" if file.name in output else "bad"
     found = results_of(command, place, output)
-    if found == whole:
+    if {name: found.get(name) for name in whole} == whole:
         return "same"
     in_folder = file.parent.parent if file.parent.name in (".hydra", "checkpoints") else file.parent
     return "named" if file.name in output or in_folder.name in re.sub(r"folder .*", "", output) else "bad"
@@ -94,7 +98,7 @@ def results_of(command: str, place: Path, output: str) -> dict[str, Any]:
     if command in ("evaluate", "score"):
         return {"metrics": json.loads(next(line for line in output.splitlines() if line.startswith("{")))}
     if command in ("predict", "average"):
-        return {"predictions": (place / "found.csv").read_text(encoding="utf-8")}
+        return {"predictions": _text(place / "found.csv")}
     if command == "export":
         return {"outputs": _outputs(place)}
     if command == "compare":
@@ -110,11 +114,17 @@ def results_of(command: str, place: Path, output: str) -> dict[str, Any]:
     for file in sorted(place.glob("runs/**/*")):
         name = str(file.relative_to(place))
         if file.suffix == ".ckpt":
-            state = torch.load(file, weights_only=True)["state_dict"]
-            found[name] = {key: tensor.tolist() for key, tensor in state.items()}
+            found[name] = _weights(file)
         elif file.name in ("metrics.csv", "split.csv", "result.json", "config.yaml") or "confusion" in file.name:
             found[name] = _text(file) if file.suffix != ".png" else ""
     return found
+
+
+def _weights(file: Path) -> dict[str, Any]:
+    try:
+        return {key: tensor.tolist() for key, tensor in load(file)["state_dict"].items()}
+    except UserError as error:
+        return {"damaged": str(error)}
 
 
 def _outputs(place: Path) -> list[list[float]]:
@@ -124,7 +134,7 @@ def _outputs(place: Path) -> list[list[float]]:
 
 
 def _text(file: Path) -> str:
-    text = file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8", errors="replace")
     text = re.sub(r'"(seconds|version|git|command)": .*', "", text) if file.suffix == ".json" else text
     return re.sub(r"\d+\.\d+ s\b", "", text)
 
