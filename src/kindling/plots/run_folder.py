@@ -1,5 +1,6 @@
 """Draw the pictures of a run that has ended."""
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -24,6 +25,8 @@ from kindling.training.tolerate import optional
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+log = logging.getLogger("kindling")
 
 COUNTS = "confusion_matrix*.csv"
 
@@ -66,11 +69,16 @@ def _figures(
             yield f"confusion/{stage}", path.with_suffix(".png"), partial(draw_counts, counts, names, title)
     if not (folder / BEST).exists() and not (folder / LAST).exists():
         return
-    data, model = data_and_model(config_of(folder, trust))
+    cfg = config_of(folder, trust)
+    data, model = data_and_model(cfg)
     checkpoint = load_best(folder, trust)
     model.load_state_dict(checkpoint["state_dict"])
     if not isinstance(model, Model) or not isinstance(data, Data):
         return
+    counted = f"confusion_matrix_{without_test(data)}.csv"
+    is_counted = cfg.get("callbacks", {}).get("confusion") and model.task.name in ("binary", "multiclass")
+    if is_counted and folder / counted not in matrices:
+        log.warning(f"{folder / counted} does not exist; to write it again:  python train.py resume={folder}")
     if "temperature" in checkpoint:
         divide_logits(model, checkpoint["temperature"])
     suffix = re.sub(r"[^\w.+-]+", "-", "_".join(["", *columns])) if columns else ""
