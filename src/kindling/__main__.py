@@ -37,7 +37,7 @@ def main(args: list[str]) -> None:
         return
     from kindling.cli.errors import plain_errors  # imports hydra
 
-    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr if "--json" in args else sys.stdout)
     logging.getLogger("kindling").setLevel(logging.INFO)
     with plain_errors():
         command.main(args[1:])

@@ -120,9 +120,9 @@ def is_untrained(folder: Path) -> bool:
 
 
 def has_config(folder: Path) -> bool:
-    """Return whether Hydra has written the config of a run completely; the overrides are the last file."""
+    """Return whether Hydra has written its three files of a run's config completely; the overrides are the last one."""
     overrides = folder / ".hydra" / "overrides.yaml"
-    return overrides.is_file() and overrides.stat().st_size > 0
+    return (folder / ".hydra" / "hydra.yaml").is_file() and overrides.is_file() and overrides.stat().st_size > 0
 
 
 def reject_bomb(path: Path | str, packed: int, unpacked: int) -> None:
@@ -136,10 +136,20 @@ def reject_bomb(path: Path | str, packed: int, unpacked: int) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield the path of a temporary file, which atomically replaces `path` when the block ends without an error."""
+    """Yield the path of a temporary file, which atomically replaces `path` when the block ends without an error.
+
+    After an error it is deleted. An OSError of a write to it, such as a full disk, names `path`.
+    """
     part = path.with_name(f"{path.name}.part")
-    yield part
-    os.replace(part, path)
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException as error:
+        with suppress(OSError):  # the folder is read-only or has been deleted; the first error is raised
+            part.unlink()
+        if isinstance(error, OSError) and error.filename in (None, str(part)):
+            error.filename = str(path)
+        raise
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -1,13 +1,15 @@
-"""Resolution of relative paths, names of folders, and links that lead out of a folder."""
+"""Resolution of relative paths, names of folders, links that lead out of a folder, and writing of files."""
 
+import errno
 import os
 
 import pytest
 from conftest import PLAIN
 
 from kindling import UserError, files
+from kindling.cli.errors import plain_errors
 from kindling.cli.overrides import as_name
-from kindling.files import child, find, reject_links
+from kindling.files import child, find, reject_links, replacing
 
 
 def test_a_path_is_resolved_against_the_working_folder_the_starting_folder_and_the_project(tmp_path, monkeypatch):
@@ -76,3 +78,30 @@ def test_a_pipe_instead_of_a_file_is_rejected(tmp_path):
     os.mkfifo(tmp_path / "train.log")
     with pytest.raises(UserError, match=r"train\.log is a pipe, socket or device"):
         reject_links(tmp_path)
+
+
+def test_after_an_error_neither_the_file_nor_its_temporary_file_is_left(tmp_path):
+    file = tmp_path / "curve.png"
+    file.write_text("old")
+
+    def write():
+        with replacing(file) as part:
+            part.write_text("half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match=r"No space left on device: .*curve\.png'"):
+        write()
+    assert [path.name for path in tmp_path.iterdir()] == ["curve.png"]
+    assert file.read_text() == "old"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENAMETOOLONG])
+def test_an_error_of_the_file_system_is_one_sentence_and_exit_code_2(number, capsys):
+    with pytest.raises(SystemExit, match=r"^2$"), plain_errors():
+        raise OSError(number, os.strerror(number), "runs/a/result.json")
+    assert capsys.readouterr().err.startswith(f"runs/a/result.json cannot be written ({os.strerror(number)}): ")
+
+
+def test_other_errors_of_files_keep_their_traceback():
+    with pytest.raises(FileNotFoundError), plain_errors():
+        raise FileNotFoundError(errno.ENOENT, "not there")

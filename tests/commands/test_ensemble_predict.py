@@ -95,7 +95,7 @@ def test_what_has_no_ensemble_is_rejected(sweep, predict, tmp_path):
     with pytest.raises(UserError, match="ensemble=true predicts tables only"):
         predict(folder, "digit.png", str(tmp_path / "all.csv"), ensemble=True)
     (folder / "ensemble.json").write_text("{")
-    with pytest.raises(UserError, match=r"ensemble\.json cannot be read: make it with  python -m kindling ensemble"):
+    with pytest.raises(UserError, match=r"ensemble\.json cannot be read .* again:  python -m kindling ensemble"):
         predict(folder, INPUT, str(tmp_path / "all.csv"), ensemble=True)
 
 

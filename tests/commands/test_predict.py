@@ -14,6 +14,7 @@ from conftest import PROJECT, needs
 import kindling
 from kindling import UserError
 from kindling.commands.predict import predict
+from kindling.files import BEST
 from kindling.training import load as saved
 
 DIABETES = PROJECT / "data" / "diabetes.csv"
@@ -22,7 +23,7 @@ DIABETES = PROJECT / "data" / "diabetes.csv"
 def in_memory(folder) -> np.ndarray:
     """Return the run's probabilities or values for all rows of its own table, in the file's order."""
     data, model = saved.data_and_model(saved.config_of(folder))
-    model.load_state_dict(saved.load(saved.best_checkpoint(folder))["state_dict"])
+    model.load_state_dict(saved.load(folder / BEST)["state_dict"])
     x = torch.from_numpy(pd.read_csv(data.path)[data.examples.columns].to_numpy("float64"))
     x[:, [data.examples.columns.index(name) for name in data.zero_is_missing]] += torch.where(
         x[:, [data.examples.columns.index(name) for name in data.zero_is_missing]] == 0, torch.nan, 0.0
@@ -159,7 +160,7 @@ def test_predictions_of_a_mixed_table_equal_those_of_the_model_in_memory(churn, 
     predict(churn, str(mixed), str(tmp_path / "out.csv"))
     found = pd.read_csv(tmp_path / "out.csv")
     data, model = saved.data_and_model(saved.config_of(churn))
-    model.load_state_dict(saved.load(saved.best_checkpoint(churn))["state_dict"])
+    model.load_state_dict(saved.load(churn / BEST)["state_dict"])
     assert data.examples.columns == ["age", "town", "member", "joined"]
     for stage, rows in data.indices.items():
         with torch.no_grad():

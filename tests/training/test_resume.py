@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -189,7 +190,7 @@ def runs(tmp_path, monkeypatch):
             (folder / ".hydra" / "overrides.yaml").write_text("[]\n")
             (folder / "checkpoints").mkdir()
             if has_checkpoint:
-                (folder / "checkpoints" / "last.ckpt").touch()
+                zipfile.ZipFile(folder / "checkpoints" / "last.ckpt", "w").close()
             if status:
                 (folder / "result.json").write_text(json.dumps({"status": status}), encoding="utf-8")
             os.utime(folder / ".hydra", (age, age))

@@ -1,6 +1,5 @@
 """Reject an impossible run before its folder is created, and set the exit code from the run's outcome."""
 
-import json
 import logging
 import os
 import shutil
@@ -16,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from kindling import UserError
 from kindling.cli import monitor, validation
 from kindling.cli.build import reject_missing_packages
-from kindling.cli.errors import plain_errors, reject
+from kindling.cli.errors import explain_file_error, plain_errors, reject
 from kindling.cli.plain import to_dict
+from kindling.cli.read import read_result
 from kindling.files import is_untrained, reject_links, why_no_name
 
 
@@ -42,10 +42,12 @@ class Check(Callback):
         with plain_errors():
             reject_links(Path(folder))
         was_given = "${" not in folder and not config.resume and "LOCAL_RANK" not in os.environ
-        self.creates_folder = "${unique:}" in folder or (was_given and not Path(folder).exists())
-        if was_given and (Path(folder) / ".claim").exists():  # Hydra would overwrite its .hydra/
-            reject(f"{folder} already contains a run: omit hydra.run.dir, or continue the run with resume={folder}.")
         with plain_errors():
+            self.creates_folder = "${unique:}" in folder or (was_given and not Path(folder).exists())
+            if was_given and (Path(folder) / ".claim").exists():  # Hydra would overwrite its .hydra/
+                raise UserError(
+                    f"{folder} already contains a run: omit hydra.run.dir, or continue the run with resume={folder}."
+                )
             validation.reject_sweep_options(list(config.hydra.overrides.task))
         self._check(config)
 
@@ -67,8 +69,15 @@ class Check(Callback):
                 logging.shutdown()  # closes the log, because Windows does not delete open files
                 shutil.rmtree(folder, ignore_errors=True)
             reject(str(error))
-        file = folder / "result.json"
-        if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("status") == "diverged":
+        if isinstance(error, OSError):
+            was_deleted = not folder.exists()
+            message = (
+                f"{folder} was deleted during the run: start it again." if was_deleted else explain_file_error(error)
+            )
+            if message:
+                print(message, file=sys.stderr)
+                sys.exit(2 if not was_deleted and is_untrained(folder) else 1)
+        if (folder / "result.json").is_file() and read_result(folder)["status"] == "diverged":
             sys.exit(1)
 
     def _check(self, config: DictConfig) -> None:
@@ -88,3 +97,14 @@ class Check(Callback):
             raw = to_dict(nodes, resolve=False)
             monitor.check_callbacks(raw)
             reject_missing_packages(raw)
+
+
+def _exit_after_file_error(error: OSError, folder: Path) -> None:
+    """Exit with one line if the user can fix the error, with code 1 if training had begun."""
+    if not folder.exists():
+        message: str | None = f"{folder} was deleted during the run: start it again."
+    else:
+        message = explain_file_error(error)
+    if message:
+        print(message, file=sys.stderr)
+        sys.exit(2 if folder.exists() and is_untrained(folder) else 1)

@@ -1,6 +1,7 @@
 """Errors that the user can fix: one line on stderr and exit code 2 instead of a traceback."""
 
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -20,6 +21,19 @@ from kindling.cli.grammar import explain_multiple_values, explain_parse_error
 PACKAGES = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
 
 
+# Errors of the file system that the user can fix -> what to do.
+ELSEWHERE = "write to another folder (hydra.run.dir=..., or sweep.name=... for a sweep)"
+FILE_ERRORS = {
+    errno.ENOSPC: f"free some space, or {ELSEWHERE}",
+    errno.EDQUOT: f"free some space, or {ELSEWHERE}",
+    errno.EROFS: ELSEWHERE,
+    errno.EACCES: f"change its permissions, or {ELSEWHERE}",
+    errno.EPERM: f"change its permissions, or {ELSEWHERE}",
+    errno.ENAMETOOLONG: f"give a shorter name, or {ELSEWHERE}",
+    errno.ENOTDIR: f"a part of this path is a file; {ELSEWHERE}",
+}
+
+
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
     """Turn errors that the user can fix into one message and exit code 2; all others keep their traceback."""
@@ -37,6 +51,10 @@ def plain_errors() -> Iterator[None]:
         reject(_explain_choice(error))
     except CompactHydraException as error:
         reject(_explain_option(error))
+    except OSError as error:
+        if not (message := explain_file_error(error)):
+            raise
+        reject(message)
     except ValueError as error:
         if "Config group override" not in str(error):  # for group=null
             raise
@@ -47,6 +65,15 @@ def reject(message: str) -> NoReturn:
     """Print the message and exit with code 2."""
     print(message, file=sys.stderr)
     sys.exit(2)
+
+
+def explain_file_error(error: BaseException | None) -> str | None:
+    """Return the message for an error of the file system that the user can fix, or None for any other exception."""
+    if not isinstance(error, OSError) or error.errno not in FILE_ERRORS:
+        return None
+    file = error.filename2 or error.filename  # the second one is the target of a copy
+    place = f"{file} cannot be written" if file else "A file cannot be written"
+    return f"{place} ({error.strerror}): {FILE_ERRORS[error.errno]}."
 
 
 def _explain_choice(error: MissingConfigException) -> str:

@@ -23,8 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 from kindling import UserError
 from kindling.cli.build import calls
 from kindling.cli.conf import FOLDERS, groups
+from kindling.cli.load_yaml import INTERPOLATION, reject_large
 from kindling.cli.plain import to_dict
-from kindling.cli.read_yaml import INTERPOLATION, reject_large
 from kindling.files import PACKAGE, PROJECT, START
 
 KINDS = {

@@ -18,6 +18,7 @@ from kindling.cli.conf import choice_file
 from kindling.cli.hyperparameters import hyperparameters, read_options
 from kindling.cli.monitor import direction
 from kindling.cli.plain import to_dict
+from kindling.cli.read import read_hydra
 
 log = logging.getLogger("kindling")
 
@@ -37,7 +38,7 @@ def choices_of(cfg: DictConfig) -> dict[str, str]:
     """Return group -> choice; a resumed run has its original choices, and a program without Hydra none."""
     chosen = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     if cfg.resume:
-        chosen = OmegaConf.load(Path(cfg.folder) / ".hydra" / "hydra.yaml").hydra.runtime.choices
+        chosen = read_hydra(Path(cfg.folder)).runtime.choices
     return {group: choice for group, choice in chosen.items() if "/" not in group and choice}
 
 

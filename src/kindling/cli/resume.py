@@ -1,20 +1,19 @@
 """Resolve `resume=...` to a folder and to the config that the run was started with. Does not import torch."""
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
 from kindling.cli.build import reject_incompatible
 from kindling.cli.conf import RESUMABLE
+from kindling.cli.damaged import Damaged
 from kindling.cli.foreign import reject_foreign_config, reject_foreign_overrides
 from kindling.cli.overrides import parse_overrides, search_path
 from kindling.cli.plain import to_dict
-from kindling.cli.read_yaml import read_yaml
+from kindling.cli.read import check_records, read_hydra, read_json, read_overrides, read_result, read_yaml
 from kindling.files import LAST, child, has_config, reject_links, replacing
 
 MAX_LISTED = 3  # newer runs that resume=last names as not resumable
@@ -62,14 +61,14 @@ def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list
                 "start a new run."
             )
     hydra = Path(cfg.folder) / ".hydra"
-    old, new = cast(DictConfig, read_yaml(hydra / "config.yaml")), to_dict(cfg, resolve=False)
+    old, new = read_yaml(hydra / "config.yaml"), to_dict(cfg, resolve=False)
     reject_incompatible(to_dict(old, resolve=False), Path(cfg.folder))
     old.trust, old.folder = cfg.trust, new["folder"]  # never what the folder says
     reject_foreign_config(old, Path(cfg.folder), trust=bool(cfg.trust))
-    path = search_path(read_yaml(hydra / "hydra.yaml").hydra)
+    path = search_path(read_hydra(Path(cfg.folder)))
     for key in {key.split(".")[0] for key in given}:
         old[key] = new[key]
-    original = [str(arg) for arg in read_yaml(hydra / "overrides.yaml")]
+    original = read_overrides(Path(cfg.folder))
     reject_foreign_overrides(original, Path(cfg.folder), trust=bool(cfg.trust))  # of the command that is printed
     kept = [arg for arg in original if not parse_overrides([arg]).keys() & given.keys()]
     return old, [*path, *kept, *(arg for arg in overrides if not arg.startswith("resume="))]
@@ -78,7 +77,7 @@ def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list
 def save_config(cfg: DictConfig, overrides: list[str]) -> None:
     """Save the config and overrides of a resumed run, once it has really begun, for the next time it is resumed."""
     hydra = Path(cfg.folder) / ".hydra"
-    kept, new = cast(DictConfig, OmegaConf.load(hydra / "config.yaml")), to_dict(cfg, resolve=False)
+    kept, new = read_yaml(hydra / "config.yaml"), to_dict(cfg, resolve=False)
     for key in RESUMABLE:
         kept[key] = None if key == "resume" else new[key]
     for file, content in ((hydra / "config.yaml", kept), (hydra / "overrides.yaml", OmegaConf.create(overrides))):
@@ -120,33 +119,44 @@ def _last(overrides: list[str], sweep: bool) -> Path:
 
 def _why_not_run(folder: Path, overrides: list[str]) -> str:
     """Return why a run cannot be resumed, or an empty string."""
-    status = _status(folder)
+    try:
+        status = _status(folder)
+    except Damaged as error:
+        return f"{error.path.name} cannot be read: {error.why}"
     if status == "diverged":
         return "diverged"
     if status == "failed" and not (folder / LAST).is_file():
         return "failed before its first checkpoint"
     if status == "finished" and "epochs" not in parse_overrides(overrides):
         return "finished; epochs=... would continue it"
+    try:
+        check_records(folder / LAST)
+    except Damaged as error:
+        return f"{LAST.name} cannot be read: {error.why}"
     return ""
 
 
 def _why_not_sweep(folder: Path, overrides: list[str]) -> str:
     """Return why a sweep cannot be resumed, or an empty string; overrides may add jobs or trials to it."""
     listed = folder / "jobs.json"
-    entries = json.loads(listed.read_text(encoding="utf-8"))["jobs"] if listed.is_file() else []
-    jobs = [child(folder, entry["folder"], listed) for entry in entries]
-    has_finished = bool(jobs) and not overrides and all(_status(job) == "finished" for job in jobs)
+    try:
+        jobs = [child(folder, entry["folder"], listed) for entry in read_json(listed, jobs=list)["jobs"]]
+        has_finished = not overrides and all(_status(job) == "finished" for job in jobs)
+    except Damaged:
+        return ""  # resuming the sweep writes the file again
     return "finished" if has_finished else ""
 
 
 def _status(folder: Path) -> str | None:
-    file = folder / "result.json"
-    return json.loads(file.read_text(encoding="utf-8")).get("status") if file.is_file() else None
+    return read_result(folder)["status"] if (folder / "result.json").is_file() else None
 
 
 def _sweep_args(folder: Path, given: list[str]) -> list[str]:
     """Return a sweep's original overrides, including its sweeper and launcher, and the given ones for Hydra."""
-    overrides = read_yaml(folder / "multirun.yaml").hydra.overrides
+    path = folder / "multirun.yaml"
+    overrides = OmegaConf.select(read_yaml(path), "hydra.overrides")
+    if not isinstance(overrides, DictConfig) or overrides.get("task") is None or overrides.get("hydra") is None:
+        raise Damaged(path, "it has no hydra.overrides")
     trust = parse_overrides(given).get("trust", "").lower() == "true"
     reject_foreign_overrides([*overrides.task, *overrides.hydra], folder, trust)
     replaced = {"hydra.mode", "hydra.sweep.dir", *parse_overrides(given)}

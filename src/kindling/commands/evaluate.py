@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kindling import UserError
 from kindling.cli.arguments import parse
+from kindling.cli.read import read_result
 from kindling.training.evaluate import evaluate
 from kindling.training.load import winner
 from kindling.training.result import table
@@ -33,12 +34,10 @@ def main(args: list[str]) -> None:
         shown, where = metrics, f"\nfolder   {place}"
     else:
         metrics, where = evaluate(folder, trust), ""
-        file = folder / "result.json"
-        shown = json.loads(file.read_text(encoding="utf-8"))["metrics"] if file.exists() else metrics
+        shown = read_result(folder, "metrics")["metrics"] if (folder / "result.json").exists() else metrics
     print(json.dumps(metrics) if "--json" in args else f"{table(shown, best_epoch(winner(folder)))}{where}")
 
 
 def best_epoch(folder: Path) -> int | str:
     """Return the best epoch of a run, or "unknown" without result.json."""
-    file = folder / "result.json"
-    return json.loads(file.read_text(encoding="utf-8"))["best_epoch"] if file.exists() else "unknown"
+    return read_result(folder, "best_epoch")["best_epoch"] if (folder / "result.json").exists() else "unknown"

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from kindling.cli import program
 from kindling.cli.overrides import command, task_overrides
-from kindling.files import display_path
+from kindling.files import display_path, write_atomically
 
 log = logging.getLogger("kindling")
 
@@ -35,7 +35,7 @@ def find_lr(cfg: DictConfig) -> None:
     with (folder / "lr_find.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["lr", "loss", "smoothed"], *steps])
     with optional("curve of the loss"):
-        (folder / "lr_find.png").write_bytes(png(draw_range(steps, rate)))
+        write_atomically(folder / "lr_find.png", png(draw_range(steps, rate)))
     overrides = [override for override in task_overrides() if override.partition("=")[0] != "lr"]
     if rate is None:
         log.info("The loss did not decrease at any learning rate: check the data, the model and the optimizer.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from kindling import UserError
 from kindling.activations import ACTIVATIONS
 from kindling.cli.arguments import parse
+from kindling.files import write_atomically
 
 USAGE = "python -m kindling pictures run=<run folder> [columns=<one>,<other>] [trust=true], or: activations"
 
@@ -32,5 +33,5 @@ def _activations(file: Path) -> Path:
     from kindling.plots.style import style
 
     with style():
-        file.write_bytes(png(draw_activations(list(ACTIVATIONS))))
+        write_atomically(file, png(draw_activations(list(ACTIVATIONS))))
     return file

@@ -4,11 +4,11 @@ Drawing takes as long as training a job, so other jobs that are trained together
 torch, because a sweep's launcher is built before the overrides are checked.
 """
 
-import json
 import math
 from pathlib import Path
 
 from kindling.cli.monitor import direction
+from kindling.cli.read import read_result
 from kindling.training import load
 from kindling.training.tolerate import optional
 
@@ -32,7 +32,7 @@ def best(folders: list[Path]) -> list[Path]:
     """
     scores = {}
     for folder in folders:
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        result = read_result(folder)
         score, mode = result.get("score"), result.get("mode")
         if result.get("status") != "finished" or score is None or not math.isfinite(score):
             continue

@@ -1,15 +1,21 @@
 """The folder of a sweep: its lock, its list of jobs and their states. Does not import torch."""
 
-import json
+import logging
 import re
 import shutil
 from collections import Counter
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+from kindling.cli.damaged import Damaged
 from kindling.cli.overrides import folder_suffix
-from kindling.files import child, display_path, has_config, is_untrained, write_json
+from kindling.cli.read import check_records, read_json, read_result
+from kindling.files import LAST, child, display_path, has_config, is_untrained, write_json
 from kindling.sweeps.compose import Job
 from kindling.training.lock import claim
+
+log = logging.getLogger("kindling")
 
 NEW, FINISHED, RESUMABLE, RETRY = "new", "finished", "resumable", "retry"
 
@@ -32,11 +38,14 @@ class SweepFolder:
         self.states: dict[str, str] = {}
         self.claim = claim(path, new=False)
         listed = path / "jobs.json"
-        old = json.loads(listed.read_text(encoding="utf-8")) if listed.exists() else {}
+        old: dict[str, Any] = {}
+        if listed.exists():
+            try:
+                old = read_list(path)
+            except Damaged as error:
+                warn(f"{listed} ({error.why}) is written again, with the jobs of this command")
         self.groups: dict[str, list[str]] = old.get("groups", {})  # name -> keys of its members
         self.before: list[dict] = old.get("jobs", [])
-        for entry in self.before:
-            child(path, entry["folder"], listed)
 
     def place(self, jobs: list[Job]) -> None:
         """Assign a folder and a state to every job."""
@@ -95,10 +104,39 @@ class SweepFolder:
         write_json(self.path / "jobs.json", {"jobs": [*done, *entries], "groups": self.groups})
 
 
-def result_of(folder: Path) -> dict:
-    """Return the content of a job's result.json, or an empty dictionary."""
-    path = folder / "result.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+@cache
+def warn(line: str) -> None:
+    """Log a warning once."""
+    log.warning(line)
+
+
+def read_list(folder: Path) -> dict[str, Any]:
+    """Return the content of a sweep's jobs.json.
+
+    Raises:
+        Damaged: it cannot be read.
+        UserError: a job's folder is not the name of a folder in the sweep's.
+    """
+    path = folder / "jobs.json"
+    content = read_json(path, jobs=list)
+    for entry in content["jobs"]:
+        kinds = {"folder": str, "overrides": list}
+        if not isinstance(entry, dict) or any(not isinstance(entry.get(key), kind) for key, kind in kinds.items()):
+            raise Damaged(path, "it has a job without folder or overrides")
+        child(folder, entry["folder"], path)
+    if not isinstance(content.get("groups", {}), dict):
+        raise Damaged(path, "it has no valid groups")
+    return content
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    """Return the content of a job's result.json, or an empty dictionary if it is missing or damaged."""
+    try:
+        return read_result(folder)
+    except Damaged as error:
+        if error.path.exists():
+            warn(f"{error.path} ({error.why}) counts as missing, so that the job is trained again")
+        return {}
 
 
 def outcome_of(job: Job) -> str:
@@ -115,7 +153,15 @@ def _state(folder: Path) -> str:
     status = result_of(folder).get("status")
     if status == "finished":
         return FINISHED
-    return RESUMABLE if status in (None, "interrupted", "killed") and has_config(folder) else RETRY
+    if status not in (None, "interrupted", "killed") or not has_config(folder):
+        return RETRY
+    try:
+        if (folder / LAST).exists():
+            check_records(folder / LAST)
+    except Damaged as error:
+        warn(f"{error.path} ({error.why}): the job starts again in a new folder")
+        return RETRY
+    return RESUMABLE
 
 
 def _has_only_started(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """Best and last checkpoints: the best weights are kept in memory and written to disk periodically."""
 
+import errno
 import logging
 import os
 from pathlib import Path
@@ -11,14 +12,12 @@ import torch
 from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, logged_as, split
 from kindling.data.trainer_parts import find_callback
-from kindling.files import replacing
 from kindling.training.load import NotPlain, load
+from kindling.training.restore import derive_best, save
 from kindling.training.saving import PeriodicCheckpoint
 from kindling.training.scores import is_best, monitored_name, worst
 
 log = logging.getLogger("kindling")
-
-TRAINING_STATE = ("optimizer_states", "lr_schedulers", "callbacks", "loops", "kept")  # keys that best.ckpt lacks
 
 
 class BestAndLast(PeriodicCheckpoint):
@@ -69,6 +68,7 @@ class BestAndLast(PeriodicCheckpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
+        self.dirpath.mkdir(parents=True, exist_ok=True)
         if not self.trust:
             self._reject_more_than_plain_data(trainer, pl_module)
 
@@ -142,33 +142,37 @@ class BestAndLast(PeriodicCheckpoint):
     def _save_state(self, trainer: pl.Trainer) -> Path:
         """Save the current state to a temporary file, and return its path."""
         part = self.dirpath / "last.ckpt.part"
-        trainer.save_checkpoint(part)
+        if not self.dirpath.is_dir():  # Lightning would create it again, in a folder that lacks everything else
+            raise FileNotFoundError(errno.ENOENT, "the folder was deleted during training", str(self.dirpath))
+        try:
+            trainer.save_checkpoint(part)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            error.filename = error.filename or str(self.last_path)
+            raise
         return part
 
     def _write_best(self) -> None:
-        """Derive best.ckpt (best weights, no optimizer state) from the state that was saved."""
+        """Derive best.ckpt from the state that was saved."""
         if self.best:
-            checkpoint = {key: value for key, value in self._checkpoint.items() if key not in TRAINING_STATE}
-            weights = {name: tensor.cpu() for name, tensor in self.best["weights"].items()}
-            checkpoint |= {"state_dict": weights, "epoch": self.best["epoch"] - 1, "global_step": self.best["step"]}
-            with replacing(self.best_path) as best:
-                torch.save(checkpoint, best)
+            save(derive_best(self._checkpoint, self.best), self.best_path)
         self._checkpoint = {}
 
     def _reject_more_than_plain_data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Raise UserError at the start of training if the model's checkpoints could not be loaded safely."""
         part, found = self.dirpath / "start.ckpt.part", ""
-        trainer.save_checkpoint(part)
-        self._checkpoint = {}
-        if trainer.is_global_zero:
-            try:
+        try:
+            trainer.save_checkpoint(part)
+            self._checkpoint = {}
+            if trainer.is_global_zero:
                 load(part)
-            except NotPlain as error:
-                found = error.found
-            except UserError as error:  # raised by all processes below, because the others wait for the broadcast
-                found = str(error)
-            finally:
-                part.unlink()
+        except NotPlain as error:
+            found = error.found
+        except UserError as error:  # raised by all processes below, because the others wait for the broadcast
+            found = str(error)
+        finally:
+            if trainer.is_global_zero:
+                part.unlink(missing_ok=True)
         if found := trainer.strategy.broadcast(found):
             raise UserError(
                 f"Checkpoints of {type(pl_module).__name__} would contain more than plain data ({found}), and such "

@@ -1,14 +1,15 @@
 """Predictions of an ensemble of runs for new tables, from their folders alone."""
 
-import json
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from kindling import UserError
+from kindling.cli.damaged import Damaged
+from kindling.cli.read import read_json
 from kindling.data.csv_file import CsvFile
 from kindling.files import child
 from kindling.training.predictor import Predictor
@@ -35,13 +36,14 @@ class EnsemblePredictor:
     def __init__(self, folder: str | Path, trust: bool = False):
         self.folder = Path(folder)
         file = self.folder / FILE
-        try:
-            weights = json.loads(file.read_text(encoding="utf-8"))["weights"]
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(
-                f"{file} cannot be read: make it with  python -m kindling ensemble sweep={self.folder}"
-            ) from error
-        self.members = [(weight, Predictor(child(self.folder, name, file), trust)) for name, weight in weights.items()]
+        weights = read_json(file, weights=dict)["weights"]
+        odd = [name for name, weight in weights.items() if not isinstance(weight, float)]
+        if odd or not math.isclose(sum(weights.values()), 1):
+            raise Damaged(file, "its weights do not add up to 1")
+        folders = {name: child(self.folder, name, file) for name in weights}
+        if lost := [name for name, folder in folders.items() if not folder.is_dir()]:
+            raise Damaged(file, f"there is no folder {lost[0]}")
+        self.members = [(weight, Predictor(folders[name], trust)) for name, weight in weights.items()]
 
     @property
     def missing(self) -> list:

@@ -1,6 +1,5 @@
 """Evaluation of a finished run's best weights on the test samples."""
 
-import json
 import logging
 import math
 from pathlib import Path
@@ -11,8 +10,10 @@ from omegaconf import DictConfig
 from kindling import UserError
 from kindling.cli.build import build
 from kindling.cli.monitor import split
-from kindling.files import reject_links, write_json
+from kindling.cli.read import read_result
+from kindling.files import BEST, reject_links, write_json
 from kindling.training import load as saved
+from kindling.training.restore import load_best
 from kindling.training.result import test_metrics
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
         UserError: there is no such run, or it has no weights, no test samples, or a model that cannot be tested.
     """
     reject_links(folder)
-    cfg, best = saved.config_of(folder, trust), saved.best_checkpoint(folder)
+    cfg = saved.config_of(folder, trust)
+    checkpoint = load_best(folder, trust)  # raises before Lightning loads it
+    if (folder / "result.json").exists():
+        read_result(folder, "metrics")  # to which the test metrics are added
     import torch
 
     from kindling.models.base import Model
@@ -46,7 +50,6 @@ def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
     silence()
     data, model = saved.data_and_model(cfg)
     _reject_untestable(folder, data, model)
-    checkpoint = saved.load(best, trust)  # raises before Lightning loads it
     if isinstance(model, Model) and "temperature" in checkpoint:
         divide_logits(model, checkpoint["temperature"])
     confusion = cfg.get("callbacks", {}).get("confusion")
@@ -54,12 +57,12 @@ def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
     trainer = build(_single_process(cfg.trainer), model=model, data=data, callbacks=callbacks, logger=False)
     threads = choose_threads(trainer, model, data)
     try:
-        trainer.test(model, datamodule=data, ckpt_path=best, weights_only=not trust, verbose=False)
+        trainer.test(model, datamodule=data, ckpt_path=folder / BEST, weights_only=not trust, verbose=False)
     finally:
         torch.set_num_threads(threads)
     found = test_metrics(trainer.callback_metrics)
     metrics = {name: value if math.isfinite(value) else None for name, value in found.items()}  # JSON has no NaN
-    _update_result(folder / "result.json", metrics)
+    _update_result(folder, metrics)
     return metrics
 
 
@@ -86,10 +89,11 @@ def _single_process(trainer: DictConfig) -> DictConfig:
     return trainer
 
 
-def _update_result(file: Path, metrics: dict[str, float | None]) -> None:
+def _update_result(folder: Path, metrics: dict[str, float | None]) -> None:
+    file = folder / "result.json"
     if not file.exists():
         log.info(f"{file} does not exist (the run was killed), so the test metrics are not saved")
         return
-    result = json.loads(file.read_text(encoding="utf-8"))
+    result = read_result(folder, "metrics")
     others = {name: value for name, value in result["metrics"].items() if split(name)[0] != "test"}
     write_json(file, {**result, "metrics": others | metrics})

@@ -1,20 +1,19 @@
 """Load the config, data, model and checkpoints of a run. Only `load` and `data_and_model` import torch."""
 
-import csv
-import json
 import pickle
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from kindling import UserError
 from kindling.cli.build import build, reject_incompatible
+from kindling.cli.damaged import Damaged
 from kindling.cli.foreign import reject_foreign_config
 from kindling.cli.overrides import register_resolvers
 from kindling.cli.plain import to_dict
-from kindling.cli.read_yaml import read_yaml
+from kindling.cli.read import STATUSES, check_records, read_result, read_table, read_yaml
 from kindling.files import BEST, LAST, child
 
 if TYPE_CHECKING:
@@ -49,10 +48,14 @@ def config_of(folder: Path, trust: bool = False) -> DictConfig:
     file = folder / ".hydra" / "config.yaml"
     if (folder / "leaderboard.csv").is_file():
         raise UserError(f"run={folder} is the folder of a sweep: give that of one of its jobs, e.g. {winner(folder)}.")
+    if (folder / "jobs.json").is_file():
+        raise Damaged(folder / "leaderboard.csv", "it does not exist")
     if not file.is_file():
         raise UserError(f"run={folder} is not a run folder (it has no .hydra/config.yaml): give one, e.g. runs/.../...")
     register_resolvers()  # which the config's interpolations use
-    cfg = cast(DictConfig, read_yaml(file))
+    cfg = read_yaml(file)
+    if missing := [name for name in ("data", "model", "trainer") if not _is_built(cfg, name)]:
+        raise Damaged(file, f"it has no {missing[0]} with a _target_")
     reject_incompatible(to_dict(cfg, resolve=False), folder)
     cfg.folder = str(folder)  # in the file it is ${hydra:runtime.output_dir}
     reject_foreign_config(cfg, folder, trust)
@@ -63,30 +66,27 @@ def winner(folder: Path) -> Path:
     """Return the folder of the best job of a sweep, or the folder itself if it is not that of a sweep.
 
     Raises:
-        UserError: no job of the sweep has finished.
+        UserError: no job of the sweep has finished, or its leaderboard is damaged.
     """
     board = folder / "leaderboard.csv"
     if not board.is_file():
         return folder
-    with board.open(encoding="utf-8", newline="") as opened:
-        jobs = [row["folder"] for row in csv.DictReader(opened) if row["status"] == "finished" and row["folder"]]
-    if not jobs:
+    header, rows = read_table(board, "status", "folder")
+    jobs = [(row[header.index("status")], row[header.index("folder")]) for row in rows]
+    if unknown := [status for status, _ in jobs if status not in (*STATUSES, "unfinished", "baseline", "ensemble", "")]:
+        raise Damaged(board, f"{unknown[0]} is not a status")
+    finished = [name for status, name in jobs if status == "finished" and name]
+    if not finished:
         raise UserError(f"{folder} has no finished job to predict with.")
-    return child(folder, jobs[0], board)
+    first = child(folder, finished[0], board)
+    if not first.is_dir():
+        raise Damaged(board, f"there is no folder {finished[0]}")
+    return first
 
 
-def best_checkpoint(folder: Path) -> Path:
-    """Return the path of a run's checkpoint with the best weights.
-
-    Raises:
-        UserError: there is none.
-    """
-    best = folder / BEST
-    if not best.is_file():
-        raise UserError(
-            f"{folder} has no checkpoints/best.ckpt: the run ended before its first epoch was complete. Train it again."
-        )
-    return best
+def _is_built(cfg: DictConfig, name: str) -> bool:
+    node = to_dict(cfg, resolve=False).get(name)
+    return isinstance(node, dict) and isinstance(node.get("_target_"), str)
 
 
 def checkpoint_to_resume(folder: Path) -> Path | None:
@@ -98,7 +98,7 @@ def checkpoint_to_resume(folder: Path) -> Path | None:
     last, result = folder / LAST, folder / "result.json"
     if last.is_file():
         return last
-    status = json.loads(result.read_text(encoding="utf-8")).get("status") if result.is_file() else None
+    status = read_result(folder)["status"] if result.is_file() else None
     if (folder / BEST).is_file() and status not in ("failed", "interrupted", "killed"):
         raise UserError(
             f"{folder} has no {LAST} to resume from, only {BEST}, which evaluate and predict can use: start a new run."
@@ -122,17 +122,18 @@ def load(checkpoint: Path, trust: bool = False) -> dict[str, Any]:
 
     Raises:
         NotPlain: it contains more than plain data.
-        UserError: it cannot be read.
+        Damaged: it cannot be read.
     """
+    check_records(checkpoint)
     import torch
 
     try:
-        return torch.load(checkpoint, map_location="cpu", weights_only=not trust)
-    except pickle.UnpicklingError as error:
-        if found := re.search(r"GLOBAL (\S+)", str(error)):
+        state = torch.load(checkpoint, map_location="cpu", weights_only=not trust)
+    except Exception as error:  # of any type, because unpickling calls what the file names
+        found = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if found:
             raise NotPlain(checkpoint, found[1]) from error
-        raise UserError(f"{checkpoint} cannot be read: {str(error).splitlines()[0]}") from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise UserError(
-            f"{checkpoint} cannot be read: {str(error).splitlines()[0] if str(error) else error!r}"
-        ) from error
+        raise Damaged(checkpoint, str(error).partition("\n")[0] or repr(error)) from error
+    if not isinstance(state, dict) or "state_dict" not in state:
+        raise Damaged(checkpoint, "it is not a checkpoint of Lightning, which has a state_dict")
+    return state

@@ -13,10 +13,11 @@ from pytorch_lightning.loggers import Logger
 from kindling.data.base import Data
 from kindling.data.split import split_table
 from kindling.data.trainer_parts import datamodule_of
-from kindling.files import replacing, write_atomically
+from kindling.files import write_atomically
 from kindling.models.base import Model
 from kindling.training.checkpoint import best_of
 from kindling.training.loggers import Rewindable
+from kindling.training.restore import write_metrics
 
 
 class Records(pl.Callback):
@@ -120,10 +121,7 @@ class Records(pl.Callback):
         """Rewrite the whole file atomically, and open it for appending."""
         if self.file:
             self.file.close()
-        with replacing(self.path) as part, part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
+        write_metrics(self.path, self.columns, self.rows)
         self.file = self.path.open("a", newline="", encoding="utf-8")
 
     def _log(self, metrics: dict[str, float], step: int) -> None:

@@ -22,12 +22,13 @@ from kindling.files import BEST, is_untrained, write_json
 from kindling.models.base import Model
 from kindling.training.checkpoint import BestAndLast
 from kindling.training.divergence import Divergence
-from kindling.training.load import checkpoint_to_resume, load
+from kindling.training.load import checkpoint_to_resume
 from kindling.training.lock import claim
 from kindling.training.loggers import finish, log_text
 from kindling.training.other_modules import check_module, own_hyperparameters
 from kindling.training.quiet import silence
 from kindling.training.report import ending_lines, metric_lines
+from kindling.training.restore import load_best, load_last
 from kindling.training.result import result, test_metrics
 from kindling.training.scores import NEVER_DEFINED, best_scalars
 from kindling.training.summary import Summary, named
@@ -55,7 +56,7 @@ class Run:
         self.checkpoint = checkpoint_to_resume(self.folder) if resume else None
         self.best_checkpoint, self.trust = self.folder / BEST, trust
         # Records of epochs that are not in the checkpoint are written again.
-        state = load(self.checkpoint, trust) if self.checkpoint else {}
+        state = load_last(self.folder, trust) if self.checkpoint else {}
         records = state.get("callbacks", {}).get("Records", {})
         epochs = state["loops"]["fit_loop"]["epoch_progress"]["current"] if state else {}
         self.in_epoch = epochs.get("ready") != epochs.get("processed")  # whether it was stopped within an epoch
@@ -112,7 +113,7 @@ class Run:
         has_step = is_overridden("test_step", self.model, pl.LightningModule)
         can = bool(self.best) and self.data is not None and has_test_samples(self.data) and has_step
         if can:
-            load(self.best_checkpoint, self.trust)  # raises before Lightning loads it
+            load_best(self.folder, self.trust)  # raises before Lightning loads it
         return can
 
     def mark(self, target: str) -> object:

@@ -15,6 +15,7 @@ from kindling.models.base import Model
 from kindling.models.predict import divide_logits
 from kindling.tasks.quantiles import quantile_names
 from kindling.training import load as saved
+from kindling.training.restore import load_best
 
 TRAINING_ONLY = ("loss", "label_smoothing")  # hyperparameters that do not change a prediction
 
@@ -39,7 +40,7 @@ class SavedModel:
     def __init__(self, folder: str | Path, trust: bool = False):
         self.folder, self.trust = saved.winner(Path(folder)), trust
         self.cfg = to_dict(saved.config_of(self.folder, trust), resolve=False)
-        checkpoint = saved.load(saved.best_checkpoint(self.folder), trust)
+        checkpoint = load_best(self.folder, trust)
         dicts = [state for state in checkpoint.values() if isinstance(state, dict)]
         states = [state for state in dicts if {"columns", "factor"} <= state.keys()]
         self.hyperparameters: dict[str, Any] = checkpoint.get("hyper_parameters", {})

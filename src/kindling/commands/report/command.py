@@ -1,13 +1,15 @@
 """Write report.html, a self-contained file, into the folder of a run or a sweep."""
 
-import json
 from pathlib import Path
 
 from kindling import UserError
 from kindling.cli.arguments import parse
+from kindling.cli.read import read_result
 from kindling.files import reject_links, write_atomically
 from kindling.sweeps.leaderboard.jobs import read_jobs
 
+# Keys of result.json.
+SHOWN = ("metrics", "command", "seconds", "epochs", "best_epoch", "score", "monitor", "versions")
 USAGE = "python -m kindling report run=<folder of a run or sweep>"
 
 
@@ -23,11 +25,7 @@ def write_report(folder: Path) -> Path:
             raise UserError(f"{folder} has no result.json: the run is in progress, or was killed (resume={folder}).")
         from kindling.commands.report.run import run_page  # imports torch, which takes 3 s
 
-        try:
-            result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{folder / 'result.json'} cannot be read: {error}") from error
-        content = run_page(folder, result)
+        content = run_page(folder, read_result(folder, *SHOWN))
     else:
         read_jobs(folder)
         from kindling.commands.report.sweep import sweep_page

@@ -4,6 +4,9 @@ import base64
 from html import escape
 from pathlib import Path
 
+from kindling.cli.damaged import Damaged
+from kindling.plots.save import is_png
+
 LONG = 18  # characters; longer table cells are wrapped
 LOOK = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -65,6 +68,13 @@ def _cell(kind: str, text: str) -> str:
 
 
 def image(png: Path | bytes, caption: str) -> str:
+    """Return a picture with its caption.
+
+    Raises:
+        Damaged: the file is not a complete PNG.
+    """
+    if isinstance(png, Path) and not is_png(png):
+        raise Damaged(png, "it is not a complete PNG")
     data = base64.b64encode(png if isinstance(png, bytes) else png.read_bytes()).decode()
     described = escape(caption, quote=True)
     source = f'src="data:image/png;base64,{data}"'

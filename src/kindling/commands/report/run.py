@@ -1,16 +1,16 @@
 """The report of a run."""
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
 from kindling.cli.monitor import split
+from kindling.cli.read import read_counts, read_yaml
 from kindling.commands.report.page import code, folded, image, lines, page, paragraph, section, table
-from kindling.files import BEST
+from kindling.files import BEST, LAST
 from kindling.plots.save import png
 from kindling.sweeps.leaderboard.baselines import score_baselines
 from kindling.sweeps.leaderboard.write import value_of
-from kindling.training.load import load
+from kindling.training.restore import load_best, read_metrics
 from kindling.training.result import loss_note, number
 from kindling.training.tolerate import optional
 
@@ -33,7 +33,9 @@ DRAW = "No pictures yet. To draw them, run: python -m kindling pictures run={}"
 
 def run_page(folder: Path, result: dict) -> str:
     """Return the report of a run; what its folder lacks, such as metrics.csv, is left out."""
-    config = (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
+    file = folder / ".hydra" / "config.yaml"
+    read_yaml(file)  # raises UserError
+    config = file.read_text(encoding="utf-8")
     return page(
         folder.resolve().name,
         paragraph(_summary(result)),
@@ -87,9 +89,8 @@ def _results(folder: Path, result: dict) -> Iterator[str]:
     names = list(dict.fromkeys(short for _, short in places))
     rows = [[name, *(value_of(metrics, places.get((stage, name), "")) for stage in stages)] for name in names]
     yield table([["", *(stage or "logged" for stage in stages)], *rows])
-    with optional("note on the loss"):
-        if note := loss_note(metrics, _target_std(folder)):
-            yield paragraph(note + ".")
+    if note := loss_note(metrics, _target_std(folder)):
+        yield paragraph(note + ".")
     if stages[-1] is None:
         return
     found = score_baselines(folder, f"{stages[-1]}/loss")
@@ -104,19 +105,17 @@ def _results(folder: Path, result: dict) -> Iterator[str]:
 
 def _target_std(folder: Path) -> list[float] | None:
     """Return the standard deviations by which the run divided its targets, or None without a checkpoint."""
-    best = folder / BEST
-    return load(best).get("hyper_parameters", {}).get("target_std") if best.is_file() else None
+    has_weights = (folder / BEST).is_file() or (folder / LAST).is_file()
+    return load_best(folder).get("hyper_parameters", {}).get("target_std") if has_weights else None
 
 
 def _curves(folder: Path, best_epoch: int | None) -> str:
-    file = folder / "metrics.csv"
-    if not file.is_file():
+    if not (folder / "metrics.csv").is_file() and not (folder / LAST).is_file():
         return ""
+    rows = read_metrics(folder)
     with optional("curves"):
         from kindling.plots.curves import draw_curves
 
-        with file.open(newline="", encoding="utf-8") as opened:
-            rows = list(csv.DictReader(opened))
         figure = draw_curves(rows, best_epoch)
         return image(png(figure), "Metrics of every epoch; the vertical line is the best epoch.") if figure else ""
     return ""
@@ -129,8 +128,8 @@ def confusion(folder: Path) -> Iterator[str]:
         if file.with_suffix(".png").exists():
             yield image(file.with_suffix(".png"), f"{stage} samples. {CAPTIONS['confusion_matrix']}")
         else:
-            with file.open(newline="", encoding="utf-8") as opened:
-                counts = table(list(csv.reader(opened)))
+            names, rows = read_counts(file)
+            counts = table([["true", *names], *([name, *map(str, row)] for name, row in zip(names, rows, strict=True))])
             yield paragraph(f"{stage} samples; rows are true classes, columns are predicted classes:") + counts
 
 

@@ -24,6 +24,7 @@ from kindling.sweeps.compose import Composer, Job, get, paths
 from kindling.sweeps.grouped.grouping import Group, group_of
 from kindling.sweeps.grouped.train import train
 from kindling.sweeps.plan import code_of, effective
+from kindling.training.load import load
 from kindling.training.tolerate import optional, reason
 
 log = logging.getLogger("kindling")
@@ -172,7 +173,7 @@ def _table(path: Path) -> dict[tuple[str, str], str]:
 
 
 def _different_weight(one: Path, other: Path) -> str | None:
-    first, second = (torch.load(path, weights_only=True, map_location="cpu")["state_dict"] for path in (one, other))
+    first, second = (load(path)["state_dict"] for path in (one, other))
     if list(first) != list(second):
         return ", ".join(sorted(first.keys() ^ second.keys())) or "the order"
     for name in first:

@@ -3,14 +3,12 @@
 import logging
 from pathlib import Path
 
-import torch
-
-from kindling.files import replacing
 from kindling.sweeps.grouped.grouping import Group
 from kindling.sweeps.grouped.members import Members
 from kindling.sweeps.grouped.tracker import Tracker
 from kindling.sweeps.grouped.update import GroupOptimizer
 from kindling.training.load import load
+from kindling.training.restore import save
 
 log = logging.getLogger("kindling")
 
@@ -31,7 +29,6 @@ def drop_ended(group: Group, tracker: Tracker, module: Members, checkpoint: Path
     state["optimizer_states"] = [optimizer.state_of(active)]
     state["rates"] = module.rates.state_of(active)
     state["callbacks"][tracker.state_key] = tracker.state_of(active)
-    with replacing(checkpoint) as part:
-        torch.save(state, part)
+    save(state, checkpoint)
     log.info(f"{len(group.jobs) - len(keys)} of {len(group.jobs)} members have ended; the others continue without them")
     return group.only(keys)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from kindling import UserError
+from kindling.cli.damaged import Damaged
 from kindling.cli.monitor import split
+from kindling.cli.read import read_json
 from kindling.files import display_path
 from kindling.sweeps.leaderboard.board import Board, Row
 from kindling.sweeps.leaderboard.config_text import data_and_model_text, data_text, versions, without
@@ -88,8 +90,8 @@ def _seconds(jobs: list[Job]) -> float:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """Return the content of ensemble.json, or an empty dictionary if it cannot be read."""
+    """Return the content of ensemble.json, or an empty dictionary if it is missing or damaged."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(file, version=str, weights=dict, jobs=list, metrics=dict, validation=dict)
+    except Damaged:
         return {}

@@ -4,17 +4,17 @@ The scores are cached in baselines.json, so that ranking again needs neither the
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from kindling.cli.build import build
+from kindling.cli.damaged import Damaged
 from kindling.cli.foreign import reject_foreign_config
-from kindling.cli.read_yaml import read_yaml
+from kindling.cli.read import read_json, read_yaml
 from kindling.files import write_json
 from kindling.sweeps.leaderboard.board import Board, Row
 from kindling.sweeps.leaderboard.config_text import data_blocks, data_text, versions, without
@@ -59,11 +59,22 @@ def add_baselines(board: Board, trees: Sequence[str] = ()) -> None:
 
 
 def _read(cache: Path) -> dict:
-    """Return the cached scores, or an empty dictionary if the file cannot be read."""
+    """Return the cached scores without damaged ones, which are computed again."""
     try:
-        return json.loads(cache.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = read_json(cache)
+    except Damaged:
         return {}
+    return {key: entry for key, entry in known.items() if _is_valid(entry)}
+
+
+def _is_valid(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("baselines"), dict):
+        return False
+    scores = [
+        score for metrics in entry["baselines"].values() if isinstance(metrics, dict) for score in metrics.values()
+    ]
+    is_numeric = all(isinstance(score, int | float | None) for score in scores)
+    return is_numeric and isinstance(entry.get("note"), str) and isinstance(entry.get("trees", []), list)
 
 
 def _identifying_options(board: Board, jobs: list[Job]) -> dict[str, str]:
@@ -97,7 +108,7 @@ def score_baselines(folder: Path, metric: str, trees: Sequence[str] = ()) -> dic
     from kindling.data.base import Data
 
     try:
-        cfg = DictConfig(read_yaml(folder / ".hydra" / "config.yaml"))
+        cfg = read_yaml(folder / ".hydra" / "config.yaml")
         cfg.folder = str(folder)
         reject_foreign_config(cfg, folder)
         data = build(cfg.data)

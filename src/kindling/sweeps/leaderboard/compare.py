@@ -2,13 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import yaml
+from omegaconf import OmegaConf
 
-from kindling import UserError
 from kindling.cli.monitor import split
 from kindling.cli.plain import to_dict
+from kindling.cli.read import read_result, read_yaml
 from kindling.training.load import config_of
 from kindling.training.result import number
 
@@ -43,8 +43,7 @@ def _options(folder: Path) -> dict[str, Any]:
     """Return the choices of the groups, and the other options as "data.path", without those that follow others."""
     options = _flat(to_dict(config_of(folder, trust=True), resolve=False))  # raises UserError
     file = folder / ".hydra" / "hydra.yaml"
-    hydra = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    choices = hydra.get("hydra", {}).get("runtime", {}).get("choices", {})
+    choices = OmegaConf.select(read_yaml(file), "hydra.runtime.choices") or {} if file.is_file() else {}
     return {name: choice for name, choice in choices.items() if not name.startswith("hydra")} | options
 
 
@@ -65,13 +64,7 @@ def _differing(options: list[dict[str, Any]]) -> list[str]:
 
 
 def _result(folder: Path) -> dict[str, Any]:
-    file = folder / "result.json"
-    if not file.is_file():
-        return {"status": "unfinished"}
-    try:
-        return cast("dict[str, Any]", json.loads(file.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise UserError(f"{file} cannot be read: {error}") from error
+    return read_result(folder) if (folder / "result.json").is_file() else {"status": "unfinished"}
 
 
 def _table(records: list[dict[str, Any]]) -> str:

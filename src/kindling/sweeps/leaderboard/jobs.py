@@ -1,15 +1,16 @@
 """Read the results of a sweep's jobs; a thousand take a quarter of a second."""
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kindling import UserError
+from kindling.cli.damaged import Damaged
 from kindling.cli.overrides import parse_overrides
-from kindling.cli.read_yaml import read_yaml
-from kindling.files import BEST, child, reject_links
+from kindling.cli.read import read_overrides, read_result
+from kindling.files import BEST, reject_links
+from kindling.sweeps.folder import read_list
 
 # Options that control how the sweep is run, not what is trained.
 NOT_OPTIONS = ("test", "folder", "resume", "verbose", "sweep.name", "sweep.baselines", "on_error", "repeat", "folds")
@@ -47,11 +48,10 @@ def read_jobs(folder: Path) -> list[Job]:
     reject_links(folder)  # what is read here is written to
     listed = folder / "jobs.json"
     if listed.exists():
-        entries = json.loads(listed.read_text(encoding="utf-8"))["jobs"]
-        jobs = [_job(child(folder, entry["folder"], listed), entry["overrides"]) for entry in entries]
+        jobs = [_job(folder / entry["folder"], entry["overrides"]) for entry in read_list(folder)["jobs"]]
     else:
         files = sorted(folder.glob("*/.hydra/overrides.yaml"), key=lambda path: _natural_order(path.parts[-3]))
-        jobs = [_job(file.parents[1], _strings(file)) for file in files]
+        jobs = [_job(file.parents[1], read_overrides(file.parents[1])) for file in files]
     if not jobs:
         raise UserError(f"{folder} contains no jobs (folders with .hydra/overrides.yaml): give the folder of a sweep.")
     return jobs
@@ -66,12 +66,12 @@ def swept(jobs: list[Job]) -> list[str]:
 def _job(folder: Path, overrides: list[str]) -> Job:
     words = parse_overrides(overrides)
     options = {k: v for k, v in words.items() if k not in NOT_OPTIONS and not k.startswith("hydra")}
-    try:
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not (folder / "result.json").exists():
         return Job(folder, options, "unfinished", reason="there is no result.json")
-    except ValueError as error:
-        return Job(folder, options, "unfinished", reason=f"its result.json cannot be read: {error}")
+    try:
+        result = read_result(folder)
+    except Damaged as error:
+        return Job(folder, options, "unfinished", reason=f"its result.json cannot be read: {error.why}")
     reason = result.get("diverged") or result.get("error") or ""
     return Job(
         folder,
@@ -85,10 +85,6 @@ def _job(folder: Path, overrides: list[str]) -> Job:
 
 def _is_true(value: str | None) -> bool:
     return str(value).lower() == "true"
-
-
-def _strings(file: Path) -> list[str]:
-    return [str(override) for override in read_yaml(file)]
 
 
 def _natural_order(name: str) -> list[int | str]:

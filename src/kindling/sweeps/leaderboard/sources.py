@@ -13,7 +13,8 @@ from kindling.models.base import Model
 from kindling.models.predict import divide_logits
 from kindling.sweeps.leaderboard.config_text import SAME_SAMPLES, data_and_model_text
 from kindling.sweeps.leaderboard.jobs import Job
-from kindling.training.load import best_checkpoint, config_of, load
+from kindling.training.load import config_of
+from kindling.training.restore import load_best
 
 
 class Sources:
@@ -61,7 +62,7 @@ class Sources:
         text = self.texts[job]
         if text not in self.models:
             self.models[text] = self.scoring_model(job).eval()
-        checkpoint = load(best_checkpoint(job.folder), self.trust)
+        checkpoint = load_best(job.folder, self.trust)
         self.models[text].load_state_dict(checkpoint["state_dict"])
         if text in self.hooks:
             self.hooks.pop(text).remove()

@@ -1,15 +1,15 @@
 """Train the jobs of a search. Does not import torch."""
 
 import gc
-import json
 from pathlib import Path
 
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from kindling.files import child, replacing, write_json
-from kindling.sweeps.folder import result_of
+from kindling.cli.damaged import Damaged
+from kindling.files import replacing, write_json
+from kindling.sweeps.folder import read_list, result_of, warn
 from kindling.sweeps.grid import run_with
 from kindling.sweeps.plan import plan
 
@@ -39,12 +39,16 @@ class Jobs:
         else:
             run_with(self.launcher, self.context, self.master, batch=batch)
         gc.collect()  # a failed job's traceback refers to the sweep's folder, which would stay locked
-        by_key = {entry["key"]: entry for entry in json.loads(self.listed.read_text(encoding="utf-8"))["jobs"]}
+        by_key = {entry["key"]: entry for entry in read_list(self.folder)["jobs"]}
         entries = [by_key[key] for key in keys]
-        return [(entry, result_of(child(self.folder, entry["folder"], self.listed))) for entry in entries]
+        return [(entry, result_of(self.folder / entry["folder"])) for entry in entries]
 
     def list_all(self, entries: list[dict]) -> None:
         """Add these entries to jobs.json, from which launchers drop jobs that failed in an earlier batch."""
-        content = json.loads(self.listed.read_text(encoding="utf-8"))
+        try:
+            content = read_list(self.folder)
+        except Damaged as error:
+            warn(f"{self.listed} ({error.why}) is written again, with the jobs of this search")
+            content = {"jobs": [], "groups": {}}
         merged = {entry["key"]: entry for entry in [*entries, *content["jobs"]]}
         write_json(self.listed, {**content, "jobs": list(merged.values())})

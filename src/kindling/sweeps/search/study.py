@@ -14,6 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
 from kindling import UserError
+from kindling.cli.damaged import Damaged
 from kindling.sweeps.search.jobs import Jobs
 from kindling.sweeps.search.space import SearchSpace
 from kindling.training.lock import claim
@@ -40,6 +41,8 @@ def search(space: SearchSpace, jobs: Jobs, n_trials: int, batch: int, seed: int 
     with claim(jobs.folder / ".search", new=False):  # also held between batches
         study = _study(space, jobs, seed, sampler=sampler)
         jobs.begin()
+        if before := [entry for trial in _trained(study) for entry in trial.user_attrs[RUN]]:
+            jobs.list_all(before)  # jobs.json may be damaged
         try:
             while is_running and (left := n_trials - len(_trained(study))) > 0:
                 is_running = _run_batch(study, space, jobs, number=min(batch, left))
@@ -63,12 +66,16 @@ def _study(space: SearchSpace, jobs: Jobs, seed: int | None, sampler: str) -> op
             f"It is unknown whether a higher monitor={jobs.master.monitor} is better: add mode=max or mode=min."
         )
     mode, place = jobs.master.mode, (jobs.folder / "optuna.db").absolute().as_posix()
-    study = optuna.create_study(
-        study_name="search",
-        storage=f"sqlite:///{place}",
-        direction="maximize" if mode == "max" else "minimize",
-        load_if_exists=True,
-    )
+    try:
+        study = optuna.create_study(
+            study_name="search",
+            storage=f"sqlite:///{place}",
+            direction="maximize" if mode == "max" else "minimize",
+            load_if_exists=True,
+        )
+        study.get_trials()
+    except Exception as error:  # of SQLAlchemy or of Optuna, which do not expect another content
+        raise Damaged(jobs.folder / "optuna.db", str(error).partition("\n")[0]) from error
     same = [*space.fixed, f"mode={mode}", f"monitor={jobs.master.monitor}", *map(_kind, space.space.items())]
     if other := set(study.user_attrs.get("same", same)) ^ set(same):
         raise UserError(

@@ -6,8 +6,8 @@ from conftest import compose_config
 from omegaconf import OmegaConf
 
 from kindling import UserError
+from kindling.cli.load_yaml import _Sizes, load_yaml, reject_large
 from kindling.cli.plain import to_dict
-from kindling.cli.read_yaml import _Sizes, read_yaml, reject_large
 
 LEVELS = range(1, 12)  # of nine references each: 9^11 nodes
 
@@ -29,12 +29,12 @@ def written(tmp_path, text):
 )
 def test_a_file_that_cannot_be_a_config_is_rejected(text, message, tmp_path):
     with pytest.raises(UserError, match=rf"config\.yaml {message}"):
-        read_yaml(written(tmp_path, text))
+        load_yaml(written(tmp_path, text))
 
 
 def test_a_star_in_a_text_is_no_alias(tmp_path):
     text = "lr_factors: {'*.bias': 0.1}\nnote: 'a *b'\n"
-    assert read_yaml(written(tmp_path, text)) == yaml.safe_load(text)
+    assert load_yaml(written(tmp_path, text)) == yaml.safe_load(text)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from kindling import UserError
+from kindling.cli.damaged import Damaged, reading
 
 ALIAS = re.compile(r"(?:^|[\s\[{,])\*\w")  # may also be inside a quoted text
 INTERPOLATION = re.compile(r"\$\{\s*([\w.\[\]-]*)\s*(.?)", re.DOTALL)
@@ -17,21 +17,17 @@ MOST = 200_000  # characters, about, of a config whose interpolations are resolv
 PER_NODE = 10
 
 
-def read_yaml(file: Path) -> DictConfig | ListConfig:
+def load_yaml(file: Path) -> DictConfig | ListConfig:
     """Return the content of a file that Hydra or this package has written.
 
     Raises:
-        UserError: the file is not valid YAML, or has aliases, with which a few lines can stand for gigabytes.
+        Damaged: the file is not valid YAML, or has aliases, with which a few lines can stand for gigabytes.
     """
-    try:
+    with reading(file):
         text = file.read_text(encoding="utf-8")
         if ALIAS.search(text) and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise UserError(f"{file} has YAML aliases (*name), which are never written here: replace them by values.")
+            raise Damaged(file, "it has YAML aliases (*name), which are never written here")
         return OmegaConf.create(text)
-    except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, AssertionError) as error:
-        raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
-    except RecursionError as error:
-        raise UserError(f"{file} cannot be read: it is nested too deeply.") from error
 
 
 def reject_large(raw: dict[str, Any], folder: Path) -> None:
