@@ -22,6 +22,16 @@ RESULT: dict[str, Any] = {
 }  # fmt: skip
 
 
+def read_text(path: Path) -> str:
+    """Return the content of a text file.
+
+    Raises:
+        Damaged: it cannot be read.
+    """
+    with reading(path):
+        return path.read_text(encoding="utf-8")
+
+
 def read_json(path: Path, **kinds: Any) -> dict[str, Any]:
     """Return the content of a JSON file.
 
