@@ -20,15 +20,15 @@ def written(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: &a [x, x]\n" + "".join(f"b{i}: [*a, *a]\n" for i in LEVELS), "has YAML aliases"),
-        ("x: " + "[" * 100_000 + "]" * 100_000, "cannot be read: it is nested too deeply"),
-        ("a: [1", "cannot be read: "),
-        ("a: 1\na: 2", "cannot be read: .*duplicate key"),
-        ("a: ${", "cannot be read: "),
+        ("a: &a [x, x]\n" + "".join(f"b{i}: [*a, *a]\n" for i in LEVELS), "it has YAML aliases"),
+        ("x: " + "[" * 100_000 + "]" * 100_000, "it is nested too deeply"),
+        ("a: [1", ""),
+        ("a: 1\na: 2", ".*duplicate key"),
+        ("a: ${", ""),
     ],
 )
 def test_a_file_that_cannot_be_a_config_is_rejected(text, message, tmp_path):
-    with pytest.raises(UserError, match=rf"config\.yaml {message}"):
+    with pytest.raises(UserError, match=rf"config\.yaml cannot be read \({message}"):
         load_yaml(written(tmp_path, text))
 
 

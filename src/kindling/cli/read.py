@@ -22,7 +22,7 @@ RESULT: dict[str, Any] = {
 }  # fmt: skip
 
 
-def read_text(path: Path) -> str:
+def text_of(path: Path) -> str:
     """Return the content of a text file.
 
     Raises:

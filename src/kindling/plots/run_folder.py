@@ -31,12 +31,13 @@ log = logging.getLogger("kindling")
 COUNTS = "confusion_matrix*.csv"
 
 
-def draw(folder: Path, columns: tuple[str, str] | None = None, trust: bool = False) -> list[Path]:
+def draw(folder: Path, columns: tuple[str, str] | None = None, trust: bool = False, test: bool = True) -> list[Path]:
     """Draw the missing pictures of a run, as PNG files in its folder and for TensorBoard, and return the new files.
 
     Args:
         columns: two columns of a table over which the surface is drawn; not needed if the table has only two.
         trust: open the checkpoint although that may execute code.
+        test: draw pictures of the test samples if the run was tested.
 
     Raises:
         UserError: the folder has no run, its result cannot be read, or there are no such columns.
@@ -48,19 +49,20 @@ def draw(folder: Path, columns: tuple[str, str] | None = None, trust: bool = Fal
     matrices = {path: read_counts(path) for path in sorted(folder.glob(COUNTS))}
     drawn = []
     with SummaryWriter(str(folder)) as writer:
-        for tag, file, draw_figure in _figures(folder, epoch, columns, matrices=matrices, trust=trust):
+        for tag, file, draw_figure in _figures(folder, epoch, columns, matrices=matrices, trust=trust, test=test):
             with optional(f"picture {tag}"):
                 figure = draw_figure()
                 if figure is not None:
                     content = png(figure)
-                    write_atomically(file, content)
                     writer.file_writer.add_summary(picture(tag, content), epoch)
+                    writer.flush()  # a picture whose file exists is not drawn again
+                    write_atomically(file, content)
                     drawn.append(file)
     return drawn
 
 
 def _figures(
-    folder: Path, epoch: int, columns: tuple[str, str] | None, matrices: dict[Path, Any], trust: bool
+    folder: Path, epoch: int, columns: tuple[str, str] | None, matrices: dict[Path, Any], trust: bool, test: bool
 ) -> Iterator[tuple[str, Path, Callable[[], "Figure | None"]]]:
     """Yield (tag, file, function that draws) for pictures whose file is missing."""
     for path, (names, counts) in matrices.items():
@@ -84,7 +86,7 @@ def _figures(
         divide_logits(model, checkpoint["temperature"])
     suffix = re.sub(r"[^\w.+-]+", "-", "_".join(["", *columns])) if columns else ""
     tested = folder / "confusion_matrix.csv" in matrices or "test/loss" in read_result(folder).get("metrics", {})
-    stage = "test" if tested else without_test(data)
+    stage = "test" if test and tested else without_test(data)
     title = f"best epoch ({epoch})"
     drawings = [("/best", *drawing) for drawing in model_figures(model, data, title, columns=columns)]
     with optional(f"pictures of the {stage} samples"):

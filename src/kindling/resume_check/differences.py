@@ -19,14 +19,8 @@ from kindling.training.load import load
 
 # What describes how a run was trained rather than what came out: its time, its place, and its command, which names it.
 NOT_COMPARED = (
-    "hydra.yaml",
-    "overrides.yaml",
-    "train.log",
-    "workers.log",
-    ".claim",
-    "multirun.yaml",
-    "optuna.db",
-    "train_ddp",
+    *("hydra.yaml", "overrides.yaml", "multirun.yaml", "train.log", "train_ddp", "workers.log", ".claim"),
+    *("optuna.db", "leaderboard.md"),  # which has the times of leaderboard.csv
 )
 OWN_VALUES = {"seconds", "version", "command", "versions", "git", "marks", "checkpoint", "folder"}
 
@@ -72,7 +66,7 @@ def difference(one: Path, other: Path) -> str:
     if one.suffix == ".ckpt":
         return _first_difference(load(one), load(other))
     if one.suffix == ".json":
-        return _first_difference(json.loads(one.read_text("utf-8")), json.loads(other.read_text("utf-8")))
+        return _first_difference(json.loads(one.read_bytes()), json.loads(other.read_bytes()))
     if one.suffix == ".csv":
         return _first_difference(_rows(one), _rows(other), "row")
     if one.suffix == ".png":

@@ -21,7 +21,7 @@ def draw_best(folders: list[Path], jobs: int = 3) -> None:
         for folder in best(folders)[:jobs]:
             with optional(f"pictures of {folder.name}"):
                 if load.config_of(folder, trust=True).get("pictures") != "none":
-                    draw(folder)
+                    draw(folder, test=False)
 
 
 def best(folders: list[Path]) -> list[Path]:

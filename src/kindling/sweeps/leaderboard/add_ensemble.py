@@ -11,7 +11,7 @@ from typing import Any
 from kindling import UserError
 from kindling.cli.damaged import Damaged
 from kindling.cli.monitor import split
-from kindling.cli.read import read_json, read_text
+from kindling.cli.read import read_json, text_of
 from kindling.files import display_path
 from kindling.sweeps.leaderboard.board import Board, Row
 from kindling.sweeps.leaderboard.config_text import data_and_model_text, data_text, versions, without
@@ -75,7 +75,7 @@ def _can_average(jobs: list[Job], metric: str) -> bool:
 def _data_texts(jobs: list[Job], metric: str) -> list[str]:
     """Return the part of each job's config that describes the data; jobs without a config are left out."""
     configs = [job.folder / CONFIG for job in jobs]
-    return [data_text(read_text(config), metric) for config in configs if config.is_file()]
+    return [data_text(text_of(config), metric) for config in configs if config.is_file()]
 
 
 def _stamp(file: Path) -> tuple[int, int]:
@@ -85,7 +85,7 @@ def _stamp(file: Path) -> tuple[int, int]:
 def _seconds(jobs: list[Job]) -> float:
     """Return about how long predicting takes: for each job, no longer than an epoch of its training."""
     epochs = ((job.result.get("seconds") or 0) / (job.result.get("epochs") or 1) for job in jobs)
-    configs = {data_and_model_text(read_text(job.folder / CONFIG)) for job in jobs}
+    configs = {data_and_model_text(text_of(job.folder / CONFIG)) for job in jobs}
     return sum(epochs) + JOB_SECONDS * len(jobs) + CONFIG_SECONDS * len(configs)
 
 

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from kindling.cli.build import build
 from kindling.cli.damaged import Damaged
 from kindling.cli.foreign import reject_foreign_config
-from kindling.cli.read import read_json, read_text, read_yaml
+from kindling.cli.read import read_json, read_yaml, text_of
 from kindling.files import write_json
 from kindling.sweeps.leaderboard.board import Board, Row
 from kindling.sweeps.leaderboard.config_text import data_blocks, data_text, versions, without
@@ -79,7 +79,7 @@ def _is_valid(entry: Any) -> bool:
 
 def _identifying_options(board: Board, jobs: list[Job]) -> dict[str, str]:
     """Return the values of the swept options that identify the data set of these jobs, and "" for all other options."""
-    config = read_text(jobs[0].folder / ".hydra" / "config.yaml")
+    config = text_of(jobs[0].folder / ".hydra" / "config.yaml")
     of_data = {*data_blocks(config, board.metric), "experiment"}
     values = {option: {job.options.get(option, "") for job in jobs} for option in board.options}
     identifying = {option for option, found in values.items() if len(found) == 1 and option.split(".")[0] in of_data}
@@ -93,7 +93,7 @@ def _data_sets(board: Board) -> list[dict[str, list[Job]]]:
         for job in row.finished:
             config = job.folder / ".hydra" / "config.yaml"
             if config.is_file():
-                text = data_text(read_text(config), board.metric)
+                text = data_text(text_of(config), board.metric)
                 alike = without(text, ("fold", "split_seed"))
                 found.setdefault(alike, {}).setdefault(text, []).append(job)
     return list(found.values())

@@ -8,7 +8,7 @@ from torch.utils.hooks import RemovableHandle
 
 from kindling import UserError
 from kindling.cli.build import build
-from kindling.cli.read import read_text
+from kindling.cli.read import text_of
 from kindling.data.base import Data, model_kwargs
 from kindling.models.base import Model
 from kindling.models.predict import divide_logits
@@ -80,7 +80,7 @@ def options_text(node: DictConfig, ignored: tuple[str, ...]) -> str:
 
 def _config_text(job: Job) -> str:
     file = job.folder / ".hydra" / "config.yaml"
-    return read_text(file) if file.is_file() else ""  # config_of reports that there is none
+    return text_of(file) if file.is_file() else ""  # config_of reports that there is none
 
 
 def _foreign(job: Job) -> UserError:
