@@ -158,7 +158,8 @@ def _sweep_args(folder: Path, given: list[str]) -> list[str]:
     if not isinstance(overrides, DictConfig) or overrides.get("task") is None or overrides.get("hydra") is None:
         raise Damaged(path, "it has no hydra.overrides")
     trust = parse_overrides(given).get("trust", "").lower() == "true"
-    reject_foreign_overrides([*overrides.task, *overrides.hydra], folder, trust)
     replaced = {"hydra.mode", "hydra.sweep.dir", *parse_overrides(given)}
+    kept = [arg for arg in overrides.hydra if not parse_overrides([arg]).keys() & replaced]
+    reject_foreign_overrides([*overrides.task, *kept], folder, trust)
     task = [arg for arg in overrides.task if "trust" not in parse_overrides([arg])]  # never what the folder says
-    return [*task, *(arg for arg in overrides.hydra if not parse_overrides([arg]).keys() & replaced), *given]
+    return [*task, *kept, *given]
