@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import PROJECT
 
+from kindling.cli.errors import plain_errors
 from kindling.files import PACKAGE
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other signals and pipes")
@@ -114,3 +116,23 @@ def test_a_copy_without_the_project_explains_how_to_install_it(tmp_path):
     assert done.returncode == 2
     assert "install it in editable mode with `pip install -e .` in the project's folder" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "Out of memory: use a smaller model"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 6400 bytes. Error code 12"),
+            "Out of memory (6400 bytes more were needed): use a smaller model (width, depth), batch_size, or data set.",
+        ),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0"),
+            "(2.00 GiB more were needed)",
+        ),
+    ],
+)
+def test_running_out_of_memory_is_one_sentence(error, message, capsys):
+    with pytest.raises(SystemExit, match=r"^2$"), plain_errors():
+        raise error
+    assert message in capsys.readouterr().err

@@ -129,8 +129,10 @@ def test_a_random_search_ignores_the_scores_of_its_trials(searched):
     space, how = ("lr=tag(log,interval(0.001,0.1))", "depth=range(1,5)"), {"n_trials": 13, "batch": 11}
     _, trials = searched(near, *space, folder="random", sampler="random", **how)
     _, tpe = searched(near, *space, folder="tpe", **how)
-    untold = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    asked = [untold.ask(trials[0].distributions).params for _ in trials]
+    asked = []
+    for start, number in ((0, 11), (11, 2)):  # each batch has the seed plus the number of trials before it
+        untold = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=start))
+        asked += [untold.ask(trials[0].distributions).params for _ in range(number)]
     assert [trial.params for trial in trials] == asked
     assert [trial.params for trial in tpe[:10]] == asked[:10]  # TPE starts with ten random trials
     assert [trial.params for trial in tpe[10:]] != asked[10:]
@@ -161,6 +163,24 @@ def test_a_continued_search_does_not_repeat_trials(searched, tmp_path):
     assert len(set(values(trials))) == len(jobs_of(tmp_path / "sweep")) == 10
     launcher, trials = searched(near, LR, n_trials=4)
     assert (launcher.batches, len(trials)) == ([], 10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed_in", [2, 5, 8])
+def test_a_search_that_was_killed_tries_the_same_values_as_an_undisturbed_one(searched, killed_in):
+    calls = []
+
+    def dies(own):
+        calls.append(own)
+        if len(calls) == killed_in:
+            raise KeyboardInterrupt
+        return near(own)
+
+    _, whole = searched(near, LR, folder="whole", n_trials=13, batch=3)
+    with pytest.raises(SystemExit, match="130"):
+        searched(dies, LR, folder="stopped", n_trials=13, batch=3)
+    _, stopped = searched(near, LR, folder="stopped", n_trials=13, batch=3)
+    assert values([trial for trial in stopped if trial.value is not None]) == values(whole)
 
 
 def test_trials_that_a_killed_process_left_unfinished_run_first(searched, tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import PLAIN, PROJECT, rows_of
+from omegaconf import OmegaConf
 
 from kindling import UserError
 from kindling.cli import resume
@@ -204,6 +205,13 @@ def test_last_is_the_newest_run_that_can_be_resumed_and_newer_ones_are_listed(ru
     assert resume.expand(["resume=last"])[0] == f"resume='{taken}'"
     newer = f"{far} (diverged); {whole} (finished; epochs=... would continue it)"
     assert capsys.readouterr().err == f"resume=last resumes {taken}; newer ones that cannot be resumed: {newer}\n"
+
+
+def test_a_sweep_in_a_folder_that_was_given_is_resumed_there(tmp_path):
+    hydra = {"overrides": {"task": ["data=blobs", "seed=0,1"], "hydra": ["hydra.mode=MULTIRUN", "hydra.sweep.dir=/x"]}}
+    OmegaConf.save(OmegaConf.create({"hydra": hydra}), tmp_path / "multirun.yaml")
+    expected = ["-m", "data=blobs", "seed=0,1", f"hydra.sweep.dir='{tmp_path}'"]
+    assert resume.expand([f"resume={tmp_path}"]) == expected
 
 
 def test_last_is_a_finished_run_if_more_epochs_are_given(runs):

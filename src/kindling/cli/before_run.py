@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from kindling import UserError
 from kindling.cli import monitor, validation
 from kindling.cli.build import reject_missing_packages
-from kindling.cli.errors import explain_file_error, plain_errors, reject
+from kindling.cli.errors import explain_machine_error, plain_errors, reject
 from kindling.cli.plain import to_dict
 from kindling.cli.read import read_result
 from kindling.files import is_untrained, reject_links, why_no_name
@@ -69,14 +69,8 @@ class Check(Callback):
                 logging.shutdown()  # closes the log, because Windows does not delete open files
                 shutil.rmtree(folder, ignore_errors=True)
             reject(str(error))
-        if isinstance(error, OSError):
-            was_deleted = not folder.exists()
-            message = (
-                f"{folder} was deleted during the run: start it again." if was_deleted else explain_file_error(error)
-            )
-            if message:
-                print(message, file=sys.stderr)
-                sys.exit(2 if not was_deleted and is_untrained(folder) else 1)
+        if isinstance(error, Exception):
+            _exit_after_machine_error(error, folder)
         if (folder / "result.json").is_file() and read_result(folder)["status"] == "diverged":
             sys.exit(1)
 
@@ -99,12 +93,11 @@ class Check(Callback):
             reject_missing_packages(raw)
 
 
-def _exit_after_file_error(error: OSError, folder: Path) -> None:
-    """Exit with one line if the user can fix the error, with code 1 if training had begun."""
-    if not folder.exists():
-        message: str | None = f"{folder} was deleted during the run: start it again."
-    else:
-        message = explain_file_error(error)
+def _exit_after_machine_error(error: Exception, folder: Path) -> None:
+    """Exit with one line if a file or the memory is the reason, with code 1 if training had begun."""
+    message = explain_machine_error(error)
+    if isinstance(error, OSError) and not folder.exists():
+        message = f"{folder} was deleted during the run: start it again."
     if message:
         print(message, file=sys.stderr)
         sys.exit(2 if folder.exists() and is_untrained(folder) else 1)

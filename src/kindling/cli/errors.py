@@ -51,8 +51,8 @@ def plain_errors() -> Iterator[None]:
         reject(_explain_choice(error))
     except CompactHydraException as error:
         reject(_explain_option(error))
-    except OSError as error:
-        if not (message := explain_file_error(error)):
+    except (OSError, MemoryError, RuntimeError) as error:
+        if not (message := explain_machine_error(error)):
             raise
         reject(message)
     except ValueError as error:
@@ -67,8 +67,14 @@ def reject(message: str) -> NoReturn:
     sys.exit(2)
 
 
-def explain_file_error(error: BaseException | None) -> str | None:
-    """Return the message for an error of the file system that the user can fix, or None for any other exception."""
+def explain_machine_error(error: Exception) -> str | None:
+    """Return the message if a file cannot be written, or if the memory is used up; None for any other exception."""
+    text = str(error)
+    of_torch = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and of_torch):
+        asked = re.search(r"allocate ([\d.]+ (?:bytes|[KMGT]iB))", text)
+        size = f" ({asked[1]} more were needed)" if asked else ""
+        return f"Out of memory{size}: use a smaller model (width, depth), batch_size, or data set."
     if not isinstance(error, OSError) or error.errno not in FILE_ERRORS:
         return None
     file = error.filename2 or error.filename  # the second one is the target of a copy

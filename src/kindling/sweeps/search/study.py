@@ -23,6 +23,7 @@ log = logging.getLogger("kindling")
 
 # TPE, the tree-structured Parzen estimator: Bergstra et al. 2011. Random search: Bergstra and Bengio 2012.
 SAMPLERS = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+BATCH = "batch"  # user attribute of the study: numbers of the trials of the last batch, once it is complete
 RUN = "run"  # user attribute with a trial's jobs, as in jobs.json; only trials that were trained have it
 
 
@@ -39,13 +40,16 @@ def search(space: SearchSpace, jobs: Jobs, n_trials: int, batch: int, seed: int 
             raise UserError(f"hydra.sweeper.{name}={number} is invalid: it must be an integer of at least 1.")
     is_running = True
     with claim(jobs.folder / ".search", new=False):  # also held between batches
-        study = _study(space, jobs, seed, sampler=sampler)
+        study = _study(space, jobs)
         jobs.begin()
         if before := [entry for trial in _trained(study) for entry in trial.user_attrs[RUN]]:
             jobs.list_all(before)  # jobs.json may be damaged
         try:
             while is_running and (left := n_trials - len(_trained(study))) > 0:
-                is_running = _run_batch(study, space, jobs, number=min(batch, left))
+                # A sampler's state is not stored, so that it depends on the number of trials alone.
+                study.sampler = SAMPLERS[sampler](seed=None if seed is None else seed + n_trials - left)
+                waiting = len(study.get_trials(states=(TrialState.WAITING,)))  # of a batch that was not completed
+                is_running = _run_batch(study, space, jobs, number=min(waiting or batch, left))
                 jobs.list_all([entry for trial in _trained(study) for entry in trial.user_attrs[RUN]])
         except KeyboardInterrupt:
             log.info(f"interrupted; to continue: python train.py resume={jobs.folder}")
@@ -58,7 +62,7 @@ def search(space: SearchSpace, jobs: Jobs, n_trials: int, batch: int, seed: int 
         log.info(f"none of {len(done)} trials has a score")
 
 
-def _study(space: SearchSpace, jobs: Jobs, seed: int | None, sampler: str) -> optuna.Study:
+def _study(space: SearchSpace, jobs: Jobs) -> optuna.Study:
     """Create or load the folder's study; trials that a killed process has left unfinished are enqueued first."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if jobs.master.mode == "auto":
@@ -82,10 +86,9 @@ def _study(space: SearchSpace, jobs: Jobs, seed: int | None, sampler: str) -> op
             f"{jobs.folder} belongs to a different search ({', '.join(sorted(other))}): use another sweep.name."
         )
     study.set_user_attr("same", same)
-    # A sampler's state is not stored: with its first seed a continued search would try the same values again.
-    study.sampler = SAMPLERS[sampler](seed=None if seed is None else seed + len(study.trials))
+    asked = study.user_attrs.get(BATCH)
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        if trial.distributions == space.space:
+        if trial.distributions == space.space and (asked is None or trial.number in asked):
             study.enqueue_trial(trial.params)
         study.tell(trial.number, state=TrialState.FAIL)
     return study
@@ -109,6 +112,7 @@ def _run_batch(study: optuna.Study, space: SearchSpace, jobs: Jobs, number: int)
     It returns False if on_error=stop and a job has failed; trials that were not run then remain open.
     """
     trials = [study.ask(space.space) for _ in range(number)]
+    study.set_user_attr(BATCH, [trial.number for trial in trials])
     overrides = [space.jobs(trial.params) for trial in trials]
     ended = iter(jobs([job for own in overrides for job in own]))
     stops, failed = jobs.master.on_error == "stop", False
