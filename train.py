@@ -28,6 +28,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
     import pytorch_lightning as pl
 
     from kindling.data.base import model_kwargs
+    from kindling.training.loggers import position
     from kindling.training.run import Run
     from kindling.training.scores import mode_of
 
@@ -43,7 +44,7 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
         cfg.mode = mode_of(cfg.monitor, mode, model)
         callbacks = [callback for node in cfg.callbacks.values() if node and (callback := build(node))]
         nodes = (cfg.get("logger") or {}).values()
-        loggers = [build(node, mark=run.mark(node._target_)) for node in nodes]
+        loggers = [build(node, **position(node._target_, run.marks)) for node in nodes]
         trainer = build(cfg.trainer, model=model, data=data, callbacks=callbacks, logger=loggers)
         run.begin(trainer, model, data, options=hyperparameters_of(cfg, overrides), cfg=cfg)
         if cfg.resume:

@@ -181,3 +181,10 @@ def test_both_of_tensorboards_readers_show_every_epoch_once(stopped, tmp_path, f
         finally:
             server.terminate()
     assert steps == [28 + 29 * epoch for epoch in range(EPOCHS)]
+
+
+def test_a_logger_that_cannot_be_rewound_gets_no_position(run, tmp_path):
+    logger = f"{{_target_: pytorch_lightning.loggers.TensorBoardLogger, save_dir: {tmp_path / 'own'}}}"
+    run("data=blobs", "epochs=1", f"+logger.own={logger}")  # it passes unknown arguments to its writer
+    events = EventAccumulator(str(tmp_path / "own/lightning_logs/version_0"))
+    assert "val/loss" in events.Reload().Tags()["scalars"]

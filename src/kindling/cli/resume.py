@@ -68,7 +68,7 @@ def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list
     path = search_path(read_hydra(Path(cfg.folder)))
     for key in {key.split(".")[0] for key in given}:
         old[key] = new[key]
-    original = read_overrides(Path(cfg.folder))
+    original = [arg for arg in read_overrides(Path(cfg.folder)) if not arg.startswith("hydra.")]  # see search_path
     reject_foreign_overrides(original, Path(cfg.folder), trust=bool(cfg.trust))  # of the command that is printed
     kept = [arg for arg in original if not parse_overrides([arg]).keys() & given.keys()]
     return old, [*path, *kept, *(arg for arg in overrides if not arg.startswith("resume="))]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra.utils import get_object
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -114,6 +115,19 @@ class CSV(Rewindable, CSVLogger):
 
     def mark(self) -> list[dict[str, Any]]:
         return self.logged
+
+
+def position(target: str, marks: dict[str, object] | None) -> dict[str, object]:
+    """Return the argument with which a Rewindable logger of a resumed run continues; empty for all others.
+
+    Args:
+        target: the logger's `_target_`.
+        marks: class name -> its position at the time of the checkpoint; None for a new run.
+    """
+    logger = get_object(target)
+    if marks is None or not isinstance(logger, type) or not issubclass(logger, Rewindable):
+        return {}
+    return {"mark": marks.get(logger.__name__, {})}
 
 
 def finish(logger: Logger, best: dict[str, float], best_epoch: int | None, success: bool) -> None:

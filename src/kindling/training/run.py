@@ -62,9 +62,10 @@ class Run:
         self.in_epoch = epochs.get("ready") != epochs.get("processed")  # whether it was stopped within an epoch
         self.recorded = len(records.get("rows", ()))
         self.seconds = records.get("seconds", 0.0)  # of the earlier parts of the run
-        self.marks = records.get("marks", {})  # class name of a logger -> position in its files
         # With several processes Lightning starts this program again for each additional one, in the same folder.
         self.first = os.environ.get("LOCAL_RANK", "0") == "0"
+        # Class name of a logger -> position in its files, which only one process rewinds.
+        self.marks: dict[str, object] | None = records.get("marks", {}) if resume and self.first else None
         self.claim = claim(self.folder, new=not resume) if self.first else None
         if not self.first:
             log.setLevel(logging.WARNING)
@@ -96,8 +97,8 @@ class Run:
         self.threads = choose_threads(trainer, model, data)
         counts = [f"{data.number_of(stage):,} {stage}" for stage in data.samples] if isinstance(data, Data) else []
         samples = "  ".join(counts) + " samples" if counts else type(data).__name__
-        name = named(type(model), {options.get("model")})
-        log.info(f"{samples}  {name} with {self.params:,} parameters  on {trainer.strategy.root_device}")
+        name, device = named(type(model), {options.get("model")}), trainer.strategy.root_device
+        log.info(f"{samples}  {name} with {self.params:,} parameters  on {device}")
         own = {}
         if not isinstance(model, Model):
             check_module(model, data, epoch=self.recorded + 1 if self.in_epoch else None)
@@ -115,12 +116,6 @@ class Run:
         if can:
             load_best(self.folder, self.trust)  # raises before Lightning loads it
         return can
-
-    def mark(self, target: str) -> object:
-        """Return the position in a logger's files, given its `_target_`, at the time of the checkpoint."""
-        if not (self.resume and self.first):  # only one process rewinds them
-            return None
-        return self.marks.get(target.rpartition(".")[2], {})
 
     @property
     def _saver(self) -> BestAndLast | None:
