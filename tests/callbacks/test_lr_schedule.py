@@ -127,12 +127,14 @@ class Rates(pl.Callback):
 def test_a_run_that_is_resumed_with_more_epochs_continues_with_the_rates_of_the_longer_schedule(tmp_path, name, caplog):
     whole, rest = Rates(), Rates()
     fitted(tmp_path / "whole", SCHEDULES[name](), whole, steps_per_execution=1)
-    fitted(tmp_path / "part", SCHEDULES[name](), LastStep(58), steps_per_execution=1, steps=58)
+    with pytest.raises(SystemExit):
+        stop = Sends(signal.SIGTERM, "train_epoch_end")
+        fitted(tmp_path / "part", stop, SCHEDULES[name](), LastStep(116), steps_per_execution=1)
     last = tmp_path / "part" / "last.ckpt"
     with caplog.at_level("INFO", "kindling"):
         fitted(tmp_path / "part", SCHEDULES[name](), rest, steps_per_execution=1, ckpt_path=last)
     assert rest.rates == pytest.approx(whole.rates[58:], rel=1e-9, abs=1e-12)
-    assert "the schedule now has 174 steps instead of 58, and continues with lr=" in caplog.text
+    assert "the schedule now has 174 steps instead of 116, and continues with lr=" in caplog.text
 
 
 def test_a_model_with_its_own_scheduler_is_rejected(run):

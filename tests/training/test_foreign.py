@@ -132,7 +132,7 @@ def test_a_target_in_the_hyperparameters_of_a_checkpoint_is_rejected(trained, tm
 
 
 @pytest.mark.parametrize("with_init", [False, True])
-@pytest.mark.parametrize("place", ["sent", "sweep/job"])
+@pytest.mark.parametrize("place", ["sent", "sent_sweep/job"])
 def test_a_module_that_came_with_the_folder_is_not_imported(place, with_init, tmp_path, monkeypatch):
     folder, witness = tmp_path / place, tmp_path / "witness"
     folder.mkdir(parents=True)

@@ -38,6 +38,7 @@ class PeriodicCheckpoint(Checkpoint, ABC):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.was_stopped:
+            log.info("training was stopped early, and does not continue")
             trainer.should_stop = True
 
     @abstractmethod
