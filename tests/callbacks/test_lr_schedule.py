@@ -127,8 +127,8 @@ class Rates(pl.Callback):
 def test_a_run_that_is_resumed_with_more_epochs_continues_with_the_rates_of_the_longer_schedule(tmp_path, name, caplog):
     whole, rest = Rates(), Rates()
     fitted(tmp_path / "whole", SCHEDULES[name](), whole, steps_per_execution=1)
+    stop = Sends(signal.SIGTERM, "train_epoch_end")
     with pytest.raises(SystemExit):
-        stop = Sends(signal.SIGTERM, "train_epoch_end")
         fitted(tmp_path / "part", stop, SCHEDULES[name](), LastStep(116), steps_per_execution=1)
     last = tmp_path / "part" / "last.ckpt"
     with caplog.at_level("INFO", "kindling"):
