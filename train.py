@@ -43,11 +43,12 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
         mode = None if cfg.mode == "auto" or OmegaConf.is_interpolation(cfg, "mode") else cfg.mode
         cfg.mode = mode_of(cfg.monitor, mode, model)
         callbacks = [callback for node in cfg.callbacks.values() if node and (callback := build(node))]
+        run.check_epochs(cfg.trainer.get("max_epochs"))
         nodes = (cfg.get("logger") or {}).values()
         loggers = [build(node, **position(node._target_, run.marks)) for node in nodes]
         trainer = build(cfg.trainer, model=model, data=data, callbacks=callbacks, logger=loggers)
         run.begin(trainer, model, data, options=hyperparameters_of(cfg, overrides), cfg=cfg)
-        if cfg.resume:
+        if cfg.resume and run.first:
             resume.save_config(cfg, overrides)
         weights_only = not cfg.trust
         trainer.fit(model, datamodule=data, ckpt_path=run.checkpoint, weights_only=weights_only)

@@ -96,6 +96,7 @@ class Kill:
         self.kind, self.folder = kind, kind.base / str(number)
         self.random = random.Random(f"{seed} {number}")
         self.faults: list[str] = []
+        self.hits = 0  # signals that were sent to a running process
         self.line = f"{number:4} {kind.name:28}"
 
     def run(self) -> "Kill":
@@ -108,6 +109,7 @@ class Kill:
         self._end(process, {0})
         if not self.faults:
             self.faults += [*differences(self.kind.whole, self.folder), *self._left()]
+        self.line += " (it had ended before)" * (not self.hits)
         self.line += "  identical" if not self.faults else "".join(f"\n       {fault}" for fault in self.faults)
         print(self.line, flush=True)
         if not self.faults:
@@ -124,6 +126,7 @@ class Kill:
         while process.poll() is None and time.monotonic() < end and not (file and (self.folder / file).exists()):
             time.sleep(0.001)
         time.sleep(delay if file else 0)
+        self.hits += process.poll() is None
         self.line += f"  {name} {f'when {Path(file).name} appears' if file else f'after {moment:.1f} s'}"
         for i, number in enumerate(SIGNALS[name]):
             time.sleep(self.random.random() / 2 if i else 0)
@@ -164,12 +167,12 @@ def main() -> None:
             kinds = list(pool.map(lambda name: Kind(name, base), names))
             print(f"{len(kinds)} kinds, {min(k.seconds for k in kinds):.1f} to {max(k.seconds for k in kinds):.1f} s")
             done = list(pool.map(lambda i: Kill(kinds[i % len(kinds)], i, seed).run(), range(kills)))
-    bad = [kill for kill in done if kill.faults]
+    bad, done = [kill for kill in done if kill.faults], [kill for kill in done if kill.hits]
     print(f"\n{'kind':28}  kills  identical")
     for name, number in Counter(kill.kind.name for kill in done).items():
         print(f"{name:28}  {number:5}  {number - sum(kill.kind.name == name for kill in bad):9}")
     print(f"{'all':28}  {len(done):5}  {len(done) - len(bad):9}")
-    sys.exit(bool(bad))
+    sys.exit(bool(bad) or not done)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,23 @@ def test_a_target_in_the_hyperparameters_of_a_checkpoint_is_rejected(trained, tm
     assert not witness.exists()
 
 
+def test_a_config_downloads_only_from_where_conf_does(trained):
+    cfg = config_of(trained)
+    cfg.data = {"_target_": "kindling.data.images.Idx", "folder": "data/mnist", "sources": ["https://evil.example/"]}
+    with pytest.raises(UserError, match=r"would download from https://evil\.example/, which conf/"):
+        reject_foreign_config(cfg, trained)
+    cfg.data.sources = ["https://ossci-datasets.s3.amazonaws.com/mnist/"]
+    reject_foreign_config(cfg, trained)
+
+
+def test_a_part_that_cannot_be_resolved_does_not_hide_the_others(trained):
+    cfg = config_of(trained)
+    cfg.callbacks.broken = {"value": "${nowhere}"}
+    cfg.callbacks.checkpoints.dirpath = "/elsewhere"
+    with pytest.raises(UserError, match="would write to /elsewhere"):
+        reject_foreign_config(cfg, trained)
+
+
 @pytest.mark.parametrize("with_init", [False, True])
 @pytest.mark.parametrize("place", ["sent", "sent_sweep/job"])
 def test_a_module_that_came_with_the_folder_is_not_imported(place, with_init, tmp_path, monkeypatch):

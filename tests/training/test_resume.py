@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from kindling import UserError
 from kindling.cli import resume
+from kindling.training.load import checkpoint_to_resume
 
 # 225 steps per epoch, 3 per execution, with dropout: the run stops within an epoch, and random numbers must continue.
 RUN = ["data=blobs", "batch_size=4", "epochs=12", "steps_per_execution=3", "dropout=0.1", "trainer=cpu"]
@@ -212,6 +213,41 @@ def test_a_sweep_in_a_folder_that_was_given_is_resumed_there(tmp_path):
     OmegaConf.save(OmegaConf.create({"hydra": hydra}), tmp_path / "multirun.yaml")
     expected = ["-m", "data=blobs", "seed=0,1", f"hydra.sweep.dir='{tmp_path}'"]
     assert resume.expand([f"resume={tmp_path}"]) == expected
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_the_last_one(runs):
+    runs(old=("interrupted", True), killed=(None, False))
+    assert resume.expand(["resume=last"])[0] == f"resume='{Path('runs/a-b/killed')}'"
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds", "starts"), [("failed", 5, True), ("failed", 500, False), (None, 0, False)]
+)
+def test_a_run_only_starts_again_if_it_has_just_begun(tmp_path, status, seconds, starts):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "best.ckpt").touch()
+    if status:
+        (tmp_path / "result.json").write_text(json.dumps({"status": status, "seconds": seconds}))
+    if starts:
+        assert checkpoint_to_resume(tmp_path) is None
+    else:
+        with pytest.raises(
+            UserError, match=r"has no checkpoints/last\.ckpt to resume from, only checkpoints/best\.ckpt"
+        ):
+            checkpoint_to_resume(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_best_checkpoint_that_is_older_than_the_last_one_is_written_again(shell, tmp_path, uninterrupted):
+    folder = tmp_path / "run"
+    shell("train.py", *RUN, "epochs=4", f"hydra.run.dir={folder}", check=True)
+    old = (folder / "checkpoints" / "best.ckpt").read_bytes()
+    shell("train.py", f"resume={folder}", "epochs=12", check=True)
+    (folder / "checkpoints" / "best.ckpt").write_bytes(old)
+    (folder / "result.json").unlink()  # as after a kill between the two checkpoints
+    shell("train.py", f"resume={folder}", check=True)
+    assert same_checkpoint(folder, uninterrupted, "best.ckpt")
+    assert result_of(folder)["metrics"] == result_of(uninterrupted)["metrics"]
 
 
 def test_last_is_a_finished_run_if_more_epochs_are_given(runs):

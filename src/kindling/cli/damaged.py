@@ -62,6 +62,8 @@ def _remedy(path: Path) -> str:
     folder = path.parent.parent if path.parent.name in (".hydra", "checkpoints") else path.parent
     name = "confusion_matrix" if re.fullmatch(r"confusion_matrix.*\.csv", path.name) else path.name
     remedy = REMEDIES.get(name) or REMEDIES.get(path.suffix, OTHERWISE)
+    if name == "result.json" and not (folder / "checkpoints" / "last.ckpt").exists():
+        remedy = OTHERWISE
     is_job = (folder.parent / "jobs.json").exists() and not (folder / ".hydra" / "hydra.yaml").exists()
     if is_job and name not in ("last.ckpt", "jobs.json") and path.suffix != ".png":
         remedy = IN_A_GROUP  # which cannot be resumed individually

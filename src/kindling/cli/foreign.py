@@ -17,14 +17,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
 from kindling import UserError
 from kindling.cli.build import calls
 from kindling.cli.conf import FOLDERS, groups
 from kindling.cli.load_yaml import INTERPOLATION, reject_large
-from kindling.cli.plain import to_dict
+from kindling.cli.plain import resolved_parts, to_dict
 from kindling.files import PACKAGE, PROJECT, START
 
 KINDS = {
@@ -61,14 +60,13 @@ def reject_foreign_config(cfg: DictConfig, folder: Path, trust: bool = False) ->
     reject_foreign_targets(raw, folder)
     for text in _texts(raw):
         _reject_interpolations(text, folder)
-    for key in raw:
-        try:
-            node = cfg[key]  # resolvers can make nodes with a target
-            resolved = to_dict(node, resolve=True) if isinstance(node, DictConfig | ListConfig) else node
-        except OmegaConfBaseException:  # such a node cannot be built either
-            continue
-        reject_foreign_targets(resolved, folder)
-        for text in _texts(resolved) if key in WRITERS else ():
+    parts = [(str(key), part) for key in raw for part in resolved_parts(cfg, key)]
+    for key, part in parts:
+        reject_foreign_targets(part, folder)  # resolvers can make nodes with a target
+        for text in _texts(part.get("sources")) if key == "data" and isinstance(part, dict) else ():
+            if text not in own_text():
+                raise _untrusted(folder, f"would download from {text}, which conf/ does not name")
+        for text in _texts(part) if key in WRITERS else ():
             if OUTSIDE.search(text) and not Path(os.path.abspath(text)).is_relative_to(os.path.abspath(cfg.folder)):
                 raise _untrusted(folder, f"would write to {text} ({key}), outside of the folder")
 
@@ -107,18 +105,22 @@ def reject_foreign_overrides(overrides: list[str], folder: Path, trust: bool = F
 
 
 @cache
+def own_text() -> str:
+    """Return the project's own YAML files."""
+    files = [file for folder in FOLDERS for file in folder.rglob("*.yaml")]
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+
+@cache
 def own_targets() -> frozenset[str]:
     """Return the targets that the project's own YAML files name."""
-    files = [file for folder in FOLDERS for file in folder.rglob("*.yaml")]
-    return frozenset(name for file in files for name in TARGET.findall(file.read_text(encoding="utf-8")))
+    return frozenset(TARGET.findall(own_text()))
 
 
 @cache
 def own_resolvers() -> frozenset[str]:
     """Return the resolvers that the project's own YAML files call."""
-    files = [file for folder in FOLDERS for file in folder.rglob("*.yaml")]
-    found = [pair for file in files for pair in INTERPOLATION.findall(file.read_text(encoding="utf-8"))]
-    return frozenset(name for name, after in found if after == ":")
+    return frozenset(name for name, after in INTERPOLATION.findall(own_text()) if after == ":")
 
 
 def _reject_interpolations(text: str, folder: Path) -> None:

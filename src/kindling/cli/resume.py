@@ -35,7 +35,7 @@ def expand(args: list[str]) -> list[str]:
     folder = _last(rest, sweep=bool(flags)) if name == "last" else _folder(name, sweep=bool(flags))
     reject_links(folder)
     if (folder / "multirun.yaml").exists():
-        has_new_values = any(not arg.startswith("hydra") for arg in rest)
+        has_new_values = any(not arg.startswith(("hydra", "trust=", "verbose=")) for arg in rest)
         return ["-m", *(rest if has_new_values else _sweep_args(folder, rest)), f"hydra.sweep.dir='{folder}'"]
     if not (folder / "result.json").exists() and not has_config(folder):
         raise UserError(f"{folder} has no complete config, because its run ended while it started: start a new run.")
@@ -130,7 +130,8 @@ def _why_not_run(folder: Path, overrides: list[str]) -> str:
     if status == "finished" and "epochs" not in parse_overrides(overrides):
         return "finished; epochs=... would continue it"
     try:
-        check_records(folder / LAST)
+        if (folder / LAST).exists():
+            check_records(folder / LAST)
     except Damaged as error:
         return f"{LAST.name} cannot be read: {error.why}"
     return ""
@@ -140,10 +141,14 @@ def _why_not_sweep(folder: Path, overrides: list[str]) -> str:
     """Return why a sweep cannot be resumed, or an empty string; overrides may add jobs or trials to it."""
     listed = folder / "jobs.json"
     try:
-        jobs = [child(folder, entry["folder"], listed) for entry in read_json(listed, jobs=list)["jobs"]]
+        entries = read_json(listed, jobs=list)["jobs"]
+        names = [entry.get("folder") if isinstance(entry, dict) else None for entry in entries]
+        jobs = [child(folder, name, listed) for name in names]
         has_finished = not overrides and all(_status(job) == "finished" for job in jobs)
     except Damaged:
         return ""  # resuming the sweep writes the file again
+    except UserError as error:
+        return str(error)
     return "finished" if has_finished else ""
 
 

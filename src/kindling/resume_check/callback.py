@@ -46,14 +46,19 @@ class ResumeCheck(pl.Callback):
             return
         if trainer.global_step < 2:
             raise UserError("debug=resume needs at least two optimizer steps: increase epochs.")
-        step, place = random.randrange(1, trainer.global_step), self.folder / "resume_check"
+        if any(arg.startswith("resume=") for arg in task_overrides()):
+            log.info("debug=resume: skipped in a run that is resumed itself")
+            return
+        step = random.SystemRandom().randrange(1, trainer.global_step)  # whatever the seed of the run is
+        place = self.folder / "resume_check"
+        shutil.rmtree(place, ignore_errors=True)
         args = [arg for arg in task_overrides() if not arg.lstrip("+").startswith("debug=")]
         args += search_path(HydraConfig.get())
         stop = f"+callbacks.stop={{_target_: {__name__}.StopAt, step: {step}, marker: '{place / 'stopped'}'}}"
         log.info(f"debug=resume: training again, to step {step} of {trainer.global_step}")
         _train([*args, "test=false", stop, f"hydra.run.dir='{place / 'run'}'"], expected=143)
         log.info("debug=resume: resuming")
-        _train([f"resume={place / 'run'}"], expected=0)
+        _train([f"resume={place / 'run'}", "trust=true"], expected=0)  # the folder is our own
         for name in COMPARED:
             if found := difference(self.folder / name, place / "run" / name):
                 raise UserError(
@@ -87,7 +92,7 @@ class StopAt(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if trainer.global_step >= self.step and not self.marker.exists():
             self.marker.touch()
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
 
     def _save_every(self, seconds: float, trainer: pl.Trainer) -> None:
         if saver := find_callback(trainer, BestAndLast):

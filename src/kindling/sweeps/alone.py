@@ -95,7 +95,8 @@ def train_in_worker(folder: Path, request: tuple[str, list[Job]]) -> str | None:
 
 def _run_in_new_process(context: Context, request: JobRequest) -> tuple[str, str, str]:
     overrides = [override for override in request.overrides if not override.lstrip("+").startswith("hydra.")]
-    command = [sys.executable, str(context.script), *overrides, "test=false", f"hydra.run.dir='{request.folder}'"]
+    test = [] if any(override.startswith("resume=") for override in overrides) else ["test=false"]
+    command = [sys.executable, str(context.script), *overrides, *test, f"hydra.run.dir='{request.folder}'"]
     ended = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     return "killed" if ended.returncode < 0 else "failed", ended.stderr.strip()[-300:], ended.stderr
 

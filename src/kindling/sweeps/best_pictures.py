@@ -20,7 +20,7 @@ def draw_best(folders: list[Path], jobs: int = 3) -> None:
     with optional("pictures of the best jobs"):
         for folder in best(folders)[:jobs]:
             with optional(f"pictures of {folder.name}"):
-                if load.config_of(folder, trust=True).get("pictures") != "none":
+                if load.config_of(folder).get("pictures") != "none":
                     draw(folder, test=False)
 
 

@@ -92,7 +92,8 @@ class SweepFolder:
         """Return the overrides with which Hydra runs the job in its folder, or resumes it there."""
         place = [f"hydra.sweep.dir='{self.path}'", f"hydra.sweep.subdir='{job.name}'"]
         if self.states[job.key] == RESUMABLE:
-            return [f"resume='{job.folder}'", "hydra.output_subdir=null", *place]
+            trust = ["trust=true"] * bool(job.resolved.get("trust"))
+            return [f"resume='{job.folder}'", "hydra.output_subdir=null", *trust, *place]
         return [*job.overrides, *place]
 
     def save(self, jobs: list[Job]) -> None:

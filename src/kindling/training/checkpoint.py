@@ -117,11 +117,12 @@ class BestAndLast(PeriodicCheckpoint):
         random_state: dict[str, Any] = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             random_state["cuda"] = torch.cuda.get_rng_state_all()
-        return {"best": self.best, "random_state": random_state, "was_stopped": self.was_stopped}
+        stopped = {"was_stopped": self.was_stopped, "undefined": self.undefined}
+        return {"best": self.best, "random_state": random_state, **stopped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, random_state = state_dict["best"], state_dict["random_state"]
-        self.was_stopped = state_dict.get("was_stopped", False)
+        self.was_stopped, self.undefined = state_dict.get("was_stopped", False), state_dict.get("undefined")
         # This also restores the order of a DataLoader, which is drawn before on_train_start.
         torch.set_rng_state(random_state["cpu"].cpu())
         if "cuda" in random_state:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
 
 
+SHORT = 60.0  # seconds of training that may be repeated
+
+
 class NotPlain(UserError):
     """Raised for a checkpoint that contains more than plain data.
 
@@ -98,8 +101,9 @@ def checkpoint_to_resume(folder: Path) -> Path | None:
     last, result = folder / LAST, folder / "result.json"
     if last.is_file():
         return last
-    status = read_result(folder)["status"] if result.is_file() else None
-    if (folder / BEST).is_file() and status not in ("failed", "interrupted", "killed"):
+    # Within its first seconds a run that is interrupted or fails has no last.ckpt yet, but writes best.ckpt.
+    has_begun = result.is_file() and read_result(folder).get("seconds", SHORT) < SHORT
+    if (folder / BEST).is_file() and not has_begun:
         raise UserError(
             f"{folder} has no {LAST} to resume from, only {BEST}, which evaluate and predict can use: start a new run."
         )
@@ -130,6 +134,8 @@ def load(checkpoint: Path, trust: bool = False) -> dict[str, Any]:
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=not trust)
     except Exception as error:  # of any type, because unpickling calls what the file names
+        if isinstance(error, MemoryError) or "allocate" in str(error):
+            raise
         found = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
         if found:
             raise NotPlain(checkpoint, found[1]) from error

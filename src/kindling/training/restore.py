@@ -66,6 +66,22 @@ def load_best(folder: Path, trust: bool = False) -> dict[str, Any]:
     return restored
 
 
+def update_best(folder: Path, checkpoint: dict[str, Any], best: dict[str, Any], trust: bool = False) -> None:
+    """Derive best.ckpt from last.ckpt if the run was killed between writing the two.
+
+    Args:
+        checkpoint: the content of best.ckpt.
+        best: the best epoch, see `BestAndLast.best`.
+    """
+    state = load(folder / LAST, trust)
+    if any(checkpoint.get(key) != value for key, value in _identity(derive_best(state, best)).items()):
+        save(derive_best(state, best), folder / BEST)
+
+
+def _identity(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    return {key: checkpoint.get(key) for key in ("epoch", "global_step", "temperature")}
+
+
 def load_last(folder: Path, trust: bool = False) -> dict[str, Any]:
     """Load the checkpoint from which a run is resumed.
 

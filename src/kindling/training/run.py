@@ -28,7 +28,7 @@ from kindling.training.loggers import finish, log_text
 from kindling.training.other_modules import check_module, own_hyperparameters
 from kindling.training.quiet import silence
 from kindling.training.report import ending_lines, metric_lines
-from kindling.training.restore import load_best, load_last
+from kindling.training.restore import load_best, load_last, update_best
 from kindling.training.result import result, test_metrics
 from kindling.training.scores import NEVER_DEFINED, best_scalars
 from kindling.training.summary import Summary, named
@@ -53,6 +53,9 @@ class Run:
 
     def __init__(self, folder: str, command: str, resume: bool = False, verbose: bool = False, trust: bool = False):
         self.folder, self.command, self.resume = Path(folder), command, resume
+        # With several processes Lightning starts this program again for each additional one, in the same folder.
+        self.first = os.environ.get("LOCAL_RANK", "0") == "0"
+        self.claim = claim(self.folder, new=not resume) if self.first else None
         self.checkpoint = checkpoint_to_resume(self.folder) if resume else None
         self.best_checkpoint, self.trust = self.folder / BEST, trust
         # Records of epochs that are not in the checkpoint are written again.
@@ -62,11 +65,8 @@ class Run:
         self.in_epoch = epochs.get("ready") != epochs.get("processed")  # whether it was stopped within an epoch
         self.recorded = len(records.get("rows", ()))
         self.seconds = records.get("seconds", 0.0)  # of the earlier parts of the run
-        # With several processes Lightning starts this program again for each additional one, in the same folder.
-        self.first = os.environ.get("LOCAL_RANK", "0") == "0"
         # Class name of a logger -> position in its files, which only one process rewinds.
         self.marks: dict[str, object] | None = records.get("marks", {}) if resume and self.first else None
-        self.claim = claim(self.folder, new=not resume) if self.first else None
         if not self.first:
             log.setLevel(logging.WARNING)
         self.trainer: pl.Trainer | None = None
@@ -82,15 +82,18 @@ class Run:
         self.started = time.monotonic()
         return self
 
+    def check_epochs(self, epochs: int | None) -> None:
+        """Raise UserError if a resumed run has more than this number of epochs; call it before its files are opened."""
+        if epochs and 0 < epochs < self.recorded:
+            found = f"{self.folder} already has {self.recorded} epochs, and epochs={epochs} is fewer"
+            raise UserError(f"{found}: increase or remove epochs.")
+
     def begin(
         self, trainer: pl.Trainer, model: pl.LightningModule, data: pl.LightningDataModule,
         options: dict[str, Any], cfg: DictConfig,
     ) -> None:  # fmt: skip
         """Log what will be trained, and record the config and the hyperparameters (options and the module's own)."""
         self.trainer, self.model, self.data, self.cfg = trainer, model, data, cfg
-        if trainer.max_epochs and 0 < trainer.max_epochs < self.recorded:
-            found = f"{self.folder} already has {self.recorded} epochs, and epochs={trainer.max_epochs} is fewer"
-            raise UserError(f"{found}: increase or remove epochs.")
         if self.checkpoint:  # before Lightning loads the checkpoint, so that float64 weights are not rounded
             trainer.precision_plugin.convert_module(model)
         self.params = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -114,7 +117,9 @@ class Run:
         has_step = is_overridden("test_step", self.model, pl.LightningModule)
         can = bool(self.best) and self.data is not None and has_test_samples(self.data) and has_step
         if can:
-            load_best(self.folder, self.trust)  # raises before Lightning loads it
+            checkpoint = load_best(self.folder, self.trust)  # raises before Lightning loads it
+            if self.checkpoint:
+                update_best(self.folder, checkpoint, self.best, self.trust)
         return can
 
     @property
@@ -148,11 +153,11 @@ class Run:
         torch.set_num_threads(self.threads)
         if self.resume and error and not (saver and saver.saved_at):
             log.info(f"{self.folder} was not resumed and is unchanged")
-            return
-        with entry.deferred_signals():
-            outcome = self._result(status) | ({"diverged": diverged} if diverged else {})
-            outcome |= {"error": f"{type(error).__name__}: {error}"} if status == "failed" else {}
-            self._end(outcome, error)
+        else:
+            with entry.deferred_signals():
+                outcome = self._result(status) | ({"diverged": diverged} if diverged else {})
+                outcome |= {"error": f"{type(error).__name__}: {error}"} if status == "failed" else {}
+                self._end(outcome, error)
         if interrupted:
             sys.exit(143 if terminated else 130)  # the codes that a shell reports for SIGTERM and Ctrl-C
         if undefined is not None and error is undefined:

@@ -9,10 +9,11 @@ from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import Checkpoint, Timer
 from pytorch_lightning.utilities.combined_loader import CombinedLoader
 
 from kindling.data.loader import TensorLoader
+from kindling.data.trainer_parts import callbacks_of
 from kindling.models.base import Model
 
 log = logging.getLogger("kindling")
@@ -71,7 +72,8 @@ class PeriodicCheckpoint(Checkpoint, ABC):
             self._save_if_due(trainer, unless=self.why_restart)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.was_stopped = trainer.should_stop
+        has_timer = any(isinstance(callback, Timer) for callback in callbacks_of(trainer))
+        self.was_stopped = trainer.should_stop and not has_timer  # whose limit can be increased
         self._save(trainer)
         for number, handler in self.handlers.items():
             signal.signal(number, handler)

@@ -23,6 +23,7 @@ log = logging.getLogger("kindling")
 
 # TPE, the tree-structured Parzen estimator: Bergstra et al. 2011. Random search: Bergstra and Bengio 2012.
 SAMPLERS = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+NOT_DAMAGED = "database is locked", "readonly database", "disk is full", "unable to open database file"  # of SQLite
 BATCH = "batch"  # user attribute of the study: numbers of the trials of the last batch, once it is complete
 RUN = "run"  # user attribute with a trial's jobs, as in jobs.json; only trials that were trained have it
 
@@ -79,6 +80,8 @@ def _study(space: SearchSpace, jobs: Jobs) -> optuna.Study:
         )
         study.get_trials()
     except Exception as error:  # of SQLAlchemy or of Optuna, which do not expect another content
+        if why := next((text for text in NOT_DAMAGED if text in str(error)), None):
+            raise UserError(f"{place} cannot be used now ({why}): correct that, and start the search again.") from error
         raise Damaged(jobs.folder / "optuna.db", str(error).partition("\n")[0]) from error
     same = [*space.fixed, f"mode={mode}", f"monitor={jobs.master.monitor}", *map(_kind, space.space.items())]
     if other := set(study.user_attrs.get("same", same)) ^ set(same):
@@ -87,8 +90,10 @@ def _study(space: SearchSpace, jobs: Jobs) -> optuna.Study:
         )
     study.set_user_attr("same", same)
     asked = study.user_attrs.get(BATCH)
+    waiting = [trial.system_attrs["fixed_params"] for trial in study.get_trials(states=(TrialState.WAITING,))]
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        if trial.distributions == space.space and (asked is None or trial.number in asked):
+        was_enqueued = asked is None or trial.number in asked or "fixed_params" in trial.system_attrs
+        if trial.distributions == space.space and was_enqueued and trial.params not in waiting:
             study.enqueue_trial(trial.params)
         study.tell(trial.number, state=TrialState.FAIL)
     return study
