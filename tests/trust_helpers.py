@@ -36,3 +36,12 @@ def rejects(witness, command, *arguments):
     with pytest.raises(UserError, match=REJECTION):
         command(*arguments)
     assert not witness.exists()
+
+
+def linked(folder, name):
+    """Replace a file of a folder by a link to a file elsewhere, and return that file."""
+    victim = folder.parent / "victim"
+    victim.write_text("untouched")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(victim)
+    return victim

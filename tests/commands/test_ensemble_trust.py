@@ -7,7 +7,6 @@ from trust_helpers import SMALL, poison, rejects
 
 from kindling import UserError
 from kindling.commands.ensemble import ensemble
-from kindling.training.ensemble_predictor import EnsemblePredictor
 
 trained_together = pytest.importorskip("sweeps.sweep_helpers", reason="sweep is stripped").trained_together
 
@@ -18,9 +17,13 @@ def test_an_ensemble_does_not_execute_the_contents_of_a_checkpoint(tmp_path):
 
 
 def test_a_member_outside_of_the_sweep_is_rejected(tmp_path):
+    predictor = pytest.importorskip("kindling.training.ensemble_predictor", reason="predict is stripped")
     (tmp_path / "ensemble.json").write_text(json.dumps({"weights": {"../run": 1.0}}))
     with pytest.raises(UserError, match=r"ensemble\.json names the folder '\.\./run'"):
-        EnsemblePredictor(tmp_path)
+        predictor.EnsemblePredictor(tmp_path)
+
+
+def test_a_job_outside_of_the_sweep_is_rejected(tmp_path):
     (tmp_path / "jobs.json").write_text(json.dumps({"jobs": [{"folder": "/etc", "overrides": []}]}))
     with pytest.raises(UserError, match=r"jobs\.json names the folder '/etc'"):
         ensemble(tmp_path)

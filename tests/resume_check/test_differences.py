@@ -14,7 +14,7 @@ from kindling.resume_check.differences import differences
 def folders(run, tmp_path):
     """Return the folders of two equal runs."""
     for name in ("one", "other"):
-        run("data=blobs", "epochs=2", "pictures=none", "logger=tensorboard", folder=name)
+        run("data=blobs", "epochs=2", "logger=tensorboard", folder=name)
     return tmp_path / "one", tmp_path / "other"
 
 
@@ -50,7 +50,7 @@ def test_values_rows_pictures_records_and_missing_files_are_named(folders):
     pixels = imread(one / "picture.png")[..., :3].copy()
     pixels[2, 3, 1] = 1
     imsave(other / "picture.png", pixels)
-    (other / "confusion_matrix.csv").unlink()
+    (other / "checkpoints" / "best.ckpt").unlink()
     (other / "left.part").touch()
     result = json.loads((other / "result.json").read_text(encoding="utf-8"))
     result["metrics"]["val/loss"] += 1e-6
@@ -62,7 +62,7 @@ def test_values_rows_pictures_records_and_missing_files_are_named(folders):
     assert found["metrics.csv"] == "row[2][0] is '3' instead of '2'"
     assert found["result.json"].startswith("metrics.val/loss is ")
     assert found["picture.png"] == "the pictures differ"
-    assert found["confusion_matrix.csv"] == "missing"
+    assert found["checkpoints/best.ckpt"] == "missing"
     assert found["left.part"] == "only the resumed run has it"
     assert found["events"].startswith("record[0] is None instead of ")
     assert len(found) == 6

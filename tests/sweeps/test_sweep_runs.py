@@ -168,7 +168,7 @@ def test_a_sweep_stopped_by_a_signal_reports_how_to_continue(undisturbed, tmp_pa
     script.write_text(KILLED.replace("signal.SIGKILL", "signal.SIGTERM"))
     command = [sys.executable, str(script), "grouped.train:GroupCheckpoint.save", "3", str(PROJECT / "train.py"), *args]
     stopped = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert stopped.returncode == 130, stopped.stderr
+    assert stopped.returncode == 143, stopped.stderr
     assert "interrupted; to continue: python train.py resume=runs/sweeps/s" in stopped.stdout
     command = [sys.executable, str(PROJECT / "train.py"), "resume=runs/sweeps/s"]
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -2,7 +2,7 @@
 
 import pytest
 from omegaconf import OmegaConf
-from trust_helpers import poison, rejects, trained
+from trust_helpers import linked, poison, rejects, trained
 
 from kindling import UserError
 from kindling.training.evaluate import evaluate
@@ -29,3 +29,10 @@ def test_evaluate_executes_nothing_that_the_config_names(trained, tmp_path):
     with pytest.raises(UserError, match=r"would call os\.system"):
         evaluate(trained)
     assert not witness.exists()
+
+
+def test_evaluate_does_not_write_through_a_link(trained):
+    victim = linked(trained, "result.json.part")
+    with pytest.raises(UserError, match="is a link to"):
+        evaluate(trained)
+    assert victim.read_text() == "untouched"

@@ -156,16 +156,20 @@ def _why_foreign(target: str, folder: Path) -> str | None:
 def _is_installed(top: str, folder: Path) -> bool:
     """Return whether a top-level module is neither part of a run's folder, nor around it, nor in the working folder.
 
-    A folder without __init__.py, such as runs/, is a package too for Python, with all files in it.
+    A folder without __init__.py, such as runs/, is a package too for Python, with all files in it. The working folder
+    is accepted if PYTHONPATH names it.
     """
     spec = importlib.util.find_spec(top)  # does not import a module at the top level
     if spec is None or not spec.origin:
         return False
-    place = Path(spec.origin).resolve().parent
+    place, is_package = Path(spec.origin).resolve().parent, bool(spec.submodule_search_locations)
     if place == PROJECT:
         return True
-    is_here = place in (START, START / top) and START != PROJECT  # which is first in sys.path with python -m
-    return not (is_here or place.is_relative_to(folder) or folder.is_relative_to(place))
+    if place.is_relative_to(folder) or (is_package and folder.is_relative_to(place)):
+        return False
+    root = place.parent if is_package else place
+    named = [Path(path).resolve() for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return root != START.resolve() or root in (PROJECT, *named)  # python -m puts the working folder first in sys.path
 
 
 def _is_project(top: str) -> bool:
