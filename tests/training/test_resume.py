@@ -216,7 +216,8 @@ def test_a_sweep_in_a_folder_that_was_given_is_resumed_there(tmp_path):
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_is_the_last_one(runs):
-    runs(old=("interrupted", True), killed=(None, False))
+    runs(old=("interrupted", True), killed=(None, False), started=(None, False))
+    Path("runs/a-b/started/.hydra/overrides.yaml").unlink()  # so early that its config is incomplete
     assert resume.expand(["resume=last"])[0] == f"resume='{Path('runs/a-b/killed')}'"
 
 

@@ -125,6 +125,8 @@ def _why_not_run(folder: Path, overrides: list[str]) -> str:
         return f"{error.path.name} cannot be read: {error.why}"
     if status == "diverged":
         return "diverged"
+    if status is None and not has_config(folder):
+        return "ended while it started"
     if status == "failed" and not (folder / LAST).is_file():
         return "failed before its first checkpoint"
     if status == "finished" and "epochs" not in parse_overrides(overrides):
