@@ -1,7 +1,10 @@
 """Train one model: `python train.py model=deep activation=relu`. `python train.py --help` lists all options."""
 
+import signal
 import sys
 
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback until entry.begin
 try:
     from kindling.cli import entry
 
