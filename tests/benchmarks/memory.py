@@ -56,7 +56,7 @@ def main() -> None:
                 print(f"fit   {i:6,}  {resident():6.0f} MB", flush=True)
         for jobs in JOBS:
             fixed = sweep.random_table(sweep.NETS[0], "adam", base)
-            print(f"jobs  {jobs:6,}  {sweep.command('together', fixed, ['lr=0.003'], jobs)['MB']:6.0f} MB", flush=True)
+            print(f"jobs  {jobs:6,}  {sweep.command('together', fixed, ['lr=0.003'], jobs)['mb']:6.0f} MB", flush=True)
 
 
 if __name__ == "__main__":
