@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kindling import UserError
+from kindling.cli import entry
 
 log = logging.getLogger("kindling")
 
@@ -13,14 +14,17 @@ log = logging.getLogger("kindling")
 def optional(what: str) -> Iterator[None]:
     """Log an exception in the block as one line with the reason, and continue after it.
 
+    Signals wait for its end, because one that interrupts a writer of TensorBoard can leave its queue locked.
+
     Args:
         what: the part that is skipped, for the message.
     """
-    try:
-        yield
-    except Exception as error:
-        log.warning(f"{what}: skipped, {reason(error)}")
-        log.debug("traceback", exc_info=True)
+    with entry.deferred_signals():
+        try:
+            yield
+        except Exception as error:
+            log.warning(f"{what}: skipped, {reason(error)}")
+            log.debug("traceback", exc_info=True)
 
 
 def reason(error: Exception) -> str:
