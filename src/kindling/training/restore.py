@@ -73,13 +73,9 @@ def update_best(folder: Path, checkpoint: dict[str, Any], best: dict[str, Any], 
         checkpoint: the content of best.ckpt.
         best: the best epoch, see `BestAndLast.best`.
     """
-    state = load(folder / LAST, trust)
-    if any(checkpoint.get(key) != value for key, value in _identity(derive_best(state, best)).items()):
-        save(derive_best(state, best), folder / BEST)
-
-
-def _identity(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    return {key: checkpoint.get(key) for key in ("epoch", "global_step", "temperature")}
+    current = derive_best(load(folder / LAST, trust), best)
+    if any(checkpoint.get(key) != current.get(key) for key in ("epoch", "global_step", "temperature")):
+        save(current, folder / BEST)
 
 
 def load_last(folder: Path, trust: bool = False) -> dict[str, Any]:
