@@ -1,10 +1,11 @@
 """Train one model: `python train.py model=deep activation=relu`. `python train.py --help` lists all options."""
 
-import signal
+import _signal  # type: ignore[import-not-found]
 import sys
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback until entry.begin
+    # Unlike `signal`, _signal imports nothing, and during an import, a Ctrl-C would print a traceback.
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # until entry.begin
 try:
     from kindling.cli import entry
 

@@ -134,9 +134,9 @@ class Kill:
         self._end(process, {0, 1, 130, 143, -9} if name == "SIGKILL" else {0, 130, 143})
 
     def _resume(self) -> subprocess.Popen:
-        listed = [self.folder / name for name in (".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/hydra.yaml")]
-        begun = (self.folder / "multirun.yaml").exists() if self.kind.is_sweep else all(f.exists() for f in listed)
-        if begun:
+        # Hydra writes overrides.yaml after the other two files; in a sweep, multirun.yaml is renamed into place.
+        last = self.folder / ("multirun.yaml" if self.kind.is_sweep else ".hydra/overrides.yaml")
+        if last.exists() and last.stat().st_size:
             return self.kind.start([f"resume={self.folder}"], self.folder)
         self.line += " (nothing to resume)"
         shutil.rmtree(self.folder, ignore_errors=True)

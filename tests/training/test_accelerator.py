@@ -119,7 +119,7 @@ def test_members_that_have_finished_leave_their_group_as_on_the_cpu(shell, tmp_p
     grid = ["-m", "data=blobs", "seed=range(0,12)", "lr=0.01", "width=4", "batch_size=8", "epochs=200", "patience=2"]
     for trainer in ("trainer=cpu", ACCELERATOR):
         args = [*grid, "pictures=none", DOUBLE, trainer, f"sweep.name={trainer[8:]}", "hydra.launcher.workers=0"]
-        assert "the others go on without them" in shell("train.py", *args, check=True).stdout
+        assert "the others continue without them" in shell("train.py", *args, check=True).stdout
     folders = [sorted((tmp_path / "runs" / "sweeps" / name).glob("*/metrics.csv")) for name in ("cpu", ACCELERATOR[8:])]
     assert len(folders[0]) == 12
     for one, other in zip(*folders, strict=True):
