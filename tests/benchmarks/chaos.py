@@ -1,6 +1,8 @@
 """Kill runs and sweeps at random moments, resume them, and compare them with uninterrupted ones.
 
-    python tests/benchmarks/chaos.py [seed] [kills] [kind ...]       # 100 kills take about 15 minutes on two cores
+    python tests/benchmarks/chaos.py                        # 100 kills take about 15 minutes on two cores
+    python tests/benchmarks/chaos.py 7 20 "cosine, ema"     # a seed, a number of kills, and the kinds of runs
+    python tests/benchmarks/chaos.py --trainer gpu --workers 12
 
 Every run is sent SIGKILL, SIGTERM, SIGINT, or SIGINT twice, either at a random time, or when a random file of its
 folder appears, so that the moments also fall into start-up, the writing of checkpoints, the test, and the drawing of
@@ -8,6 +10,7 @@ pictures. A quarter of the resumed runs are killed again. It prints a line per k
 runs ended like the uninterrupted ones (see kindling.resume_check.differences), none with a traceback.
 """
 
+import argparse
 import os
 import random
 import shutil
@@ -62,12 +65,12 @@ WRITING = "checkpoints/last.ckpt.part", "checkpoints/best.ckpt.part", "metrics.c
 class Kind:
     """A command, and the folder, seconds and files of its uninterrupted run."""
 
-    def __init__(self, name: str, base: Path):
+    def __init__(self, name: str, base: Path, trainer: str):
         self.name, self.base = name, base / name.replace(" ", "_").replace(",", "")
         words = KINDS[name].split()
         self.is_sweep = words[0] == "-m"
         own = [f"hydra.searchpath=[file://{base / 'conf'}]"] if "model=stock" in words else []
-        self.args = [*words, *own, *(["trainer=cpu"] if "trainer=ddp_cpu" not in words else [])]
+        self.args = [*words, *own, *([f"trainer={trainer}"] if "trainer=ddp_cpu" not in words else [])]
         self.whole = self.base / "whole"
         started = time.monotonic()
         process = self.start(self.args, self.whole)
@@ -158,15 +161,21 @@ class Kill:
 
 
 def main() -> None:
-    seed, kills = (int(word) for word in [*sys.argv[1:3], *["0", "100"][len(sys.argv) - 1 :]])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("seed", type=int, nargs="?", default=0)
+    parser.add_argument("kills", type=int, nargs="?", default=100)
+    parser.add_argument("kinds", nargs="*", default=list(KINDS))
+    parser.add_argument("--trainer", default="cpu")
+    parser.add_argument("--workers", type=int, default=2, help="runs at the same time")
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="chaos") as place:
         base = Path(os.environ.get("CHAOS", place))
         shutil.copytree(PROJECT / "tests" / "benchmarks" / "chaos_conf", base / "conf", dirs_exist_ok=True)
-        names = sys.argv[3:] or list(KINDS)
-        with ThreadPoolExecutor(2) as pool:
-            kinds = list(pool.map(lambda name: Kind(name, base), names))
+        with ThreadPoolExecutor(args.workers) as pool:
+            kinds = list(pool.map(lambda name: Kind(name, base, args.trainer), args.kinds))
             print(f"{len(kinds)} kinds, {min(k.seconds for k in kinds):.1f} to {max(k.seconds for k in kinds):.1f} s")
-            done = list(pool.map(lambda i: Kill(kinds[i % len(kinds)], i, seed).run(), range(kills)))
+            kills = (Kill(kinds[i % len(kinds)], i, args.seed) for i in range(args.kills))
+            done = list(pool.map(Kill.run, kills))
     bad, done = [kill for kill in done if kill.faults], [kill for kill in done if kill.hits]
     print(f"\n{'kind':28}  kills  identical")
     for name, number in Counter(kill.kind.name for kill in done).items():
