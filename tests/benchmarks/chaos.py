@@ -70,7 +70,8 @@ class Kind:
         words = KINDS[name].split()
         self.is_sweep = words[0] == "-m"
         own = [f"hydra.searchpath=[file://{base / 'conf'}]"] if "model=stock" in words else []
-        self.args = [*words, *own, *([f"trainer={trainer}"] if "trainer=ddp_cpu" not in words else [])]
+        device = [f"trainer={trainer}"] + ["+trainer.deterministic=true"] * (trainer != "cpu")
+        self.args = [*words, *own, *(device if "trainer=ddp_cpu" not in words else [])]
         self.whole = self.base / "whole"
         started = time.monotonic()
         process = self.start(self.args, self.whole)
@@ -152,8 +153,9 @@ class Kill:
             process.kill()
             output, _ = process.communicate()
             self.faults.append("did not end within two minutes")
-        early = not output and process.returncode in (-2, -15)  # before Python has started
-        if "Traceback" in output or (process.returncode not in codes and not early):
+        if "train.py" not in output and process.returncode in (1, -2, -15):
+            return  # it was ended while Python itself started
+        if "Traceback" in output or process.returncode not in codes:
             self.faults.append(f"exit code {process.returncode}: ...{output[-1500:]}")
 
     def _left(self) -> list[str]:

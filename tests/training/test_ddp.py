@@ -87,6 +87,33 @@ def test_a_signal_to_the_first_of_two_processes_stops_both_and_both_can_be_resum
         assert {k: float(v) for k, v in again.items()} == pytest.approx({k: float(v) for k, v in row.items()}, abs=1e-6)
 
 
+LATE = """
+import os, signal, time
+import pytorch_lightning as pl
+
+class Late(pl.Callback):
+    supports_multi_step = True
+
+    def on_test_end(self, trainer, pl_module):
+        if trainer.is_global_zero:
+            time.sleep(2)  # until the other process has ended
+            os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
+def test_a_signal_to_the_first_process_after_the_other_has_ended_its_test_stops_it(tmp_path):
+    (tmp_path / "late.py").write_text(LATE)
+    overrides = ["trainer=ddp_cpu", "+callbacks.late={_target_: late.Late}"]
+    command = [sys.executable, str(PROJECT / "train.py"), *OVERRIDES, *overrides, f"hydra.run.dir={tmp_path / 'run'}"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 143, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "interrupted"
+
+
 def test_ddp_in_a_sweep_is_rejected(shell):
     rejected = shell("train.py", "-m", "trainer=ddp_cpu", "seed=0,1", "hydra/launcher=basic")
     assert rejected.returncode == 2

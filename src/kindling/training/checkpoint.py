@@ -57,6 +57,7 @@ class BestAndLast(PeriodicCheckpoint):
         self.undefined: str | None = None  # the monitored value, if it was NaN or infinite in every epoch so far
         self._has_logged = False
         self._checkpoint: dict[str, Any] = {}  # the one that is being saved
+        self._random_state: dict[str, Any] = {}  # of the checkpoint from which training is resumed
 
     @property
     def last_path(self) -> Path:
@@ -68,6 +69,8 @@ class BestAndLast(PeriodicCheckpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
+        if self._random_state and trainer.fit_loop.restarted_mid_epoch:
+            self._restore_random_state()  # the new iterator of a DataLoader has drawn a number
         self.dirpath.mkdir(parents=True, exist_ok=True)
         if not self.trust:
             self._reject_more_than_plain_data(trainer, pl_module)
@@ -121,12 +124,15 @@ class BestAndLast(PeriodicCheckpoint):
         return {"best": self.best, "random_state": random_state, **stopped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best, random_state = state_dict["best"], state_dict["random_state"]
+        self.best, self._random_state = state_dict["best"], state_dict["random_state"]
         self.was_stopped, self.undefined = state_dict.get("was_stopped", False), state_dict.get("undefined")
         # This also restores the order of a DataLoader, which is drawn before on_train_start.
-        torch.set_rng_state(random_state["cpu"].cpu())
-        if "cuda" in random_state:
-            torch.cuda.set_rng_state_all([state.cpu() for state in random_state["cuda"]])
+        self._restore_random_state()
+
+    def _restore_random_state(self) -> None:
+        torch.set_rng_state(self._random_state["cpu"].cpu())
+        if "cuda" in self._random_state:
+            torch.cuda.set_rng_state_all([state.cpu() for state in self._random_state["cuda"]])
 
     def save(self, trainer: pl.Trainer) -> None:
         """Write last.ckpt, then best.ckpt."""

@@ -80,6 +80,11 @@ class PeriodicCheckpoint(Checkpoint, ABC):
         if self._interrupted(trainer):
             raise KeyboardInterrupt
 
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Lightning's handler of SIGTERM sends to the other processes, which may have ended their test.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._end_test)
+
     def _save_if_due(self, trainer: pl.Trainer, unless: str = "") -> None:
         interrupted = self._interrupted(trainer)  # read only once, because a signal may arrive at any time
         is_due = self.saved_at is None or time.monotonic() - self.saved_at > self.every_seconds
@@ -104,6 +109,10 @@ class PeriodicCheckpoint(Checkpoint, ABC):
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = number
+
+    def _end_test(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+        raise KeyboardInterrupt
 
 
 def why_restart(trainer: pl.Trainer) -> str:

@@ -1,4 +1,4 @@
-"""A data set of a user whose DataLoader cannot, or can, return to its position, for chaos.py."""
+"""Data modules of users: DataLoaders that cannot, or can, return to their position."""
 
 import pytorch_lightning as pl
 import torch
@@ -31,8 +31,11 @@ class InOrder(DataLoader):
     position = 0
 
     def __iter__(self):
+        return self._remaining(super().__iter__())
+
+    def _remaining(self, batches):
         start, self.position = self.position, 0
-        for i, batch in enumerate(super().__iter__()):
+        for i, batch in enumerate(batches):
             if i >= start:
                 self.position = (i + 1) % len(self)
                 yield batch
