@@ -153,8 +153,8 @@ class Kill:
             process.kill()
             output, _ = process.communicate()
             self.faults.append("did not end within two minutes")
-        if "train.py" not in output and process.returncode in (1, -2, -15):
-            return  # it was ended while Python itself started
+        if "init_import_site" in output or (process.returncode in (-2, -15) and "train.py" not in output):
+            return  # ended while Python itself started, before the first line of train.py
         if "Traceback" in output or process.returncode not in codes:
             self.faults.append(f"exit code {process.returncode}: ...{output[-1500:]}")
 
