@@ -10,9 +10,12 @@ import sys
 import urllib.request
 from collections import Counter
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
-from conftest import PLAIN, compose_config, rows_of
+import torch
+from conftest import PLAIN, compose_config, needs, rows_of
+from matplotlib.image import imread
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -101,6 +104,34 @@ def test_tensorboard_has_every_epoch_once_at_the_steps_of_an_uninterrupted_run(r
     step = 1 if kind == "builtin" else 29  # an epoch's
     first = 1 if kind == "builtin" else 28  # Lightning counts the steps from 0
     assert all(expected[name, first + step * epoch] == 1 for name in names for epoch in range(EPOCHS))
+
+
+class StopsAtStart(pl.Callback):
+    """Acts like a signal that arrives after `on_train_start`: the state before the first step is saved."""
+
+    supports_multi_step = True
+
+    def on_train_start(self, trainer, pl_module):
+        next(c for c in trainer.callbacks if isinstance(c, BestAndLast)).signal = signal.SIGTERM
+
+
+@needs("callbacks/pictures.py")
+def test_what_is_written_before_the_first_step_is_written_once(run, tmp_path):
+    args = ["data=line", "model=linear", "epochs=2", "pictures=series"]
+    run(*args, folder="whole")
+    with pytest.raises(SystemExit, match="143"):
+        run(*args, "+callbacks.stop={_target_: test_rewind.StopsAtStart}", folder="stopped")
+    assert torch.load(tmp_path / "stopped/checkpoints/last.ckpt", weights_only=True)["global_step"] == 0
+    resume_here(tmp_path / "stopped", *args)
+    whole, stopped = (EventAccumulator(str(tmp_path / name)).Reload() for name in ("whole", "stopped"))
+    for kind, read in (("tensors", "Tensors"), ("histograms", "Histograms"), ("images", "Images")):
+        tags = [tag for tag in whole.Tags()[kind] if not tag.startswith("_hparams_")]
+        assert tags
+        for tag in tags:
+            steps = [[event.step for event in getattr(events, read)(tag)] for events in (whole, stopped)]
+            assert steps[0] == steps[1], tag
+    pictures = [imread(tmp_path / name / "path.png") for name in ("whole", "stopped")]
+    assert np.array_equal(*pictures)
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ class Pictures(pl.Callback):
             self.on_fit_start(trainer, pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not self.drawn or trainer.global_step:  # resumed
+        if not self.drawn or trainer.ckpt_path:  # resumed
             return
         model, data = self.drawn
         self._extend_path(model)
