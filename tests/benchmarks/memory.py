@@ -3,8 +3,8 @@
     python tests/benchmarks/memory.py            # about 7 minutes on two cores
 
 It prints the resident memory in MB of a process that trains 2,000 epochs, of one that trains 200 times without and then
-200 times with pictures, and of sweeps with 1,000 and 10,000 jobs at their highest. With pictures, torch.jit.trace, which
-makes the graph for TensorBoard, keeps 0.4 MB per call in a registry that cannot be cleared.
+200 times with pictures, and of sweeps with 1,000 and 10,000 jobs at their highest. With pictures it grows, because
+torch.jit.trace, which makes the graph for TensorBoard, keeps 0.4 MB per call in a registry that cannot be cleared.
 """
 
 import gc
