@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kindling.training.checkpoint import BestAndLast
+from kindling.training.loggers import TensorBoard
 
 EPOCHS = 6
 BUILT_IN = ["data=blobs", "model=deep", f"epochs={EPOCHS}"]
@@ -219,3 +220,22 @@ def test_a_logger_that_cannot_be_rewound_gets_no_position(run, tmp_path):
     run("data=blobs", "epochs=1", f"+logger.own={logger}")  # it passes unknown arguments to its writer
     events = EventAccumulator(str(tmp_path / "own/lightning_logs/version_0"))
     assert "val/loss" in events.Reload().Tags()["scalars"]
+
+
+def test_records_that_an_event_file_has_lost_are_announced(tmp_path, caplog):
+    logger = TensorBoard(str(tmp_path))
+    logger.log_metrics({"loss": 1.0}, step=1)
+    mark = logger.mark()
+    logger.experiment.close()
+    file = tmp_path / next(iter(mark))
+    size = file.stat().st_size
+    TensorBoard(str(tmp_path), mark)
+    assert not caplog.records
+    os.truncate(file, size - 10)
+    TensorBoard(str(tmp_path), mark)
+    file.unlink()
+    TensorBoard(str(tmp_path), mark)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{file}: {left:,} of {size:,} bytes are left, so TensorBoard shows fewer records of it"
+        for left in (size - 10, 0)
+    ]

@@ -1,5 +1,6 @@
 """Loggers that a resumed run rewinds to their state at the time of the checkpoint."""
 
+import logging
 import os
 import warnings
 from abc import ABC, abstractmethod
@@ -14,6 +15,8 @@ from pytorch_lightning.utilities import rank_zero_only
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
+
+log = logging.getLogger("kindling")
 
 
 class Rewindable(ABC):
@@ -48,6 +51,11 @@ class TensorBoard(Rewindable, TensorBoardLogger):
         return {file.name: file.stat().st_size for file in self._files()}
 
     def _rewind(self, mark: dict[str, int]) -> None:
+        for name, size in mark.items():
+            file = Path(self.log_dir) / name
+            left = file.stat().st_size if file.exists() else 0
+            if left < size:
+                log.warning(f"{file}: {left:,} of {size:,} bytes are left, so TensorBoard shows fewer records of it")
         for file in self._files():
             if file.name in mark:
                 os.truncate(file, min(mark[file.name], file.stat().st_size))
