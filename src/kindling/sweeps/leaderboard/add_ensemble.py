@@ -44,9 +44,10 @@ def add_ensemble(board: Board) -> None:
         except UserError as error:
             board.notes.append(f"No ensemble: {error}")
             return
-    if found["validation"].get("metric") == board.metric:
-        results = found["validation"]["folds"]
+    results, metric = found["validation"].get("folds", []), found["validation"].get("metric")
+    if results and all(board.metric in result for result in results):
         name = f"{len(found['weights'])} of {len(found['jobs'])} jobs"
+        name += f", selected by {metric}" * (metric != board.metric)
         options = dict.fromkeys(board.options, "")
         board.ensemble = Row(options, board.metric, results, finished=[], jobs=[], name=name)
         board.ensemble_test = found["metrics"]
