@@ -121,6 +121,34 @@ def test_a_config_that_writes_outside_of_the_folder_is_rejected(key, path, tmp_p
         reject_foreign_config(cfg, tmp_path)
 
 
+BOARD = {"_target_": "kindling.training.loggers.TensorBoard", "mark": {}}  # it deletes other event files in its folder
+
+
+@pytest.mark.parametrize("key", ["data", "model", "model.loss"])
+@pytest.mark.parametrize(
+    "writer", [BOARD, {"_target_": "pytorch_lightning.loggers.CSVLogger"}], ids=["project", "library"]
+)
+@pytest.mark.parametrize("place", ["runs/other", "/other"])
+def test_what_writes_outside_of_the_folder_is_rejected_in_other_parts_too(key, writer, place, tmp_path, monkeypatch):
+    (tmp_path / "runs/other").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    cfg = compose_config(*SMALL, f"folder={tmp_path / 'runs/this'}")
+    OmegaConf.update(cfg, key, {**writer, "save_dir": place}, merge=False, force_add=True)
+    with pytest.raises(UserError, match=rf"would write to {place} \({key[:5].rstrip('.')}\), outside of the folder"):
+        reject_foreign_config(cfg, tmp_path / "runs/this")
+
+
+def test_the_folder_of_another_run_is_outside_and_files_that_are_read_may_be_anywhere(tmp_path, monkeypatch):
+    (tmp_path / "runs/other").mkdir(parents=True)
+    (tmp_path / "table.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    cfg = compose_config(*SMALL, f"folder={tmp_path / 'runs/this'}", "data=diabetes", f"data.path={tmp_path}/table.csv")
+    reject_foreign_config(cfg, tmp_path / "runs/this")
+    cfg.logger.tensorboard.save_dir = "runs/other"
+    with pytest.raises(UserError, match="would write to runs/other"):
+        reject_foreign_config(cfg, tmp_path / "runs/this")
+
+
 def test_a_target_in_the_hyperparameters_of_a_checkpoint_is_rejected(trained, tmp_path):
     best, witness = trained / "checkpoints" / "best.ckpt", tmp_path / "witness"
     content = torch.load(best, weights_only=True)

@@ -23,6 +23,7 @@ from kindling import UserError
 from kindling.cli.build import calls
 from kindling.cli.conf import FOLDERS, groups
 from kindling.cli.load_yaml import INTERPOLATION, reject_large
+from kindling.cli.outside import OUTSIDE, WRITERS, texts, written_outside
 from kindling.cli.plain import resolved_parts, to_dict
 from kindling.files import PACKAGE, PROJECT, START
 
@@ -36,11 +37,6 @@ PURE = ("torch.nn.functional", "torchmetrics.functional", f"{PACKAGE.name}.tasks
 PURE_ORIGINS = ("torch.nn.", "torch._C", "torchmetrics.functional.", f"{PACKAGE.name}.tasks.")
 TARGET = re.compile(r"_target_\"?'?\s*[:=]\s*[\"']?([\w.]+)")
 MAX_INTERPOLATIONS = 20  # in the overrides of a sweep, because they can multiply
-WRITERS = ("callbacks", "logger", "trainer", "folder")  # the parts of a config that write files
-# A path that is absolute, in a home folder, on a server, or above the working folder.
-OUTSIDE = re.compile(
-    r"(?:^|[\s=:,\[({\"'])(?:[/~\\]|[A-Za-z]:[\\/]|\w+://|(?:[^\s=:,\"']*[/\\])?\.\.(?:$|[/\\\"',\]}]))"
-)
 # Options of Hydra that a sweep may set; those of launchers only to numbers and words.
 HYDRA = re.compile(r"hydra\.(?:(?:mode|verbose|job\.chdir|sweep\.dir|sweeper\.[\w.]+)=|launcher\.\w+=[\w.+-]+$)")
 
@@ -58,17 +54,16 @@ def reject_foreign_config(cfg: DictConfig, folder: Path, trust: bool = False) ->
     raw = to_dict(cfg, resolve=False)
     reject_large(raw, folder)
     reject_foreign_targets(raw, folder)
-    for text in _texts(raw):
+    for text in texts(raw):
         _reject_interpolations(text, folder)
     parts = [(str(key), part) for key in raw for part in resolved_parts(cfg, key)]
     for key, part in parts:
         reject_foreign_targets(part, folder)  # resolvers can make nodes with a target
-        for text in _texts(part.get("sources")) if key == "data" and isinstance(part, dict) else ():
+        for text in texts(part.get("sources")) if key == "data" and isinstance(part, dict) else ():
             if text not in own_text():
                 raise _untrusted(folder, f"would download from {text}, which conf/ does not name")
-        for text in _texts(part) if key in WRITERS else ():
-            if OUTSIDE.search(text) and not Path(os.path.abspath(text)).is_relative_to(os.path.abspath(cfg.folder)):
-                raise _untrusted(folder, f"would write to {text} ({key}), outside of the folder")
+        if path := written_outside(key, part, cfg.folder):
+            raise _untrusted(folder, f"would write to {path} ({key}), outside of the folder")
 
 
 def reject_foreign_targets(config: Any, folder: Path, trust: bool = False) -> None:
@@ -177,12 +172,6 @@ def _is_project(top: str) -> bool:
     spec = importlib.util.find_spec(top) if top and top != PACKAGE.name else None
     origin = Path(spec.origin) if spec and spec.origin else None
     return origin is not None and any(origin.parent in (root, root / top) for root in (PROJECT, PROJECT / "src"))
-
-
-def _texts(node: Any) -> list[str]:
-    if isinstance(node, dict):
-        return [text for value in node.values() for text in _texts(value)]
-    return [text for value in node for text in _texts(value)] if isinstance(node, list) else [str(node)]
 
 
 def _foreign(folder: Path, found: str, why: str) -> UserError:
