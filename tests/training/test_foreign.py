@@ -239,11 +239,14 @@ def test_resume_executes_nothing_that_the_config_names(tmp_path):
         *("hydra.sweeper.params={hydra.job.env_set: {PATH: evil}}", "hydra.sweeper.params={data: /tmp/evil}"),
         *("model=../../sent/evil", "data=blobs,/tmp/evil", "+model@x=../evil"),
         *("callbacks.records.folder=/tmp/victim", "logger.tensorboard.save_dir='../victim'"),
+        *("logger.tensorboard.save_dir=runs/victim", "logger.tensorboard={save_dir: 'runs/victim', mark: {}}"),
         *("+trainer.profiler={dirpath: ~/x}", "+data.x=${oc.env:HOME}"),
         '+callbacks.evil=${oc.decode:"{_targe${t}: os.system}"}',
     ],
 )
-def test_overrides_in_the_folder_of_a_sweep_are_checked(override, tmp_path):
+def test_overrides_in_the_folder_of_a_sweep_are_checked(override, tmp_path, monkeypatch):
+    (tmp_path / "runs/victim").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="add trust=true"):
         reject_foreign_overrides(["seed=0,1", override], tmp_path)
 

@@ -23,7 +23,7 @@ from kindling import UserError
 from kindling.cli.build import calls
 from kindling.cli.conf import FOLDERS, groups
 from kindling.cli.load_yaml import INTERPOLATION, reject_large
-from kindling.cli.outside import OUTSIDE, WRITERS, texts, written_outside
+from kindling.cli.outside import WRITERS, leads_outside, texts, written_outside
 from kindling.cli.plain import resolved_parts, to_dict
 from kindling.files import PACKAGE, PROJECT, START
 
@@ -95,7 +95,7 @@ def reject_foreign_overrides(overrides: list[str], folder: Path, trust: bool = F
                 folder, f"would set {override}, which can change what is called or where files are written"
             )
         is_choice = "/" in name or name.partition("@")[0] in groups()
-        if (is_choice or top in (*WRITERS, "hydra")) and OUTSIDE.search(value):
+        if (is_choice or top in (*WRITERS, "hydra")) and leads_outside(value):
             raise _untrusted(folder, f"would set {override}, a path outside of the folder")
 
 

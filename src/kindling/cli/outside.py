@@ -29,11 +29,16 @@ def written_outside(key: str, part: Any, folder: str) -> str | None:
     """
     for node in [part] if key in WRITERS else calls(part):
         for text in texts(node):
-            is_path = OUTSIDE.search(text) or (set(text) & {"/", os.sep} and os.path.lexists(text))
             is_inside = Path(os.path.abspath(text)).is_relative_to(os.path.abspath(folder))
-            if is_path and not is_inside and (key in WRITERS or _writes(node)):
+            if leads_outside(text) and not is_inside and (key in WRITERS or _writes(node)):
                 return text
     return None
+
+
+def leads_outside(text: str) -> bool:
+    """Return whether a text has a path that leads out of the working folder, or is one to what exists in it."""
+    words = [text, *re.split(r"[\s=:,\[\](){}\"']+", text)]
+    return bool(OUTSIDE.search(text)) or any("/" in w.replace(os.sep, "/") and os.path.lexists(w) for w in words)
 
 
 def texts(node: Any) -> list[str]:
