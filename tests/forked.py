@@ -10,7 +10,9 @@ import runpy
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 LIBRARIES = "hydra, matplotlib.figure, pandas, pytorch_lightning, tensorboard, torch.utils.tensorboard, torchmetrics"
 
@@ -61,9 +63,14 @@ def _become(argv: list[str], cwd: str, env: dict[str, str], files: list[str]) ->
     for number, file in enumerate(files, 1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
     sys.argv, sys.path[:0] = argv, [str(Path(argv[0]).parent), *_path(env)]
+    exit_after(lambda: runpy.run_path(argv[0], run_name="__main__"))
+
+
+def exit_after(program: Callable[[], object]) -> NoReturn:
+    """Run a program in a forked process, and end it as Python ends."""
     code = 1
     try:
-        runpy.run_path(argv[0], run_name="__main__")
+        program()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -29,6 +29,9 @@ from pathlib import Path
 
 from damage_cases import COMMANDS, PROJECT, make_folders, outcome, results_of
 
+sys.path.insert(0, str(PROJECT / "tests"))
+from forked import exit_after
+
 DAMAGES = ("deleted", "half", "empty", "zeros", "flipped")
 
 
@@ -61,35 +64,20 @@ def _become(args: list[str], folder: Path, output: Path, opened: Path) -> None:
     os.chdir(folder)
     for number in (1, 2):
         os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
-    log = opened.open("w", encoding="utf-8")
+    log = opened.open("w", buffering=1, encoding="utf-8")
 
     def hook(event: str, arguments: tuple) -> None:
         if event in ("open", "sqlite3.connect") and isinstance(arguments[0], str | bytes | Path):
             path = os.path.relpath(os.fsdecode(arguments[0]))
-            if path.startswith("runs" + os.sep) and not log.closed:
+            if path.startswith("runs" + os.sep):
                 log.write(path + "\n")
 
     sys.addaudithook(hook)
     sys.argv = [str(PROJECT / "train.py"), *args[1:]] if args[0] == "train" else ["kindling", *args]
     sys.path[:0] = [str(PROJECT)]
-    code = 1
-    try:
-        if args[0] == "train":
-            runpy.run_path(sys.argv[0], run_name="__main__")
-        else:
-            runpy.run_module("kindling", run_name="__main__", alter_sys=True)
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        log.close()
-        os._exit(code)
+    if args[0] == "train":
+        exit_after(lambda: runpy.run_path(sys.argv[0], run_name="__main__"))
+    exit_after(lambda: runpy.run_module("kindling", run_name="__main__", alter_sys=True))
 
 
 def copied(folder: Path, place: Path) -> Path:
