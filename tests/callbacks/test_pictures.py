@@ -291,6 +291,21 @@ def test_the_graph_of_a_model_whose_forward_uses_an_attribute_is_drawn(tmp_path)
     assert any(name.startswith("Halves/") for name in names)
 
 
+def test_the_graph_of_an_equal_model_is_not_traced_again(tmp_path, monkeypatch):
+    def graph_of(*overrides):
+        _, model = built("data=blobs", "model=deep", *overrides)
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        with SummaryWriter(str(folder)) as writer:
+            write_graph(writer, model, torch.randn(1, 2))
+        return EventAccumulator(str(folder)).Reload().Graph()
+
+    first, wide = graph_of(), graph_of("width=7")
+    monkeypatch.setattr(torch.jit, "trace", lambda *_, **__: pytest.fail("was traced again"))
+    assert graph_of() == first != wide == graph_of("width=7")
+    with pytest.raises(pytest.fail.Exception):
+        graph_of("activation=tanh")
+
+
 def test_a_map_that_is_constant_up_to_rounding_is_flat():
     flat = torch.full((1, 4, 4), 36.6)
     flat[0, 0, 0] = torch.nextafter(flat[0, 0, 0], torch.tensor(99.0))
