@@ -1,6 +1,5 @@
 """Compose the configs of many jobs that differ in a few values. Does not import torch."""
 
-import pickle
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ PROBE = 7.2973525693e-3  # a value that occurs in no config
 
 @dataclass
 class Job:
-    """One job of a sweep."""
+    """One job of a sweep. Its configs share their equal parts with those of other jobs, so they must not be changed."""
 
     overrides: list[str]
     raw: dict[str, Any]  # the config with its interpolations
@@ -44,7 +43,7 @@ class Composer:
         self.groups = {*master.hydra.runtime.choices, *loader.list_groups("")}
         self.parsed: dict[str, Override] = {}
         self.bases: dict[tuple[str, ...], tuple[dict[str, Any], dict[str, str]]] = {}
-        self.resolved: dict[tuple[str, ...], bytes] = {}
+        self.resolved: dict[tuple[str, ...], dict[str, Any]] = {}
         self.places: dict[tuple[tuple[str, ...], str], list[str] | None] = {}
 
     def __call__(self, overrides: list[str]) -> Job:
@@ -55,9 +54,8 @@ class Composer:
         if not all(_is_leaf(raw, o.key_or_group) for o in plain):  # Hydra sets whole nodes and rejects unknown keys
             plain, rest = [], tuple(overrides)
             raw, choices = self._base(rest)
-        raw = pickle.loads(pickle.dumps(raw))  # as fast as a deep copy gets
         for o in plain:
-            _set(raw, o.key_or_group, o.value())
+            raw = _with(raw, o.key_or_group, o.value())
         return Job(list(overrides), raw, self._resolved(raw, rest, plain), choices=choices)
 
     def _parse(self, override: str) -> Override:
@@ -86,13 +84,13 @@ class Composer:
         resolved = self._base_resolved(rest)
         for key, value in values.items():
             for place in places[key] or ():
-                _set(resolved, place, value)
+                resolved = _with(resolved, place, value)
         return resolved
 
     def _base_resolved(self, rest: tuple[str, ...]) -> dict[str, Any]:
         if rest not in self.resolved:
-            self.resolved[rest] = pickle.dumps(_resolve(self.bases[rest][0]))
-        return pickle.loads(self.resolved[rest])
+            self.resolved[rest] = _resolve(self.bases[rest][0])
+        return self.resolved[rest]
 
     def _places(self, rest: tuple[str, ...], option: str) -> list[str] | None:
         """Return the paths that take an option's value unchanged, found by setting a probe.
@@ -101,10 +99,9 @@ class Composer:
         """
         if (rest, option) not in self.places:
             raw = self.bases[rest][0]
-            before, probed = self._base_resolved(rest), pickle.loads(pickle.dumps(raw))
-            _set(probed, option, PROBE)
+            before = self._base_resolved(rest)
             try:
-                after = _resolve(probed)
+                after = _resolve(_with(raw, option, PROBE))
             except OmegaConfBaseException:  # a resolver does not accept the probe
                 self.places[rest, option] = None
                 return None
@@ -154,8 +151,7 @@ def _is_leaf(node: dict, path: str) -> bool:
     return not isinstance(node, dict)
 
 
-def _set(node: dict, path: str, value: object) -> None:
-    *above, last = path.split(".")
-    for key in above:
-        node = node[key]
-    node[last] = value
+def _with(node: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """Return nested mappings with another value at a path; all branches beside the path are shared with `node`."""
+    top, _, rest = path.partition(".")
+    return {**node, top: _with(node[top], rest, value) if rest else value}
