@@ -183,6 +183,15 @@ def test_the_command_line_prints_the_table(sweep, tmp_path):
     assert (rejected.returncode, "nowhere is not a folder" in rejected.stderr) == (2, True)
 
 
+def test_a_job_without_a_result_is_left_out_and_named(sweep, caplog):
+    folder = sweep("data=diabetes")
+    results = sorted(folder.glob("*/result.json"))
+    lost = results[1]
+    lost.unlink()
+    assert len(ensemble(folder)["jobs"]) == len(results) - 1
+    assert f"left out: {lost.parent.name}, unfinished, there is no result.json" in caplog.text
+
+
 def test_another_metric_can_select(sweep):
     folder = sweep("data=diabetes")
     found, by_loss = ensemble(folder, metric="val/accuracy"), ensemble(folder)

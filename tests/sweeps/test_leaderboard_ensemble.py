@@ -64,6 +64,16 @@ def test_one_that_another_metric_has_selected_is_shown_with_the_metric_of_the_le
     assert row.mean == found["validation"]["metrics"]["val/loss"]
 
 
+@pytest.mark.parametrize("file", [".hydra/config.yaml", "checkpoints/best.ckpt"])
+def test_a_missing_file_without_which_there_is_none_is_named(sweep, file):
+    folder = sweep(*THREE)
+    missing = next(folder.glob(f"*/{file}"))
+    missing.unlink()
+    board = make_board(folder)
+    assert board.ensemble is None
+    assert f"No ensemble: {missing} is missing" in board.notes
+
+
 def test_each_fold_is_a_score(sweep):
     folder = sweep(*(f"lr={lr} data.folds=3 data.fold={fold}" for lr in (0.01, 0.03) for fold in range(3)))
     board = make_board(folder)

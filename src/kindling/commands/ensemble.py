@@ -7,6 +7,7 @@ written to ensemble.json in the sweep's folder; `python -m kindling predict run=
 Caruana et al. 2004, "Ensemble selection from libraries of models".
 """
 
+import logging
 import statistics
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from kindling.sweeps.leaderboard.board import rank
 from kindling.sweeps.leaderboard.jobs import read_jobs
 
 USAGE = "python -m kindling ensemble sweep=<sweep folder> [metric=val/accuracy] [trust=true]"
+log = logging.getLogger("kindling")
 COLUMNS = {"best": "best job", "uniform": "all jobs", "metrics": "ensemble"}
 
 
@@ -32,6 +34,8 @@ def ensemble(folder: Path, trust: bool = False, metric: str | None = None) -> di
             metric.
     """
     board = rank(folder, read_jobs(folder))
+    for job in board.unranked:
+        log.warning(f"left out: {job.folder.name}, {', '.join(filter(None, (job.status, job.reason)))}")
     from kindling.sweeps.leaderboard.ensemble import make_ensemble  # torch
 
     return make_ensemble(board, trust, version_of(board), metric=metric)

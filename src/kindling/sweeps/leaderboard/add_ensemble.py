@@ -28,7 +28,12 @@ MEMBER_OPTIONS = ("passes", "features", "degree", "scale", "fold")
 def add_ensemble(board: Board) -> None:
     """Select an ensemble of at least three jobs on the same data, and add its row, or a note on how to make it."""
     jobs = _ranked(board)
-    if len(jobs) < MIN_JOBS or split(board.metric)[0] != "val" or not _can_average(jobs, board.metric):
+    if len(jobs) < MIN_JOBS or split(board.metric)[0] != "val":
+        return
+    if missing := [f for job in jobs for f in (job.folder / CONFIG, job.checkpoint) if not f.is_file()]:
+        board.notes.append(f"No ensemble: {display_path(missing[0])} is missing")
+        return
+    if not _have_the_same_data(jobs, board.metric):
         return
     found = _read(board.folder / "ensemble.json")
     version = version_of(board)
@@ -66,11 +71,8 @@ def _ranked(board: Board) -> list[Job]:
     return [job for row in board.rows for job in row.finished]
 
 
-def _can_average(jobs: list[Job], metric: str) -> bool:
-    """Return whether all jobs have weights, and the same data."""
-    texts = _data_texts(jobs, metric)
-    alike = {without(text, MEMBER_OPTIONS) for text in set(texts)}
-    return len(texts) == len(jobs) and len(alike) == 1 and all(job.checkpoint.is_file() for job in jobs)
+def _have_the_same_data(jobs: list[Job], metric: str) -> bool:
+    return len({without(text, MEMBER_OPTIONS) for text in set(_data_texts(jobs, metric))}) == 1
 
 
 def _data_texts(jobs: list[Job], metric: str) -> list[str]:
