@@ -184,7 +184,7 @@ def test_the_command_line_prints_the_table(sweep, tmp_path):
 
 
 def test_a_job_without_a_result_is_left_out_and_named(sweep, caplog):
-    folder = sweep("data=diabetes")
+    folder = sweep("data=diabetes", variants=FOUR)
     results = sorted(folder.glob("*/result.json"))
     lost = results[1]
     lost.unlink()
