@@ -1,6 +1,6 @@
 """Memory of long runs, of many fits in one process, and of large sweeps: it should not grow with their length.
 
-    python tests/benchmarks/memory.py            # about 7 minutes on two cores
+    python tests/benchmarks/memory.py            # about 8 minutes on two cores
 
 It prints the highest memory of sweeps with 1,000 and 10,000 jobs, and the resident memory of a process that trains
 2,000 epochs, then 200 times without and 200 times with pictures.
