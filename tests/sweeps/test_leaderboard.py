@@ -95,8 +95,8 @@ def test_too_few_seeds_are_reported(job, sweep, capsys, seeds):
     variant(job, "activation=tanh", mean=0.1, seeds=SEEDS[:seeds])
     make_board(sweep)
     expected = (
-        f"; {seeds} and {seeds} seeds are too few to tell whether this is more than noise: "
-        "train at least 4 of each, e.g. repeat=5."
+        f"; {'one run each is' if seeds == 1 else '3 seeds each are'} too few to tell whether this is more than "
+        "noise: train at least 4 of each, e.g. repeat=5."
     )
     assert expected in capsys.readouterr().out
 
@@ -382,6 +382,16 @@ def test_the_linear_baseline_ignores_a_constant_column():
 
 def test_scores_that_differ_only_by_rounding_have_no_variance_to_explain():
     assert share_between([[0.1, 0.1, 0.1], [0.1, 0.1 + 1e-17, 0.1]]) == 0.0
+
+
+def test_variants_that_choose_their_epoch_by_different_values_are_not_compared(job, sweep, capsys):
+    job("model=deep", score=0.5)
+    job("model=realmlp", score=0.4, monitor="val/error", metrics={"val/loss": 0.4, "val/error": 0.1})
+    make_board(sweep)
+    output = capsys.readouterr().out
+    assert "differ in the monitored value" in output
+    assert "monitor=val/error" in output
+    assert "leads" not in output
 
 
 @pytest.mark.parametrize(("option", "values"), [("loss", ("bce", "mse")), ("data.val_share", ("0.1", "0.2"))])

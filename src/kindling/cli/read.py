@@ -86,6 +86,23 @@ def read_yaml(path: Path) -> DictConfig:
     return content
 
 
+def read_config(folder: Path) -> DictConfig:
+    """Return the config of a run.
+
+    Raises:
+        Damaged: it cannot be read, is cut off, or has no data set, model or trainer.
+    """
+    file = folder / ".hydra" / "config.yaml"
+    config = read_yaml(file)
+    content = to_dict(config, resolve=False)
+    for name in ("data", "model", "trainer"):
+        if not isinstance(content.get(name), dict) or not isinstance(content[name].get("_target_"), str):
+            raise Damaged(file, f"it has no {name} with a _target_")
+    if not text_of(file).endswith("\n"):
+        raise Damaged(file, "it has no line break at its end, so it may be cut off")
+    return config
+
+
 def read_hydra(folder: Path) -> DictConfig:
     """Return Hydra's own configuration of a run.
 

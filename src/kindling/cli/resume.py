@@ -13,7 +13,7 @@ from kindling.cli.damaged import Damaged
 from kindling.cli.foreign import reject_foreign_config, reject_foreign_overrides
 from kindling.cli.overrides import parse_overrides, search_path
 from kindling.cli.plain import to_dict
-from kindling.cli.read import check_records, read_hydra, read_json, read_overrides, read_result, read_yaml
+from kindling.cli.read import check_records, read_config, read_hydra, read_json, read_overrides, read_result, read_yaml
 from kindling.files import LAST, child, has_config, reject_links, replacing
 
 MAX_LISTED = 3  # newer runs that resume=last names as not resumable
@@ -60,8 +60,7 @@ def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list
                 f"{key}={value} cannot change when a run is resumed (only {', '.join(RESUMABLE[:-1])} can): "
                 "start a new run."
             )
-    hydra = Path(cfg.folder) / ".hydra"
-    old, new = read_yaml(hydra / "config.yaml"), to_dict(cfg, resolve=False)
+    old, new = read_config(Path(cfg.folder)), to_dict(cfg, resolve=False)
     reject_incompatible(to_dict(old, resolve=False), Path(cfg.folder))
     old.trust, old.folder = cfg.trust, new["folder"]  # never what the folder says
     reject_foreign_config(old, Path(cfg.folder), trust=bool(cfg.trust))
@@ -77,7 +76,7 @@ def load_config(cfg: DictConfig, overrides: list[str]) -> tuple[DictConfig, list
 def save_config(cfg: DictConfig, overrides: list[str]) -> None:
     """Save the config and overrides of a resumed run, once it has really begun, for the next time it is resumed."""
     hydra = Path(cfg.folder) / ".hydra"
-    kept, new = read_yaml(hydra / "config.yaml"), to_dict(cfg, resolve=False)
+    kept, new = read_config(Path(cfg.folder)), to_dict(cfg, resolve=False)
     for key in RESUMABLE:
         kept[key] = None if key == "resume" else new[key]
     for file, content in ((hydra / "config.yaml", kept), (hydra / "overrides.yaml", OmegaConf.create(overrides))):

@@ -13,7 +13,7 @@ from kindling.cli.damaged import Damaged
 from kindling.cli.foreign import reject_foreign_config
 from kindling.cli.overrides import register_resolvers
 from kindling.cli.plain import to_dict
-from kindling.cli.read import STATUSES, check_records, read_result, read_table, read_yaml
+from kindling.cli.read import STATUSES, check_records, read_config, read_result, read_table
 from kindling.files import BEST, LAST, child
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ def config_of(folder: Path, trust: bool = False) -> DictConfig:
     if not file.is_file():
         raise UserError(f"run={folder} is not a run folder (it has no .hydra/config.yaml): give one, e.g. runs/.../...")
     register_resolvers()  # which the config's interpolations use
-    cfg = read_yaml(file)
-    if missing := [name for name in ("data", "model", "trainer") if not _is_built(cfg, name)]:
-        raise Damaged(file, f"it has no {missing[0]} with a _target_")
+    cfg = read_config(folder)
     reject_incompatible(to_dict(cfg, resolve=False), folder)
     cfg.folder = str(folder)  # in the file it is ${hydra:runtime.output_dir}
     reject_foreign_config(cfg, folder, trust)
@@ -85,11 +83,6 @@ def winner(folder: Path) -> Path:
     if not first.is_dir():
         raise Damaged(board, f"there is no folder {finished[0]}")
     return first
-
-
-def _is_built(cfg: DictConfig, name: str) -> bool:
-    node = to_dict(cfg, resolve=False).get(name)
-    return isinstance(node, dict) and isinstance(node.get("_target_"), str)
 
 
 def checkpoint_to_resume(folder: Path) -> Path | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kindling.cli.monitor import split
-from kindling.cli.read import read_counts, read_yaml
+from kindling.cli.read import read_config, read_counts
 from kindling.commands.report.page import code, folded, image, lines, page, paragraph, section, table
 from kindling.files import BEST, LAST
 from kindling.plots.save import png
@@ -33,9 +33,8 @@ DRAW = "No pictures yet. To draw them, run: python -m kindling pictures run={}"
 
 def run_page(folder: Path, result: dict) -> str:
     """Return the report of a run; what its folder lacks, such as metrics.csv, is left out."""
-    file = folder / ".hydra" / "config.yaml"
-    read_yaml(file)  # raises UserError
-    config = file.read_text(encoding="utf-8")
+    read_config(folder)  # raises UserError
+    config = (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
     return page(
         folder.resolve().name,
         paragraph(_summary(result)),

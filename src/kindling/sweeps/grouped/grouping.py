@@ -14,7 +14,7 @@ from kindling.cli.build import build
 from kindling.data.base import Data
 from kindling.models.base import Model
 from kindling.sweeps.compose import Job
-from kindling.sweeps.grouped.parts import initial_model, model_factory, patience_of
+from kindling.sweeps.grouped.parts import callbacks_of, initial_model, model_factory, patience_of
 from kindling.sweeps.grouped.stack import skeleton
 from kindling.sweeps.grouped.why_single import why_by_config, why_by_model
 from kindling.sweeps.plan import effective
@@ -127,7 +127,8 @@ def _variant(jobs: list[Job], data_of: dict[str, Data]) -> Variant:
         if not torch.equal(state, torch.get_rng_state()):
             raise UserError("the data set uses torch's global random generator, so it differs between seeds")
         data_of[key] = data
-    return Variant(jobs, initial_model(jobs[0], model_factory(jobs[0], data_of[key])), data_of[key])
+    first, data = jobs[0], data_of[key]
+    return Variant(jobs, initial_model(first, model_factory(first, data), callbacks_of(first, "init")), data)
 
 
 def optimizer_key(variant: Variant) -> str:

@@ -18,12 +18,18 @@ def model_factory(job: Job, data: Data) -> Callable[[], Model]:
     return build(OmegaConf.create({**job.resolved["model"], "_partial_": True}), **data.model_kwargs())
 
 
-def initial_model(job: Job, make: Callable[[], Model]) -> Model:
-    """Make the model with the initial weights of the job's seed, as train.py does."""
+def initial_model(job: Job, make: Callable[[], Model], init: list[pl.Callback]) -> Model:
+    """Make the model with the initial weights of the job's seed, as train.py does.
+
+    Args:
+        job: the job.
+        make: see `model_factory`.
+        init: `callbacks_of(job, "init")`, or those of a job with the same config.
+    """
     pl.seed_everything(job.resolved["seed"], verbose=False)
     model = make()
     seed_noise(model, job.resolved["seed"])
-    for callback in callbacks_of(job, "init"):
+    for callback in init:
         callback.setup(None, model, "fit")  # type: ignore[arg-type]  # there is no trainer yet, and it uses none
     return model
 

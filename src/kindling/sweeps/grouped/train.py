@@ -134,13 +134,16 @@ def _stack(group: Group, data: Data) -> Stack:
     starts: dict[tuple[int, int, str], tuple[Tensor, list[Tensor]]] = {}
     parts: list[tuple[slice, Model]] = []
     keys: list[tuple[int, int, str]] = []
+    inits: dict[str, list[pl.Callback]] = {}
     for v, variant in enumerate(group.variants):
         parts.append((slice(len(keys), len(keys) + len(variant.jobs)), variant.model))
         make = model_factory(variant.jobs[0], data)
         for job in variant.jobs:
-            keys.append((v, job.resolved["seed"], str(job.resolved["callbacks"].get("init"))))
+            init = str(job.resolved["callbacks"].get("init"))
+            keys.append((v, job.resolved["seed"], init))
+            inits[init] = inits.get(init) or callbacks_of(job, "init")
             if keys[-1] not in starts:
-                starts[keys[-1]] = weights_of(initial_model(job, make))
+                starts[keys[-1]] = weights_of(initial_model(job, make, inits[init]))
     return Stack(parts, [starts[key] for key in keys])
 
 

@@ -40,7 +40,8 @@ def add_baselines(board: Board, trees: Sequence[str] = ()) -> None:
     used: dict[str, dict] = {}
     for repetitions in _data_sets(board):
         entries = []
-        for text, jobs in repetitions.items():
+        for jobs in repetitions.values():
+            text = data_text(text_of(jobs[0].folder / ".hydra" / "config.yaml"), board.metric)
             key = hashlib.sha256(f"{text}{board.metric}{versions(text)}".encode()).hexdigest()[:16]
             entry = used.get(key) or known.get(key)
             if not entry or set(trees) - set(entry.get("trees", [])):
@@ -87,13 +88,17 @@ def _identifying_options(board: Board, jobs: list[Job]) -> dict[str, str]:
 
 
 def _data_sets(board: Board) -> list[dict[str, list[Job]]]:
-    """Return for every data set its splits and folds: the data's part of the config, and the jobs that have it."""
+    """Return for every data set its splits and folds: the data's part of the config, and the jobs that have it.
+
+    Data sets that differ only in a scaling that comes with the model are one, with that of its best job.
+    """
+    same = ("scale",) if not {"scale", "data.scale"} & {*board.options} else ()
     found: dict[str, dict[str, list[Job]]] = {}
     for row in board.rows:
         for job in row.finished:
             config = job.folder / ".hydra" / "config.yaml"
             if config.is_file():
-                text = data_text(text_of(config), board.metric)
+                text = without(data_text(text_of(config), board.metric), same)
                 alike = without(text, ("fold", "split_seed"))
                 found.setdefault(alike, {}).setdefault(text, []).append(job)
     return list(found.values())

@@ -17,6 +17,8 @@ from kindling.training.tolerate import optional, reason
 
 log = logging.getLogger("kindling")
 
+MONITORED = "the monitored value, by which they choose their best epoch"
+
 
 @said_once()
 def make_board(folder: Path, trees: Sequence[str] = ()) -> Board:
@@ -56,18 +58,23 @@ def _compare(board: Board) -> None:
     """Add notes that compare the winner with the runner-up and the baselines."""
     from kindling.sweeps.leaderboard.significance import verdict  # numpy
 
-    if note := verdict(board):
+    incomparable = _incomparable(board)
+    if not incomparable and (note := verdict(board)):
         board.notes.insert(0, note)
     better = max if board.mode == "max" else min
     best = better(board.baselines, key=lambda row: row.mean, default=None)
     if board.rows and best and better(best.mean, board.rows[0].mean) == best.mean:
         board.notes.append(f"No variant is better than the baseline {best.name} ({number(best.mean)}).")
-    if incomparable := _incomparable(board):
-        if incomparable == ["data"]:
-            note = f"The variants use different data: compare each one's {board.metric} only with its own baselines."
-        else:
-            note = f"The variants differ in {' and '.join(incomparable)}, so their {board.metric} cannot be compared."
-        board.notes.append(note)
+    if incomparable == ["data"]:
+        board.notes.append(
+            f"The variants use different data: compare each one's {board.metric} only with its own baselines."
+        )
+    elif incomparable:
+        alike = " For a fair comparison, give all of them the same, e.g. monitor=val/error."
+        board.notes.append(
+            f"The variants differ in {' and '.join(incomparable)}, so their {board.metric} cannot be compared."
+            f"{alike * (incomparable == [MONITORED])}"
+        )
 
 
 def _incomparable(board: Board) -> list[str]:
@@ -77,7 +84,7 @@ def _incomparable(board: Board) -> list[str]:
         options += ["loss", "model.loss", "quantiles", "data.scale_target", "data.balance", "data.weight"]
     found = [name for name in [*options, "monitor"] if len({row.options.get(name) for row in board.rows}) > 1]
     monitored = {job.result.get("monitor") for row in board.rows for job in row.finished}
-    return found + ["the monitored value"] * (len(monitored) > 1 and "monitor" not in found)
+    return found + [MONITORED] * (len(monitored) > 1 and "monitor" not in found)
 
 
 def _tested(board: Board) -> str:

@@ -45,12 +45,16 @@ def verdict(board: Board) -> str:
         return ""
     first, second = board.rows[:2]
     a, b = first.scores, second.scores
-    ahead = f"{abs(first.mean - second.mean):.2g} in {board.metric}"
-    lead = f"{board.label(first.options)} leads {board.label(second.options)} by {ahead}"
+    names, ahead = [board.label(row.options) for row in (first, second)], abs(first.mean - second.mean)
+    lead = f"{names[0]} leads {names[1]} by {ahead:.2g} in {board.metric}"
+    if not ahead:
+        lead = f"{names[0]} and {names[1]} have the same {board.metric}"
     if smallest_p(len(a), len(b)) >= LEVEL:
         enough = next(n for n in range(2, 10) if smallest_p(n, n) < LEVEL)
+        unit, number = repetitions(board), f"{len(a)} and {len(b)}" if len(a) != len(b) else f"{len(a)}"
+        trained = "one run each is" if number == "1" else f"{number} {unit}{' each' * (len(a) == len(b))} are"
         return (
-            f"{lead}; {len(a)} and {len(b)} {repetitions(board)} are too few to tell whether this is more than noise: "
+            f"{lead}; {trained} too few to tell whether this is more than noise: "
             f"train at least {enough} of each, e.g. {'folds' if board.folded == ['data.fold'] else 'repeat'}=5."
         )
     p = permutation_p(a, b)
