@@ -177,6 +177,20 @@ def test_a_sweep_stopped_by_a_signal_reports_how_to_continue(undisturbed, tmp_pa
     assert records(tmp_path / "runs/sweeps/s") == records(expected)
 
 
+@pytest.mark.slow
+def test_a_sweep_stopped_during_a_single_job_reports_how_to_continue(tmp_path):
+    args = ["-m", "data=blobs", "trainer=cpu", "steps_per_execution=1", "seed=0,1", "epochs=1000", "sweep.name=s"]
+    command = [sys.executable, str(PROJECT / "train.py"), *args, "hydra.launcher.workers=0"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("runs/sweeps/s/*/metrics.csv")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert (process.returncode, b"Traceback" in output) == (130, False)
+    assert b"interrupted; to continue: python train.py resume=runs/sweeps/s" in output
+
+
 @pytest.fixture(scope="module")
 def in_processes(tmp_path_factory):
     """Return the arguments of a sweep with two groups in a process each, and its folder."""

@@ -54,11 +54,13 @@ def run_single(context: Context, request: JobRequest) -> tuple[str, str, str]:
         config.hydra.job.id = config.hydra.job.num = 0
     if "ddp" in str(OmegaConf.select(config, "trainer.strategy")):
         return _run_in_new_process(context, request)
-    outcome = run_job(
-        hydra_context=context.hydra, task_function=context.task, config=config,
-        job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
-    )  # fmt: skip
-    configure_log(context.master.hydra.hydra_logging, context.master.hydra.verbose)
+    try:
+        outcome = run_job(
+            hydra_context=context.hydra, task_function=context.task, config=config,
+            job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
+        )  # fmt: skip
+    finally:  # also after Ctrl-C, which is reported
+        configure_log(context.master.hydra.hydra_logging, context.master.hydra.verbose)
     if outcome.status is JobStatus.COMPLETED:
         return "failed", "it wrote no result.json", ""
     error = outcome._return_value
