@@ -9,6 +9,7 @@ from conftest import compose_config, rows_of
 from omegaconf import OmegaConf
 
 from kindling import UserError
+from kindling.cli.resume import load_config
 from kindling.files import BEST, LAST
 from kindling.training.load import config_of, load
 from kindling.training.restore import load_best, read_metrics
@@ -104,7 +105,7 @@ def test_a_last_ckpt_that_is_damaged_is_reported_when_the_run_is_resumed(folder)
     (folder / ".hydra" / "hydra.yaml").write_text("hydra: {runtime: {choices: {}}}\n")
     cut(folder / LAST)
     args = [f"resume={folder}"]
-    with pytest.raises(UserError, match=r"last.ckpt cannot be read .* evaluate and predict use best.ckpt"):
+    with pytest.raises(UserError, match=r"last.ckpt cannot be read .* evaluate and predict do not need it"):
         train.train(compose_config(*args, f"folder={folder}"), args)
 
 
@@ -113,3 +114,14 @@ def test_a_config_without_data_and_model_is_reported(folder, text):
     (folder / ".hydra" / "config.yaml").write_text(text)
     with pytest.raises(UserError, match=r"config.yaml cannot be read"):
         config_of(folder)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8, 0.95])
+def test_a_config_that_is_cut_off_is_reported_by_every_command(folder, share):
+    file = folder / ".hydra" / "config.yaml"
+    text = file.read_text().rstrip("\n")
+    file.write_text(text[: int(share * len(text))].rstrip("\n"))
+    with pytest.raises(UserError, match=r"config.yaml cannot be read"):
+        config_of(folder)
+    with pytest.raises(UserError, match=r"config.yaml cannot be read"):
+        load_config(compose_config(f"resume={folder}", f"folder={folder}"), [f"resume={folder}"])

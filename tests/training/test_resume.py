@@ -208,6 +208,12 @@ def test_last_is_the_newest_run_that_can_be_resumed_and_newer_ones_are_listed(ru
     assert capsys.readouterr().err == f"resume=last resumes {taken}; newer ones that cannot be resumed: {newer}\n"
 
 
+def test_a_run_whose_folder_was_given_can_be_the_last_one(runs):
+    runs(old=("interrupted", True), given=("interrupted", True))
+    Path("runs/a-b/given").rename("runs/given")
+    assert resume.expand(["resume=last"])[0] == f"resume='{Path('runs/given')}'"
+
+
 def test_a_sweep_in_a_folder_that_was_given_is_resumed_there(tmp_path):
     hydra = {"overrides": {"task": ["data=blobs", "seed=0,1"], "hydra": ["hydra.mode=MULTIRUN", "hydra.sweep.dir=/x"]}}
     OmegaConf.save(OmegaConf.create({"hydra": hydra}), tmp_path / "multirun.yaml")
@@ -262,7 +268,7 @@ def test_without_a_run_that_can_be_resumed_the_message_names_only_the_newest_wit
         UserError, match=r"no run to resume in .* The newest cannot be resumed: .*far \(diverged\)"
     ) as error:
         resume.expand(["resume=last"])
-    assert str(error.value).endswith(" (nor can 9 older ones). Start a new run.")
+    assert str(error.value).endswith("; nor can 9 older ones. Start a new run.")
 
 
 @pytest.mark.slow

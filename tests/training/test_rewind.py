@@ -149,11 +149,12 @@ def test_the_csv_logger_keeps_the_earlier_epochs(run, stopped, tmp_path, kind, h
 
 
 @pytest.mark.parametrize("damage", ["deleted", "cut"])
-def test_metrics_csv_is_restored_from_the_checkpoint(run, stopped, tmp_path, damage):
+def test_metrics_csv_is_restored_from_the_checkpoint(run, stopped, tmp_path, damage, caplog):
     folder, own = stopped("builtin", "stopped")
     text = (folder / "metrics.csv").read_text()
     (folder / "metrics.csv").unlink() if damage == "deleted" else (folder / "metrics.csv").write_text(text[:-30])
     resume_here(folder, *own)
+    assert "was restored from last.ckpt" in caplog.text
     run(*own, folder="uninterrupted")
     assert rows_of(folder) == rows_of(tmp_path / "uninterrupted")
     assert len(rows_of(folder)) == EPOCHS

@@ -35,7 +35,7 @@ def test_testing_a_resumed_run_does_not_execute_code_in_best_ckpt(trained, monke
 
 def test_a_damaged_checkpoint_gives_a_plain_message(tmp_path):
     (tmp_path / "cut.ckpt").write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(UserError, match=r"cut.ckpt cannot be read \(File is not a zip file\): "):
+    with pytest.raises(UserError, match=r"cut.ckpt cannot be read \(it is cut off or no checkpoint\): "):
         load(tmp_path / "cut.ckpt")
 
 

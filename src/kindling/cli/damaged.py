@@ -21,7 +21,7 @@ REMEDIES = {
     "leaderboard.csv": f"{AGAIN}python -m kindling leaderboard sweep={{folder}}",
     "ensemble.json": f"{AGAIN}python -m kindling ensemble sweep={{folder}}",
     "optuna.db": "delete it; the search then starts again, and the jobs that have finished are not trained again",
-    "last.ckpt": "the run cannot be resumed, but evaluate and predict use best.ckpt. To train it again:  {command}",
+    "last.ckpt": "the run cannot be resumed; evaluate and predict do not need it. To train it again:  {command}",
     ".png": "delete it, and draw it again:  python -m kindling pictures run={folder}",
     "effects.png": f"{AGAIN}python -m kindling leaderboard sweep={{folder}}",
     "multirun.yaml": "run the command of the sweep again, with sweep.name={name}; finished jobs are not trained again",

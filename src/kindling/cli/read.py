@@ -176,6 +176,6 @@ def check_records(checkpoint: Path) -> None:
             with zipfile.ZipFile(checkpoint) as archive:
                 found = archive.testzip()
         except (zipfile.BadZipFile, EOFError, RuntimeError) as error:  # RuntimeError: a changed flag or method
-            raise ValueError(error) from error
+            raise ValueError(str(error).replace("File is not a zip file", "it is cut off or no checkpoint")) from error
     if found:
         raise Damaged(checkpoint, f"the checksum of {found} is wrong")

@@ -99,8 +99,8 @@ def _last(overrides: list[str], sweep: bool) -> Path:
         overrides: the other overrides that were given.
         sweep: search for sweeps only.
     """
-    patterns = ["sweeps/*/multirun.yaml"] if sweep else ["[!s]*/*/.hydra", "s[!w]*/*/.hydra", "sweeps/*/multirun.yaml"]
-    found = [path for pattern in patterns for path in Path("runs").glob(pattern)]
+    runs = [] if sweep else ["*/.hydra", "[!s]*/*/.hydra", "s[!w]*/*/.hydra"]
+    found = [path for pattern in [*runs, "sweeps/*/multirun.yaml"] for path in Path("runs").glob(pattern)]
     skipped: list[str] = []
     for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
         folder = path.parent
@@ -111,7 +111,7 @@ def _last(overrides: list[str], sweep: bool) -> Path:
             print(f"resume=last resumes {folder}{newer}", file=sys.stderr)
             return folder
         skipped.append(f"{folder} ({reason})")
-    kind, others = "sweep" if sweep else "run", f" (nor can {len(skipped) - 1} older ones)" * (len(skipped) > 1)
+    kind, others = "sweep" if sweep else "run", f"; nor can {len(skipped) - 1} older ones" * (len(skipped) > 1)
     newest = f". The newest cannot be resumed: {skipped[0]}{others}" if skipped else ""
     raise UserError(f"resume=last found no {kind} to resume in {Path.cwd() / 'runs'}{newest}. Start a new {kind}.")
 

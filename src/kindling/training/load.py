@@ -1,5 +1,6 @@
 """Load the config, data, model and checkpoints of a run. Only `load` and `data_and_model` import torch."""
 
+import logging
 import pickle
 import re
 from pathlib import Path
@@ -19,6 +20,7 @@ from kindling.files import BEST, LAST, child
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
+log = logging.getLogger("kindling")
 
 SHORT = 60.0  # seconds of training that may be repeated
 
@@ -100,6 +102,7 @@ def checkpoint_to_resume(folder: Path) -> Path | None:
         raise UserError(
             f"{folder} has no {LAST} to resume from, only {BEST}, which evaluate and predict can use: start a new run."
         )
+    log.info(f"{folder} has no checkpoint, so training starts again")
     return None
 
 

@@ -1,6 +1,7 @@
 """Recording of each epoch's metrics, in metrics.csv and with every logger."""
 
 import csv
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,14 +11,17 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 
+from kindling.cli.damaged import Damaged
 from kindling.data.base import Data
 from kindling.data.split import split_table
 from kindling.data.trainer_parts import datamodule_of
-from kindling.files import write_atomically
+from kindling.files import LAST, write_atomically
 from kindling.models.base import Model
 from kindling.training.checkpoint import best_of
 from kindling.training.loggers import Rewindable
-from kindling.training.restore import write_metrics
+from kindling.training.restore import read_epochs, write_metrics
+
+log = logging.getLogger("kindling")
 
 
 class Records(pl.Callback):
@@ -48,7 +52,11 @@ class Records(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.loggers = trainer.loggers if trainer.is_global_zero else []
-        if self.rows and trainer.is_global_zero:
+        if self.rows and trainer.is_global_zero:  # resumed
+            try:
+                read_epochs(self.path)
+            except Damaged as error:
+                log.warning(f"{self.path} ({error.why}) was restored from {LAST.name}")
             self._rewrite()
         data = datamodule_of(trainer)
         if isinstance(data, Data) and data.examples.columns and trainer.is_global_zero:

@@ -122,12 +122,22 @@ def read_metrics(folder: Path, trust: bool = False) -> list[dict[str, str]]:
 
 def _read_metrics(folder: Path) -> list[dict[str, str]]:
     path, result = folder / "metrics.csv", read_result(folder)
+    rows = read_epochs(path)
+    if result["status"] == "finished" and len(rows) != result.get("epochs", len(rows)):
+        raise Damaged(path, f"it has {len(rows)} epochs instead of {result['epochs']}")
+    return rows
+
+
+def read_epochs(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a metrics.csv.
+
+    Raises:
+        Damaged: it cannot be read, or has anything but numbers for the epochs 1, 2, ...
+    """
     header, cells = read_table(path, "epoch", "step")
     rows = [dict(zip(header, row, strict=True)) for row in cells]
     if [row["epoch"] for row in rows] != [str(i) for i in range(1, len(rows) + 1)]:
         raise Damaged(path, "its epochs are not 1, 2, ...")
-    if result["status"] == "finished" and len(rows) != result.get("epochs", len(rows)):
-        raise Damaged(path, f"it has {len(rows)} epochs instead of {result['epochs']}")
     for row in rows:
         if odd := [name for name, cell in row.items() if cell and not _is_number(cell)]:
             raise Damaged(path, f"{odd[0]} of epoch {row['epoch']} is not a number")
