@@ -120,6 +120,10 @@ def test_an_invalid_config_is_not_suggested():
     assert Command("python train.py experiment=lectures/mnist_fast").with_options("schedule=none") is None
 
 
+def test_a_suggestion_trains_without_the_debug_preset():
+    assert replaced("python train.py debug=resume model=deep", "depth=1") == "python train.py model=deep depth=1"
+
+
 def test_nested_overrides_of_the_same_option_are_replaced():
     line = "python train.py optimizer.lr=1 data.split_seed=2 callbacks.gradients.l1=1"
     assert replaced(line, "lr=0.1", "l1=0") == "python train.py data.split_seed=2 lr=0.1 l1=0"

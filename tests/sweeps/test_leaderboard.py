@@ -285,6 +285,12 @@ def test_each_data_set_has_baselines_averaged_over_its_splits_and_they_are_cache
     assert [row.mean for row in make_board(sweep).baselines] == [row.mean for row in board.baselines]
 
 
+def test_a_scaling_that_comes_with_a_model_gives_no_second_baselines(job, sweep):
+    for model, score in (("deep", 0.4), ("realmlp", 0.5)):
+        job(f"model={model}", score=score, config=compose_config("data=diabetes", f"model={model}"))
+    assert [row.name for row in make_board(sweep).baselines] == ["majority class", "logistic regression"]
+
+
 @pytest.mark.parametrize(
     ("data", "note"),
     [
@@ -386,11 +392,12 @@ def test_scores_that_differ_only_by_rounding_have_no_variance_to_explain():
 
 def test_variants_that_choose_their_epoch_by_different_values_are_not_compared(job, sweep, capsys):
     job("model=deep", score=0.5)
-    job("model=realmlp", score=0.4, monitor="val/error", metrics={"val/loss": 0.4, "val/error": 0.1})
+    metrics = {"val/loss": 0.4, "val/error": 0.1, "val/accuracy": 0.9}
+    job("model=realmlp", score=0.4, monitor="val/error", metrics=metrics)
     make_board(sweep)
     output = capsys.readouterr().out
     assert "differ in the monitored value" in output
-    assert "monitor=val/error" in output
+    assert "monitor=val/accuracy" in output
     assert "leads" not in output
 
 

@@ -31,7 +31,7 @@ def main(args: list[str]) -> None:
 
         output = Path(given["output"]) if "output" in given else None
         place, metrics = evaluate_table(folder, given["input"], output, trust)
-        shown, where = metrics, f"\nfolder   {place}"
+        shown, where = metrics, f"\ntest     the rows of {given['input']}\nfolder   {place}"
     else:
         metrics, where = evaluate(folder, trust), ""
         shown = read_result(folder, "metrics")["metrics"] if (folder / "result.json").exists() else metrics

@@ -118,7 +118,7 @@ class Command:
 def replaced(line: str, *overrides: str) -> str:
     """Return the command with these overrides, which replace those of the same options, including nested ones."""
     keys = {_key(override) for override in overrides}
-    kept = [override for override in shlex.split(line)[2:] if not _is_of(_key(override), keys)]
+    kept = [override for override in shlex.split(line)[2:] if not _is_of(_key(override), {*keys, "debug"})]
     if "-m" in overrides:
         kept = ["-m", *(override for override in kept if override != "hydra.mode=RUN")]
     return shlex.join(["python", "train.py", *kept, *(override for override in overrides if override != "-m")])

@@ -1,6 +1,7 @@
 """effects.png: a panel for every option and a map of the two strongest ones, in colour-blind safe colours."""
 
 import io
+import textwrap
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,7 +33,8 @@ def draw(board: Board) -> Figure:
     columns = {1: 1, 2: 2, 4: 2}.get(len(shown), 3)
     heights = [3.0] * -(-len(shown) // columns) + [1.5 + 0.45 * min(len(e.scores), 12) for e in pair[:1]]  # inches
     width = max(6.5, 4.2 * columns, *(2 + 0.65 * min(len(e.scores), MAX_TICKS) for e in pair))
-    lines, handles = _caption(board, limits, len(found) - len(shown)), _legend(board, limits)
+    sentences, handles = _caption(board, limits, len(found) - len(shown)), _legend(board, limits)
+    lines = [line for sentence in sentences for line in textwrap.wrap(sentence, int(13 * width))]  # 13 letters per inch
     text = 0.4 + 0.18 * (len(lines) + len(handles))
     figure = Figure(figsize=(width, text + sum(heights)), dpi=100, layout="constrained")
     grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
@@ -106,7 +108,7 @@ def _ends_of_unranked(board: Board) -> str:
 def _title(effect: Effect) -> str:
     name = plain(effect.option, 24)
     if effect.strength is None:
-        why = "only one value has a score" if len(effect.scores) == 1 else "too many values for a percentage"
+        why = "only one value has a score" if len(effect.scores) == 1 else "too few jobs per value for a percentage"
         return f"{name}: {why}"
     return f"{name}: explains {effect.strength:.0%} of the variance"
 

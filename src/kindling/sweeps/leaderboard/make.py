@@ -70,7 +70,8 @@ def _compare(board: Board) -> None:
             f"The variants use different data: compare each one's {board.metric} only with its own baselines."
         )
     elif incomparable:
-        alike = " For a fair comparison, give all of them the same, e.g. monitor=val/error."
+        shared = "val/accuracy" if "val/accuracy" in board.rows[0].finished[0].metrics else "val/mse"
+        alike = f" For a fair comparison, give all of them the same, e.g. monitor={shared}."
         board.notes.append(
             f"The variants differ in {' and '.join(incomparable)}, so their {board.metric} cannot be compared."
             f"{alike * (incomparable == [MONITORED])}"
