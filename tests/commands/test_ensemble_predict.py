@@ -112,7 +112,7 @@ def test_the_command_line_uses_it(shell, tmp_path):
     assert "ensemble on the test samples: loss 0." in done.stdout
     folder = tmp_path / "runs/sweeps/s"
     args = ["predict", f"run={folder}", f"input={INPUT}", f"output={out}"]
-    assert f"wrote 768 predictions of {folder}" in kindling(tmp_path, *args, "ensemble=true").stdout
+    assert f"wrote 768 predictions of the ensemble of {folder}" in kindling(tmp_path, *args, "ensemble=true").stdout
     assert len(pd.read_csv(out)) == 768
     job = next(folder.glob("*/result.json")).parent
     for wrong in ([*args, "ensemble=yes"], ["predict", f"run={job}", *args[2:], "ensemble=true"]):

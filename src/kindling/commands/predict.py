@@ -135,4 +135,4 @@ def main(args: list[str]) -> None:
     else:
         rows = f"{summary['rows']:,} prediction{'s' * (summary['rows'] != 1)}"
         where = "standard output" if given["output"] == "-" else given["output"]
-        print(f"wrote {rows} of {summary['run']} to {where}", file=stream)
+        print(f"wrote {rows} of {'the ensemble of ' * ensemble}{summary['run']} to {where}", file=stream)

@@ -34,7 +34,7 @@ def draw(board: Board) -> Figure:
     heights = [3.0] * -(-len(shown) // columns) + [1.5 + 0.45 * min(len(e.scores), 12) for e in pair[:1]]  # inches
     width = max(6.5, 4.2 * columns, *(2 + 0.65 * min(len(e.scores), MAX_TICKS) for e in pair))
     sentences, handles = _caption(board, limits, len(found) - len(shown)), _legend(board, limits)
-    lines = [line for sentence in sentences for line in textwrap.wrap(sentence, int(13 * width))]  # 13 letters per inch
+    lines = [line for sentence in sentences for line in textwrap.wrap(sentence, int(14 * width))]  # 14 letters per inch
     text = 0.4 + 0.18 * (len(lines) + len(handles))
     figure = Figure(figsize=(width, text + sum(heights)), dpi=100, layout="constrained")
     grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
