@@ -1,11 +1,12 @@
 """Find what the config of a run folder would write outside of the folder."""
 
-import importlib
 import inspect
 import os
 import re
 from pathlib import Path
 from typing import Any
+
+from hydra.utils import get_object
 
 from kindling.cli.build import calls
 from kindling.files import PACKAGE
@@ -51,8 +52,7 @@ def texts(node: Any) -> list[str]:
 def _writes(call: dict[str, Any]) -> bool:
     """Return whether a call makes something that may write files."""
     target = str(call["_target_"])
-    module_name, _, name = target.rpartition(".")
     if target.startswith(READING):
         return False
-    found = getattr(importlib.import_module(module_name), name, None)
+    found = get_object(target)
     return not inspect.isclass(found) or any(WRITING.match(f"{base.__module__}.") for base in found.__mro__)

@@ -17,7 +17,7 @@ def draw_best(folders: list[Path], jobs: int = 3) -> None:
     """Draw pictures of the best jobs of a sweep, except those with pictures=none."""
     from kindling.plots.run_folder import draw
 
-    with optional("pictures of the best jobs"):
+    with optional("pictures of the best jobs", interruptible=True):
         for folder in best(folders)[:jobs]:
             with optional(f"pictures of {folder.name}"):
                 if load.config_of(folder).get("pictures") != "none":

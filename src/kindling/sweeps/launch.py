@@ -44,7 +44,7 @@ def launch(
             if any(state != FINISHED for state in folder.states.values()):
                 make(context, folder, unique).run()
             if figures and not _has_board(folder, unique):
-                with optional("pictures of the best jobs"):
+                with optional("pictures of the best jobs", interruptible=True):
                     figures([job.folder for job in unique if result_of(job.folder)])
         except Stop:
             log.info("on_error=stop: the remaining jobs are not run")

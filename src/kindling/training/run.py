@@ -55,6 +55,8 @@ class Run:
         self.folder, self.command, self.resume = Path(folder), command, resume
         # With several processes Lightning starts this program again for each additional one, in the same folder.
         self.first = os.environ.get("LOCAL_RANK", "0") == "0"
+        if not self.first:
+            log.setLevel(logging.WARNING)
         self.claim = claim(self.folder, new=not resume) if self.first else None
         self.checkpoint = checkpoint_to_resume(self.folder) if resume else None
         self.best_checkpoint, self.trust = self.folder / BEST, trust
@@ -67,8 +69,6 @@ class Run:
         self.seconds = records.get("seconds", 0.0)  # of the earlier parts of the run
         # Class name of a logger -> position in its files, which only one process rewinds.
         self.marks: dict[str, object] | None = records.get("marks", {}) if resume and self.first else None
-        if not self.first:
-            log.setLevel(logging.WARNING)
         self.trainer: pl.Trainer | None = None
         self.model: pl.LightningModule | None = None  # this and the next two are set by `begin`
         self.data: pl.LightningDataModule | None = None

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from kindling import UserError
 from kindling.cli import entry
@@ -11,15 +11,15 @@ log = logging.getLogger("kindling")
 
 
 @contextmanager
-def optional(what: str) -> Iterator[None]:
+def optional(what: str, interruptible: bool = False) -> Iterator[None]:
     """Log an exception in the block as one line with the reason, and continue after it.
-
-    Signals wait for its end, because one that interrupts a writer of TensorBoard can leave its queue locked.
 
     Args:
         what: the part that is skipped, for the message.
+        interruptible: let signals end the block, which may take long and does not write to TensorBoard. Otherwise they
+            wait for its end, because one that interrupts TensorBoard's writer can leave its queue locked.
     """
-    with entry.deferred_signals():
+    with nullcontext() if interruptible else entry.deferred_signals():
         try:
             yield
         except Exception as error:

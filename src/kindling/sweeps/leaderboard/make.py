@@ -32,9 +32,9 @@ def make_board(folder: Path, trees: Sequence[str] = ()) -> Board:
         UserError: the folder has no jobs.
     """
     board = rank(folder, read_jobs(folder))
-    with optional("baselines"):
+    with optional("baselines", interruptible=True):
         add_baselines(board, trees)
-    with optional("ensemble"):
+    with optional("ensemble", interruptible=True):
         add_ensemble(board)
     with optional("comparison of the best variants"):
         _compare(board)
