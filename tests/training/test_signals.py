@@ -8,7 +8,6 @@ import torch
 from conftest import Sends, fitted
 
 from kindling.training.stopping import LastStep
-from kindling.training.tolerate import optional
 
 HOOKS = [
     "train_batch_start",
@@ -48,17 +47,3 @@ def test_a_resumed_run_with_a_limit_of_steps_ends_at_the_same_step(tmp_path, hoo
         fitted(tmp_path / "stopped", Sends(signal.SIGTERM, hook), LastStep(100))
     resumed = fitted(tmp_path / "stopped", LastStep(100), ckpt_path=tmp_path / "stopped" / "last.ckpt", steps=100)
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
-
-
-@pytest.mark.parametrize("interruptible", [False, True])
-def test_a_signal_waits_for_the_end_of_an_optional_part_unless_that_may_take_long(interruptible):
-    ended = []
-
-    def part() -> None:
-        with optional("a part", interruptible=interruptible):
-            signal.raise_signal(signal.SIGINT)
-            ended.append("a part")
-
-    with pytest.raises(KeyboardInterrupt):
-        part()
-    assert ended == ([] if interruptible else ["a part"])
