@@ -13,8 +13,9 @@ try:
         entry.begin()
     import hydra
 
-    from kindling.cli import program, resume
+    from kindling.cli import program
     from kindling.cli.build import build
+    from kindling.cli.folders import resume
     from kindling.cli.overrides import command, hyperparameters_of, log_notes, task_overrides, wants_test
 except ModuleNotFoundError as error:
     print(

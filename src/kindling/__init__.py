@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kindling.training.predictor import Predictor
+    from kindling.training.prediction.predictor import Predictor
 
 __version__ = "0.1.0"
 
@@ -23,7 +23,7 @@ def load(run: "str | Path", trust: bool = False) -> "Predictor":
     Raises:
         UserError: there is no such run, or it cannot predict tables.
     """
-    from kindling.training.predictor import Predictor
+    from kindling.training.prediction.predictor import Predictor
 
     return Predictor(run, trust)
 

@@ -7,7 +7,7 @@
 Every run is sent SIGKILL, SIGTERM, SIGINT, or SIGINT twice, either at a random time, or when a random file of its
 folder appears, so that the moments also fall into start-up, the writing of checkpoints, the test, and the drawing of
 pictures. A quarter of the resumed runs are killed again. It prints a line per kill, and exits with code 1 unless all
-runs ended like the uninterrupted ones (see kindling.resume_check.differences), none with a traceback.
+runs ended like the uninterrupted ones (see kindling.callbacks.resume_check.differences), none with a traceback.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kindling.resume_check.differences import differences
+from kindling.callbacks.resume_check.differences import differences
 
 PROJECT = Path(__file__).parents[2]
 OFTEN = "+callbacks.checkpoints.every_seconds=0.05"

@@ -39,7 +39,7 @@ def measure(kind: str, path: str) -> None:
     import pandas as pd
     import torch
 
-    from kindling.data.tabular import Table
+    from kindling.data.tables.table import Table
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()

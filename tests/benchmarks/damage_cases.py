@@ -18,7 +18,7 @@ import torch.utils.tensorboard
 
 import kindling.callbacks.pictures
 import kindling.commands.report.sweep
-import kindling.training.predictor  # noqa: F401
+import kindling.training.prediction.predictor  # noqa: F401
 from kindling import UserError
 from kindling.training.load import load
 

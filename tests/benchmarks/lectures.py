@@ -30,7 +30,7 @@ FORKS = "forkserver" in multiprocessing.get_all_start_methods()  # not on Window
 PRELOAD = [
     "pytorch_lightning",
     "kindling.sweeps.grouped.grouping",
-    "kindling.training.evaluate",
+    "kindling.training.prediction.evaluate",
     "matplotlib.figure",
 ]  # 6 s of imports
 

@@ -6,8 +6,8 @@ from conftest import built
 from sklearn.preprocessing import PolynomialFeatures
 
 from kindling.callbacks.equation import equations, in_units_of_the_data
-from kindling.data.features import feature_names
-from kindling.data.transforms import apply_transform
+from kindling.data.preprocessing.features import feature_names
+from kindling.data.preprocessing.transforms import apply_transform
 
 
 @pytest.mark.parametrize(

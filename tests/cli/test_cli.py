@@ -196,7 +196,7 @@ def test_an_optimizer_sets_its_learning_rate_unless_lr_is_given(overrides, lr):
 
 
 def test_flags_may_come_anywhere():
-    from kindling.cli import resume
+    from kindling.cli.folders import resume
 
     assert resume.expand(["data=ring", "-m", "seed=0,1"]) == ["-m", "data=ring", "seed=0,1"]
 
@@ -209,7 +209,7 @@ def test_an_option_that_only_a_sweep_reads_is_rejected_without_one(override):
 
 
 def test_files_are_checked_only_for_the_built_in_data_classes():
-    node = {"_target_": "kindling.data.tabular.Table", "path": "data/ring.csv", "test_path": "no.csv"}
+    node = {"_target_": "kindling.data.tables.table.Table", "path": "data/ring.csv", "test_path": "no.csv"}
     with pytest.raises(UserError, match=r"^data.test_path=no.csv: no such file"):
         validation.check_files({"data": node})
     validation.check_files({"data": {**node, "test_path": None}, "init": "zeros"})

@@ -107,7 +107,7 @@ def test_regression_values_are_averaged_in_the_units_of_the_target(sweep):
 
 
 def test_the_metrics_of_a_member_equal_those_of_its_own_test(sweep):
-    from kindling.training.evaluate import evaluate
+    from kindling.training.prediction.evaluate import evaluate
 
     folder = sweep("data=diabetes")
     found = ensemble(folder)

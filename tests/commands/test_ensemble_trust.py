@@ -17,7 +17,7 @@ def test_an_ensemble_does_not_execute_the_contents_of_a_checkpoint(tmp_path):
 
 
 def test_a_member_outside_of_the_sweep_is_rejected(tmp_path):
-    predictor = pytest.importorskip("kindling.training.ensemble_predictor", reason="predict is stripped")
+    predictor = pytest.importorskip("kindling.training.prediction.ensemble_predictor", reason="predict is stripped")
     (tmp_path / "ensemble.json").write_text(json.dumps({"weights": {"../run": 1.0}}))
     with pytest.raises(UserError, match=r"ensemble\.json names the folder '\.\./run'"):
         predictor.EnsemblePredictor(tmp_path)

@@ -7,8 +7,8 @@ import pytest
 from noisy_line import noisy_line
 
 import kindling
-from kindling.training.evaluate import evaluate
-from kindling.training.evaluate_table import evaluate_table
+from kindling.training.prediction.evaluate import evaluate
+from kindling.training.prediction.evaluate_table import evaluate_table
 
 
 def test_evaluate_scores_the_test_samples_again(finished, tmp_path):

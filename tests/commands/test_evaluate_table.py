@@ -8,7 +8,7 @@ from conftest import PACKAGE, PROJECT
 
 import kindling
 from kindling import UserError
-from kindling.training.evaluate_table import evaluate_table
+from kindling.training.prediction.evaluate_table import evaluate_table
 
 DIABETES = PROJECT / "data" / "diabetes.csv"
 

@@ -4,7 +4,7 @@ import pandas as pd
 from trust_helpers import poison, rejects, trained
 
 from kindling.commands.predict import predict
-from kindling.training.predictor import Predictor
+from kindling.training.prediction.predictor import Predictor
 
 __all__ = ["trained"]
 

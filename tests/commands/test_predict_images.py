@@ -8,7 +8,7 @@ from PIL import Image
 
 from kindling import UserError
 from kindling.commands.predict import predict
-from kindling.training.image_predictor import ImagePredictor, prepare, read_grey
+from kindling.training.prediction.image_predictor import ImagePredictor, prepare, read_grey
 
 DIGITS = np.load(PROJECT / "data" / "mnist_sample.npz")["x_test"][:60].reshape(-1, 28, 28)
 

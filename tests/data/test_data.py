@@ -8,9 +8,9 @@ from conftest import PROJECT, made
 from kindling import UserError
 from kindling.data.images import ImageArchive
 from kindling.data.loader import TensorLoader
+from kindling.data.preprocessing.transforms import apply_transform
 from kindling.data.synthetic import Blobs
-from kindling.data.tabular import Table
-from kindling.data.transforms import apply_transform
+from kindling.data.tables.table import Table
 
 BAYES = {"ring": 0.956, "xor": 0.964, "spiral": 1.0}
 

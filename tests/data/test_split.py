@@ -9,7 +9,7 @@ from sklearn.model_selection import GroupKFold, TimeSeriesSplit
 from kindling import UserError
 from kindling.data.examples import Examples
 from kindling.data.split import Split
-from kindling.data.tabular import Table
+from kindling.data.tables.table import Table
 
 
 def split(examples, val=0.2, test=0.2, folds=None, fold=0, seed=0, stratify="auto"):

@@ -6,7 +6,7 @@ from conftest import built, made, notes, rows_of, weights_of
 
 from kindling.cli.overrides import command
 from kindling.data.loader import TensorLoader
-from kindling.data.transforms import apply_transform
+from kindling.data.preprocessing.transforms import apply_transform
 from kindling.training.result import loss_note
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from kindling.data.tabular import Table
+from kindling.data.tables.table import Table
 from kindling.plots.data_card import BINS, HEIGHT, MAX_PANELS, draw_data, percent
 
 

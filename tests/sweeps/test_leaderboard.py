@@ -28,7 +28,7 @@ from kindling.sweeps.leaderboard.effects import effects, robust_limits, share_be
 from kindling.sweeps.leaderboard.jobs import read_jobs
 from kindling.sweeps.leaderboard.make import make_board
 from kindling.sweeps.leaderboard.significance import permutation_p
-from kindling.training import evaluate as evaluate_module
+from kindling.training.prediction import evaluate as evaluate_module
 
 SEEDS = [-0.002, -0.001, 0.0, 0.001, 0.002]  # each seed's effect on a score
 
@@ -295,7 +295,7 @@ def test_a_scaling_that_comes_with_a_model_gives_no_second_baselines(job, sweep)
     ("data", "note"),
     [
         ({"_target_": "pytorch_lightning.LightningDataModule"}, "No baselines: LightningDataModule is not a subclass"),
-        ({"_target_": "kindling.data.tabular.Table", "path": "gone.csv", "target": "y"}, "gone.csv: no such file"),
+        ({"_target_": "kindling.data.tables.table.Table", "path": "gone.csv", "target": "y"}, "gone.csv: no such file"),
     ],
 )
 def test_a_note_explains_why_the_data_cannot_be_built(job, sweep, capsys, data, note):

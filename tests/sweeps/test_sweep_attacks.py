@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from trust_helpers import SMALL
 
 from kindling import UserError
-from kindling.cli import resume
+from kindling.cli.folders import resume
 from kindling.sweeps.folder import SweepFolder
 
 SWEEP = ["-m", *SMALL, *PLAIN, "trainer=cpu", "seed=0,1", "hydra.launcher.workers=0"]

@@ -9,7 +9,7 @@ from conftest import compose_config, rows_of
 from omegaconf import OmegaConf
 
 from kindling import UserError
-from kindling.cli.resume import load_config
+from kindling.cli.folders.resume import load_config
 from kindling.files import BEST, LAST
 from kindling.training.load import config_of, load
 from kindling.training.restore import load_best, read_metrics
@@ -61,7 +61,7 @@ def test_best_ckpt_is_restored_from_last_ckpt(folder, damage, caplog):
 
 
 def test_the_test_metrics_of_a_restored_checkpoint_are_the_same(folder):
-    evaluate = pytest.importorskip("kindling.training.evaluate", reason="evaluate is stripped").evaluate
+    evaluate = pytest.importorskip("kindling.training.prediction.evaluate", reason="evaluate is stripped").evaluate
     metrics = evaluate(folder)
     cut(folder / BEST)
     assert evaluate(folder) == metrics

@@ -15,7 +15,7 @@ from conftest import PLAIN, PROJECT, rows_of
 from omegaconf import OmegaConf
 
 from kindling import UserError
-from kindling.cli import resume
+from kindling.cli.folders import resume
 from kindling.training.load import checkpoint_to_resume
 
 # 225 steps per epoch, 3 per execution, with dropout: the run stops within an epoch, and random numbers must continue.

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from kindling.data.base import Data
-from kindling.data.features import feature_names
+from kindling.data.preprocessing.features import feature_names
+from kindling.data.preprocessing.transforms import target_scaling
 from kindling.data.trainer_parts import datamodule_of
-from kindling.data.transforms import target_scaling
 from kindling.models.linear import Linear
 from kindling.tasks.quantiles import quantile_names, task_of
 from kindling.training.checkpoint import best_of

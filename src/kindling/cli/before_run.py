@@ -16,8 +16,8 @@ from kindling import UserError
 from kindling.cli import monitor, validation
 from kindling.cli.build import reject_missing_packages
 from kindling.cli.errors import explain_machine_error, plain_errors, reject
+from kindling.cli.folders.read import read_result
 from kindling.cli.plain import to_dict
-from kindling.cli.read import read_result
 from kindling.files import is_untrained, reject_links, why_no_name
 
 

@@ -15,10 +15,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from kindling.cli import validation
 from kindling.cli.conf import choice_file
+from kindling.cli.folders.read import read_hydra
 from kindling.cli.hyperparameters import hyperparameters, read_options
 from kindling.cli.monitor import direction
 from kindling.cli.plain import to_dict
-from kindling.cli.read import read_hydra
 
 log = logging.getLogger("kindling")
 

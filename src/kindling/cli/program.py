@@ -7,9 +7,10 @@ import hydra
 from omegaconf import DictConfig
 
 from kindling import UserError
-from kindling.cli import arguments, entry, resume
+from kindling.cli import arguments, entry
 from kindling.cli.conf import CONF
 from kindling.cli.errors import plain_errors
+from kindling.cli.folders import resume
 from kindling.cli.help import help_text
 
 

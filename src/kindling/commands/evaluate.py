@@ -13,9 +13,9 @@ from pathlib import Path
 
 from kindling import UserError
 from kindling.cli.arguments import parse
-from kindling.cli.read import read_result
-from kindling.training.evaluate import evaluate
+from kindling.cli.folders.read import read_result
 from kindling.training.load import winner
+from kindling.training.prediction.evaluate import evaluate
 from kindling.training.result import table
 
 USAGE = "python -m kindling evaluate run=<run folder> [input=<csv>] [output=<folder>] [trust=true] [--json]"
@@ -27,7 +27,7 @@ def main(args: list[str]) -> None:
     if "output" in given and "input" not in given:
         raise UserError("output=... needs input=...: without it the metrics are added to the run's result.json.")
     if "input" in given:
-        from kindling.training.evaluate_table import evaluate_table  # torch
+        from kindling.training.prediction.evaluate_table import evaluate_table  # torch
 
         output = Path(given["output"]) if "output" in given else None
         place, metrics = evaluate_table(folder, given["input"], output, trust)

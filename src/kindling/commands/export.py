@@ -19,7 +19,7 @@ from kindling.files import replacing
 if TYPE_CHECKING:
     import torch
 
-    from kindling.training.predictor import Predictor
+    from kindling.training.prediction.predictor import Predictor
 
 USAGE = "python -m kindling export run=<run or sweep folder> output=<file> [format=pt2|onnx] [trust=true] [--json]"
 TOLERANCE = 1e-5
@@ -38,7 +38,7 @@ def export(run: Path, output: Path, form: str = "pt2", trust: bool = False) -> d
         raise UserError(f"output={output} is in a folder that does not exist: create {output.parent} first.")
     import torch
 
-    from kindling.training.predictor import Predictor, RawRows
+    from kindling.training.prediction.predictor import Predictor, RawRows
 
     predictor = Predictor(run, trust)
     module = RawRows(predictor.model, predictor.transform).eval().requires_grad_(False)

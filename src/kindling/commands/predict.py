@@ -48,10 +48,10 @@ def predict(run: Path, path: str, output: str, trust: bool = False, ensemble: bo
     """
     if output != "-" and not Path(output).parent.is_dir():
         raise UserError(f"output={output} is in a folder that does not exist: create {Path(output).parent} first.")
-    from kindling.data.csv_file import open_csv
-    from kindling.training.ensemble_predictor import EnsemblePredictor
-    from kindling.training.image_predictor import SUFFIXES, ImagePredictor
-    from kindling.training.predictor import Predictor
+    from kindling.data.tables.csv_file import open_csv
+    from kindling.training.prediction.ensemble_predictor import EnsemblePredictor
+    from kindling.training.prediction.image_predictor import SUFFIXES, ImagePredictor
+    from kindling.training.prediction.predictor import Predictor
 
     summary: dict[str, object] = {}
     predictor: Any
@@ -106,7 +106,7 @@ def _matching(pattern: str) -> list[Path]:
 
 
 def _draw(images: "np.ndarray", table: "pd.DataFrame", output: Path) -> Path:
-    from kindling.training.image_predictor import sheet
+    from kindling.training.prediction.image_predictor import sheet
 
     file = output.with_suffix(".png")
     labels = [f"{Path(name).stem}: {found}" for name, found in zip(table["file"], table["prediction"], strict=True)]

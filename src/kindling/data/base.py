@@ -10,14 +10,14 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from kindling import UserError
-from kindling.data.coded import inputs
-from kindling.data.encoding import check_encoding, compact, encoding_of, input_names
 from kindling.data.examples import Examples, check_examples
-from kindling.data.features import feature_names
 from kindling.data.loader import Pixels, TensorLoader, steps_per_second
+from kindling.data.preprocessing.coded import inputs
+from kindling.data.preprocessing.encoding import check_encoding, compact, encoding_of, input_names
+from kindling.data.preprocessing.features import feature_names
+from kindling.data.preprocessing.transforms import column_transform, scale_targets, target_transform
 from kindling.data.split import Split
 from kindling.data.trainer_parts import overfits_batches
-from kindling.data.transforms import column_transform, scale_targets, target_transform
 from kindling.data.weights import sample_weights
 
 log = logging.getLogger("kindling")

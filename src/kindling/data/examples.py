@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kindling import UserError
-from kindling.data.csv_cells import BOOLEANS, to_number
+from kindling.data.cells import BOOLEANS, to_number
 from kindling.tasks.tasks import TASKS
 
 LARGEST = 1e150  # its square is a finite float64

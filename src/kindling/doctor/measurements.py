@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from kindling.data.base import Data
-from kindling.data.encoding import is_code
-from kindling.data.scaling import is_constant
+from kindling.data.preprocessing.encoding import is_code
+from kindling.data.preprocessing.scaling import is_constant
 from kindling.models.base import Model
 from kindling.models.capture import inside
 from kindling.tasks.metrics import r2

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kindling import UserError
 from kindling.data.base import Data
-from kindling.data.encoding import input_names
+from kindling.data.preprocessing.encoding import input_names
 from kindling.data.trainer_parts import datamodule_of
 from kindling.models.linear import Linear
 

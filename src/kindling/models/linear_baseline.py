@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kindling.data.scaling import standard
+from kindling.data.preprocessing.scaling import standard
 from kindling.models.linear import Linear
 from kindling.tasks import scoring
 from kindling.tasks.losses import weighted

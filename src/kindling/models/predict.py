@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from kindling.data.base import Data
-from kindling.data.transforms import apply_transform, target_scaling
+from kindling.data.preprocessing.transforms import apply_transform, target_scaling
 from kindling.models.capture import for_model
 from kindling.tasks.quantiles import task_of
 from kindling.tasks.tasks import Task

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kindling.data.base import Data
 from kindling.data.examples import Column, Examples
-from kindling.data.transforms import target_scaling
+from kindling.data.preprocessing.transforms import target_scaling
 from kindling.plots.style import markdown
 
 MAX_COLUMNS = 40

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from kindling.data.base import Data
-from kindling.data.transforms import target_scaling
+from kindling.data.preprocessing.transforms import target_scaling
 from kindling.models.base import Model
 from kindling.models.capture import for_model
 from kindling.plots.style import COLOURS, figure, plain

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.tensorboard import SummaryWriter
 
 from kindling import UserError
-from kindling.cli.read import read_counts, read_result
+from kindling.cli.folders.read import read_counts, read_result
 from kindling.data.base import Data
 from kindling.files import BEST, LAST, reject_links, write_atomically
 from kindling.models.base import Model

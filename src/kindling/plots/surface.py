@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kindling import UserError
 from kindling.data.base import Data
-from kindling.data.transforms import apply_transform
+from kindling.data.preprocessing.transforms import apply_transform
 from kindling.models.capture import for_model
 from kindling.models.predict import logits_of, predict
 from kindling.plots.style import COLOURS, diverging, figure, pale, plain, scatter_style

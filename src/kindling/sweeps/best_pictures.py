@@ -7,8 +7,8 @@ torch, because a sweep's launcher is built before the overrides are checked.
 import math
 from pathlib import Path
 
+from kindling.cli.folders.read import read_result
 from kindling.cli.monitor import direction
-from kindling.cli.read import read_result
 from kindling.training import load
 from kindling.training.tolerate import optional
 

@@ -10,11 +10,11 @@ from omegaconf import DictConfig
 
 from kindling import UserError
 from kindling.cli.build import build, reject_incompatible
-from kindling.cli.damaged import Damaged
-from kindling.cli.foreign import reject_foreign_config
+from kindling.cli.folders.damaged import Damaged
+from kindling.cli.folders.foreign import reject_foreign_config
+from kindling.cli.folders.read import STATUSES, check_records, read_config, read_result, read_table
 from kindling.cli.overrides import register_resolvers
 from kindling.cli.plain import to_dict
-from kindling.cli.read import STATUSES, check_records, read_config, read_result, read_table
 from kindling.files import BEST, LAST, child
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def config_of(folder: Path, trust: bool = False) -> DictConfig:
 
     Args:
         folder: the run's folder.
-        trust: accept everything that the config would call; see kindling.cli.foreign.
+        trust: accept everything that the config would call; see kindling.cli.folders.foreign.
 
     Raises:
         UserError: the folder is not a run folder, or building its config could execute arbitrary code.

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 
-from kindling.cli.damaged import Damaged
+from kindling.cli.folders.damaged import Damaged
 from kindling.data.base import Data
 from kindling.data.split import split_table
 from kindling.data.trainer_parts import datamodule_of

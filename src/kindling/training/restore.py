@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from kindling import UserError
-from kindling.cli.damaged import Damaged
-from kindling.cli.read import read_result, read_table
+from kindling.cli.folders.damaged import Damaged
+from kindling.cli.folders.read import read_result, read_table
 from kindling.files import BEST, LAST, replacing, write_atomically
 from kindling.training.load import load
 

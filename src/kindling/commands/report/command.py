@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kindling import UserError
 from kindling.cli.arguments import parse
-from kindling.cli.read import read_result
+from kindling.cli.folders.read import read_result
 from kindling.files import reject_links, write_atomically
 from kindling.sweeps.leaderboard.jobs import read_jobs
 

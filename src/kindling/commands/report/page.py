@@ -4,7 +4,7 @@ import base64
 from html import escape
 from pathlib import Path
 
-from kindling.cli.damaged import Damaged
+from kindling.cli.folders.damaged import Damaged
 from kindling.plots.save import is_png
 
 LONG = 18  # characters; longer table cells are wrapped

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from kindling.cli.folders.read import read_config, read_counts
 from kindling.cli.monitor import split
-from kindling.cli.read import read_config, read_counts
 from kindling.commands.report.page import code, folded, image, lines, page, paragraph, section, table
 from kindling.files import BEST, LAST
 from kindling.plots.save import png

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from kindling import UserError
-from kindling.cli.damaged import Damaged
+from kindling.cli.folders.damaged import Damaged
+from kindling.cli.folders.read import read_json, text_of
 from kindling.cli.monitor import split
-from kindling.cli.read import read_json, text_of
 from kindling.files import display_path
 from kindling.sweeps.leaderboard.board import Board, Row
 from kindling.sweeps.leaderboard.config_text import data_and_model_text, data_text, versions, without

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from kindling.cli.build import build
-from kindling.cli.damaged import Damaged
-from kindling.cli.foreign import reject_foreign_config
-from kindling.cli.read import read_json, read_yaml, text_of
+from kindling.cli.folders.damaged import Damaged
+from kindling.cli.folders.foreign import reject_foreign_config
+from kindling.cli.folders.read import read_json, read_yaml, text_of
 from kindling.files import write_json
 from kindling.sweeps.leaderboard.board import Board, Row
 from kindling.sweeps.leaderboard.config_text import data_blocks, data_text, versions, without

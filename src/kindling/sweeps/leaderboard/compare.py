@@ -6,9 +6,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from kindling.cli.folders.read import read_result, read_yaml
 from kindling.cli.monitor import split
 from kindling.cli.plain import to_dict
-from kindling.cli.read import read_result, read_yaml
 from kindling.training.load import config_of
 from kindling.training.result import number
 

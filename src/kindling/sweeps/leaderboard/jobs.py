@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from kindling import UserError
-from kindling.cli.damaged import Damaged
+from kindling.cli.folders.damaged import Damaged
+from kindling.cli.folders.read import read_overrides, read_result
 from kindling.cli.overrides import parse_overrides
-from kindling.cli.read import read_overrides, read_result
 from kindling.files import BEST, reject_links
 from kindling.sweeps.folder import read_list
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kindling import UserError
 from kindling.data.base import Data
-from kindling.data.transforms import target_scaling
+from kindling.data.preprocessing.transforms import target_scaling
 from kindling.models.base import Model
 from kindling.sweeps.leaderboard.config_text import SAME_SAMPLES
 from kindling.sweeps.leaderboard.jobs import Job

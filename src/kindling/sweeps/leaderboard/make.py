@@ -115,7 +115,7 @@ def _test_metrics(job: Job) -> dict[str, float | None]:
     metrics = {name: value for name, value in job.metrics.items() if split(name)[0] == "test"}
     if metrics:
         return metrics
-    from kindling.training.evaluate import evaluate
+    from kindling.training.prediction.evaluate import evaluate
 
     level = log.level
     log.setLevel(logging.WARNING)  # only the run's test metrics are wanted here

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from kindling.data.base import Data
-from kindling.data.transforms import target_scaling
+from kindling.data.preprocessing.transforms import target_scaling
 from kindling.models.base import Model
 from kindling.tasks import scoring
 from kindling.tasks.losses import LOSSES, weighted

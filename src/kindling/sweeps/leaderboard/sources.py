@@ -8,7 +8,7 @@ from torch.utils.hooks import RemovableHandle
 
 from kindling import UserError
 from kindling.cli.build import build
-from kindling.cli.read import text_of
+from kindling.cli.folders.read import text_of
 from kindling.data.base import Data, model_kwargs
 from kindling.models.base import Model
 from kindling.models.predict import divide_logits

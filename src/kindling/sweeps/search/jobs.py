@@ -7,7 +7,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from kindling.cli.damaged import Damaged
+from kindling.cli.folders.damaged import Damaged
 from kindling.files import replacing, write_json
 from kindling.sweeps.folder import read_list, result_of, warn
 from kindling.sweeps.grid import run_with

@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
 from kindling import UserError
-from kindling.cli.damaged import Damaged
+from kindling.cli.folders.damaged import Damaged
 from kindling.sweeps.search.jobs import Jobs
 from kindling.sweeps.search.space import SearchSpace
 from kindling.training.lock import claim

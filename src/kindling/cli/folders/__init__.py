@@ -1,0 +1,1 @@
+"""The folders of runs and sweeps: reading, checking and resuming them. Does not import torch."""

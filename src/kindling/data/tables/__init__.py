@@ -1,0 +1,1 @@
+"""Tables from CSV and Parquet files and DataFrames: reading, the kinds of the columns, and targets."""

@@ -1,0 +1,1 @@
+"""Predictions and evaluation of a trained model, from its run folder."""
