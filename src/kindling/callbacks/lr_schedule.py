@@ -4,6 +4,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -139,7 +140,7 @@ class Schedule(pl.Callback):
 
     def _maxima(self, optimizer: Optimizer) -> dict[str, list[float]]:
         """Return the highest rate of each parameter group, for schedulers such as OneCycleLR that set it themselves."""
-        most = getattr(self.build, "keywords", {}).get("max_lr")
+        most = self.build.keywords.get("max_lr") if isinstance(self.build, partial) else None
         factors = [group.get("lr_factor", 1.0) for group in optimizer.param_groups]
         return {"max_lr": [most * factor for factor in factors]} if most and len(factors) > 1 else {}
 

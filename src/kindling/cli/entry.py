@@ -83,9 +83,10 @@ def configure_console() -> None:
         stream = sys.__dict__[name]
         if stream is None:  # closed by the caller; the next open file would get its descriptor
             _mute(number)
-            setattr(sys, name, io.TextIOWrapper(io.FileIO(number, "w" if number else "r", closefd=False), "utf-8"))
+            stream = io.TextIOWrapper(io.FileIO(number, "w" if number else "r", closefd=False), "utf-8")
         elif number and isinstance(stream, io.TextIOWrapper):
-            setattr(sys, name, _tolerant(stream, number))
+            stream = _tolerant(stream, number)
+        setattr(sys, name, stream)
 
 
 class _Console(io.FileIO):

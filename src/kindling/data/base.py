@@ -22,8 +22,6 @@ from kindling.data.weights import sample_weights
 
 log = logging.getLogger("kindling")
 
-NAMES = ("columns", "targets", "class_values")  # fields of Examples that are stored in checkpoints
-
 
 class Data(pl.LightningDataModule, ABC):
     """Loads samples once, splits and scales them, and provides loaders over tensors in memory.
@@ -143,7 +141,9 @@ class Data(pl.LightningDataModule, ABC):
     def state_dict(self) -> dict[str, Any]:
         """Return the columns and their transform, with which a checkpoint can predict from raw columns."""
         encoding = {"encoding": compact(self.transform["encoding"])} if "encoding" in self.transform else {}
-        return {name: list(getattr(self.examples, name)) for name in NAMES} | self.transform | encoding
+        examples = self.examples
+        names = {"columns": examples.columns, "targets": examples.targets, "class_values": examples.class_values}
+        return {key: list(value) for key, value in names.items()} | self.transform | encoding
 
     def train_dataloader(self) -> TensorLoader:
         batch = self.samples_per_step

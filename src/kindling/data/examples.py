@@ -128,8 +128,8 @@ def check_examples(examples: Examples, name: str) -> None:
 
 
 def _check_parts(examples: Examples) -> tuple[str, str] | None:
-    for part in ("groups", "times", "weights"):
-        given = getattr(examples, part)
+    parts = {"groups": examples.groups, "times": examples.times, "weights": examples.weights}
+    for part, given in parts.items():
         if given is not None and (not isinstance(given, Tensor) or given.shape != (len(examples.y),)):
             return f"{part} as {_described(given)}", f"a tensor with a number for each of the {len(examples.y)} samples"
     if examples.weights is not None and not (examples.weights.isfinite() & (examples.weights >= 0)).all():

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from kindling.cli import entry
 
-CONTEXT: Any = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
+CONTEXT: Any = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
 # What every worker imports; with forkserver they are imported once, and the workers are forked from there.
 LIBRARIES = [
     "kindling.sweeps.own_session",

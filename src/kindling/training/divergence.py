@@ -70,7 +70,13 @@ class Divergence(pl.Callback):
         self.diverged = self.diverged or why_too_high(self.last, self.lowest, constant)
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("diverged", "first", "losses", "last", "lowest")}
+        return {
+            "diverged": self.diverged,
+            "first": self.first,
+            "losses": self.losses,
+            "last": self.last,
+            "lowest": self.lowest,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.diverged, self.first, self.losses = state_dict["diverged"], state_dict["first"], state_dict["losses"]

@@ -140,10 +140,10 @@ class Run:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         saver, divergence = self._saver, find_callback(self.trainer, Divergence) if self.trainer else None
-        terminated = 143 in (getattr(exc, "code", None), saver and saver.signal and 128 + saver.signal)
-        interrupted = isinstance(exc, KeyboardInterrupt) or (
-            isinstance(exc, SystemExit) and (terminated or self.trainer is not None)
-        )
+        code = exc.code if isinstance(exc, SystemExit) else None
+        terminated = 143 in (code, saver and saver.signal and 128 + saver.signal)
+        stopped = isinstance(exc, SystemExit) and (terminated or self.trainer is not None)
+        interrupted = stopped or isinstance(exc, KeyboardInterrupt)
         diverged = divergence.diverged if divergence else None
         undefined = UserError(f"monitor={saver.undefined} {NEVER_DEFINED}") if saver and saver.undefined else None
         error = exc or (None if diverged else undefined)

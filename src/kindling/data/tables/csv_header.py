@@ -109,7 +109,8 @@ def _encoding(path: str, file: Path) -> str:
                 decoder.decode(block)
         decoder.decode(b"", final=True)
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+        problem = error.strerror if isinstance(error, OSError) else None
+        raise UserError(f"{path} cannot be read: {problem or error}.") from error
     except UnicodeDecodeError:
         encoding = "cp1252" if _decodes(file, "cp1252") else "latin-1"  # the Windows encoding has the euro sign
         log.info(f"{path} is not UTF-8, so it is read as Latin-1{' (Windows-1252)' * (encoding == 'cp1252')}")

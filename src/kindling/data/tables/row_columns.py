@@ -14,8 +14,6 @@ from kindling.data.tables.csv_file import CsvFile
 from kindling.data.tables.inputs import Inputs
 from kindling.data.tables.kinds import declared, recognize, text_codes
 
-ROW_COLUMNS = ("group", "time", "weight")
-
 
 def row_columns(given: dict[str, Any], header: list[str], path: str) -> dict[str, str]:
     """Return option -> column for those of data.group, data.time and data.weight that are given.

@@ -16,7 +16,7 @@ from kindling.data.tables.csv_header import UNNAMED
 from kindling.data.tables.guess_task import guess, may_be_classes
 from kindling.data.tables.inputs import Inputs, find_inputs, given_kinds
 from kindling.data.tables.labels import class_names, find_labels, read_targets
-from kindling.data.tables.row_columns import ROW_COLUMNS, add_row_columns, row_columns
+from kindling.data.tables.row_columns import add_row_columns, row_columns
 from kindling.tasks.tasks import TASKS
 
 log = logging.getLogger("kindling")
@@ -122,8 +122,8 @@ class Table(Data):
         """Return the columns that the options name, and those that may be inputs."""
         targets = self._targets(header)
         drop, zeros = (
-            resolve(as_list(getattr(self, option)), f"data.{option}", header, path=self.path)
-            for option in ("drop", "zero_is_missing")
+            resolve(as_list(given), f"data.{option}", header, path=self.path)
+            for option, given in (("drop", self.drop), ("zero_is_missing", self.zero_is_missing))
         )
         rows = self._row_columns(header)
         kinds = given_kinds(self.kinds, header, self.path)
@@ -142,8 +142,7 @@ class Table(Data):
         return _Chosen(targets, columns, kinds, zeros, rows)
 
     def _row_columns(self, header: list[str]) -> dict[str, str]:
-        given = {option: getattr(self, option) for option in ROW_COLUMNS}
-        return row_columns(given, header, self.path)
+        return row_columns({"group": self.group, "time": self.time, "weight": self.weight}, header, self.path)
 
     def _classes(self, source: CsvFile, targets: list[str]) -> list[str]:
         """Return the targets that are read as text."""

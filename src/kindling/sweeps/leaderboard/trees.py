@@ -72,6 +72,8 @@ def fit_trees(
 def _estimator(name: str, task: str) -> Any:
     from sklearn import ensemble
 
-    kind = "Regressor" if task == "regression" else "Classifier"
-    estimator = "HistGradientBoosting" if name == "boosting" else "RandomForest"
-    return getattr(ensemble, f"{estimator}{kind}")(random_state=0)
+    if task == "regression":
+        kinds = {"boosting": ensemble.HistGradientBoostingRegressor, "forest": ensemble.RandomForestRegressor}
+    else:
+        kinds = {"boosting": ensemble.HistGradientBoostingClassifier, "forest": ensemble.RandomForestClassifier}
+    return kinds[name](random_state=0)

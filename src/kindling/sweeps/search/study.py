@@ -10,7 +10,7 @@ import statistics
 import sys
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from kindling import UserError
@@ -104,7 +104,8 @@ def _kind(item: tuple[str, BaseDistribution]) -> str:
     option, d = item
     if isinstance(d, CategoricalDistribution):
         return f"{option}={d.choices}"
-    return f"{option}={type(d).__name__}{', log' * bool(getattr(d, 'log', False))}"
+    is_log = isinstance(d, FloatDistribution | IntDistribution) and d.log
+    return f"{option}={type(d).__name__}{', log' * is_log}"
 
 
 def _trained(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
