@@ -1,5 +1,6 @@
 """Run jobs, or groups of them, in worker processes of one thread each; killing one does not affect the others."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kindling.cli import entry
+from kindling.training.lock import lock
 
 CONTEXT: Any = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
 # What every worker imports; with forkserver they are imported once, and the workers are forked from there.
@@ -26,6 +28,9 @@ LIBRARIES = [
 # Read when a process starts. One thread, because there is a process for every core. glibc keeps freed memory: returning
 # it after every operation on large tensors costs an eighth of a group's training time (mallopt(3)).
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
+
+
+LOG = "workers.log"  # in the sweep's folder
 
 
 class Worker(NamedTuple):
@@ -104,6 +109,16 @@ def run(jobs: Iterable, work: Callable, arguments: tuple, processes: int, log: P
         _stop([*idle, *(worker for worker, _ in busy.values())])
 
 
+def wait_for_orphans(log: Path) -> None:
+    """Wait until the workers of a killed sweep have saved their state and ended; they hold a lock on their log."""
+    if not log.exists():
+        return
+    with log.open("a", encoding="utf-8") as file:
+        if not lock(file):
+            logging.getLogger("kindling").info("waiting until the workers of the killed sweep have saved their state")
+            lock(file, wait=True)
+
+
 def _stop(workers: list[Worker]) -> None:
     for worker in workers:
         worker.connection.close()
@@ -114,6 +129,7 @@ def _stop(workers: list[Worker]) -> None:
 
 def _serve(connection: Connection, work: Callable, arguments: tuple, log: str) -> None:
     with open(log, "a", buffering=1, encoding="utf-8") as file:
+        lock(file, shared=True)  # until this process ends
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
     entry.configure_console()

@@ -113,7 +113,7 @@ class Sweep:
         processes = min(self.workers or pool.cores(), len(requests))
         what = "groups" if work is train_in_worker else "jobs"
         log.info(f"{len(requests)} {what} in {processes} single-threaded processes")
-        return pool.run(requests, work, arguments, processes, self.folder.path / "workers.log")
+        return pool.run(requests, work, arguments, processes, self.folder.path / pool.LOG)
 
     def _count_trained(self, group: "Group") -> list[Job]:
         """Count the group's jobs that have a result, and return the others."""

@@ -25,12 +25,22 @@ def claim(folder: Path, new: bool) -> TextIO:
         raise UserError(
             f"{folder} already contains a run: omit hydra.run.dir, or continue the run with resume={folder}."
         ) from error
+    if not lock(claim):
+        raise UserError(f"{folder} is in use by another process: wait for it, or stop it.")
+    return claim
+
+
+def lock(file: TextIO, shared: bool = False, wait: bool = False) -> bool:
+    """Lock an open file until it is closed, alone or shared with others, and return whether that was possible.
+
+    Windows has no flock, so that two processes that resume one run are not detected there.
+    """
     try:
         import fcntl
-    except ModuleNotFoundError:  # Windows has no flock, so two processes that resume one run are not detected there
-        return claim
+    except ModuleNotFoundError:
+        return True
     try:
-        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UserError(f"{folder} is in use by another process: wait for it, or stop it.") from error
-    return claim
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
