@@ -62,6 +62,15 @@ class Torchmetrics(Logs):
             self.log(name, metric)
 
 
+class LogGap(pl.Callback):
+    """A callback that logs a value of its own, which rises from 3."""
+
+    supports_multi_step = True
+
+    def on_validation_epoch_end(self, trainer, pl_module):
+        pl_module.log("val/gap", 3.0 + trainer.current_epoch)
+
+
 class TwoOptimizers(pl.LightningModule):
     """A module with manual optimization that logs nothing, like a GAN in a tutorial."""
 

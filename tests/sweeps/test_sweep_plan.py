@@ -3,11 +3,13 @@
 import random
 
 import pytest
+from conftest import PACKAGE
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 from sweeps.sweep_helpers import loader_and_master, planned
 
 from kindling import UserError
+from kindling.sweeps.code_version import _reached
 from kindling.sweeps.compose import Composer
 from kindling.sweeps.folder import SweepFolder
 from kindling.sweeps.grid import with_repetitions
@@ -89,6 +91,27 @@ def test_changed_data_make_a_different_job(tmp_path):
     path.write_text("a,b\n1,3\n")
     (after,) = planned([args])
     assert before.key != after.key
+
+
+def test_a_changed_file_of_an_own_package_makes_a_different_job(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / "own_package_for_plan"
+    package.mkdir()
+    for name in ("__init__", "net", "layers"):
+        (package / f"{name}.py").write_text("")
+    args = [f"model={{_target_: {package.name}.net.Net}}"]
+    keys = [planned([args])[0].key]
+    for name in ("net", "layers"):
+        (package / f"{name}.py").write_text("SIZE = 2\n")
+        keys.append(planned([args])[0].key)
+    assert len(set(keys)) == 3
+
+
+def test_the_code_of_a_job_includes_the_names_of_activations_and_not_the_figures():
+    starts = [PACKAGE / "models" / "mlp.py", PACKAGE / "training" / "scores.py"]
+    found = {file.relative_to(PACKAGE).as_posix() for file in _reached(starts)}
+    assert {"activations.py", "models/base.py", "tasks/losses.py", "cli/monitor.py"} <= found
+    assert not [name for name in found if name.startswith(("plots/", "doctor/", "commands/", "cli/folders/"))]
 
 
 def test_folders_are_named_after_what_differs_and_found_again(tmp_path):

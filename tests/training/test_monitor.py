@@ -4,14 +4,16 @@ import json
 import logging
 
 import pytest
+import stock_modules
 import torch
-from conftest import PLAIN, rows_of
+from conftest import PACKAGE, PLAIN, rows_of
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from kindling import UserError
 from kindling.cli.monitor import direction, logged_as, split
 from kindling.models.linear import Linear
 from kindling.tasks.tasks import TASKS
+from kindling.training.scores import mode_of
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,19 @@ def test_a_value_that_a_built_in_model_does_not_have_is_rejected_before_training
     ):
         run("data=blobs", "monitor=val/acuracy", *extra)
     assert not (tmp_path / "run" / "metrics.csv").exists()
+
+
+def test_a_value_that_a_callback_logs_can_be_monitored(run):
+    callback = "+callbacks.gap={_target_: stock_modules.LogGap}"
+    with pytest.raises(UserError, match=r"val/gap is not a value of this model.*mode=min if the model or a callback"):
+        run("data=blobs", "monitor=val/gap", callback)
+    result = run("data=blobs", "monitor=val/gap", "mode=min", callback, "epochs=3", folder="again")
+    assert result["score"] == result["metrics"]["val/gap"] == 3.0
+
+
+def test_a_stock_module_inside_the_package_is_no_built_in_model(monkeypatch):
+    monkeypatch.setattr(stock_modules.Logs, "__module__", f"{PACKAGE.name}.models.net")
+    assert mode_of("val/loss", None, stock_modules.Logs([2])) == "min"
 
 
 def test_an_unknown_direction_is_rejected_before_training(stock, tmp_path):

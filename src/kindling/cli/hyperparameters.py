@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from kindling.cli.conf import CONF, RUN_OPTIONS, SWEEP_OPTIONS, is_builtin
+from kindling.cli.conf import CONF, RUN_OPTIONS, SWEEP_OPTIONS
 
 BUILT = ("data", "model", "callbacks", "logger", "trainer")  # the nodes of the config that train.py instantiates
 GROUPS = ("data", "model", "optimizer")  # always recorded
@@ -58,11 +58,10 @@ def hyperparameters(
         ):
             values[name] = resolved[name]
     model = raw.get("model") or {}
-    is_foreign = not is_builtin(model.get("_target_"))
     own = [name for name, value in model.items() if name[0] != "_" and "${" not in str(value)]
-    values |= {name: resolved["model"][name] for name in own if is_foreign and name not in values}
+    values |= {name: resolved["model"][name] for name in own if name not in values}
     for name in sorted(name for name in given if "." in name and name.partition(".")[0] in read):
-        if not (is_foreign and name.removeprefix("model.") in values):
+        if name.removeprefix("model.") not in values:
             values[name] = _select(resolved, name)
     return values
 

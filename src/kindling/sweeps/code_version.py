@@ -11,7 +11,8 @@ from kindling.files import PACKAGE
 
 LIBRARIES = ("torch", "pytorch-lightning")
 IMPORT = re.compile(rf"^ *from ({PACKAGE.name}(?:\.\w+)*) import (\([^)]*\)|[^\n(]*)", re.MULTILINE)
-FOLLOWED = ("data", "tasks", "models", "training")  # cli only acts on the job's config, which is compared as well
+# Otherwise cli only acts on the job's config, which is compared as well.
+FOLLOWED = tuple(map(Path, ("data", "tasks", "models", "training", "activations.py", "cli/monitor.py")))
 
 
 @cache
@@ -19,7 +20,7 @@ def code_version(targets: tuple[str, ...]) -> str:
     """Return a hash of the code of a job; a job that finished with different code is trained again.
 
     It covers train.py and the files next to it, the files that the config's targets are in, and what these import from
-    data, tasks, models and training. Code that draws or ranks afterwards is not included.
+    data, tasks, models, training and FOLLOWED's files. Code that draws or ranks afterwards is not included.
 
     Args:
         targets: every `_target_` in the job's config.
@@ -40,8 +41,12 @@ def _reached(starts: list[Path]) -> set[Path]:
         file = waiting.pop()
         if file not in found:
             found.add(file)
-            waiting += [other for other in _imports(file) if other.relative_to(PACKAGE).parts[0] in FOLLOWED]
+            waiting += [other for other in _imports(file) if _is_followed(other)]
     return found
+
+
+def _is_followed(file: Path) -> bool:
+    return any(file.relative_to(PACKAGE).is_relative_to(place) for place in FOLLOWED)
 
 
 @cache

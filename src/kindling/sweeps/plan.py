@@ -1,9 +1,9 @@
 """Compose, check and identify the jobs of a sweep. Does not import torch."""
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
@@ -92,16 +92,25 @@ def _data_version(resolved: dict, known: dict[str, str | None]) -> list[str]:
 
 
 def _hash(value: str, is_target: bool) -> str | None:
-    """Return the hash of the file that `value` names, or None; data sets that read folders have their own checksums."""
+    """Return the hash of the file, or of the files of the own package, that `value` names, or None.
+
+    Data sets that read folders have their own checksums.
+    """
     if is_target:
-        module = value.partition(".")[0]
-        if module in (PACKAGE.name, "torch", "pytorch_lightning", "lightning"):
-            return None
-        spec = importlib.util.find_spec(module)
-        found = [Path(spec.origin)] if spec and spec.origin and "site-packages" not in spec.origin else []
+        found = _own_files(value.partition(".")[0])
     else:
-        found = [path for path in (Path(value), PROJECT / value) if len(value) < 500 and path.is_file()]
-    if not found:
-        return None
-    with found[0].open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        found = [path for path in (Path(value), PROJECT / value) if len(value) < 500 and path.is_file()][:1]
+    digests = []
+    for path in found:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return " ".join(digests) or None
+
+
+def _own_files(module: str) -> list[Path]:
+    """Return the Python files of a module or package outside of this one, unless it is installed."""
+    spec = None if module in (PACKAGE.name, "torch", "pytorch_lightning", "lightning") else find_spec(module)
+    if spec is None or spec.origin is None or "site-packages" in spec.origin:
+        return []
+    origin = Path(spec.origin)
+    return sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]

@@ -17,7 +17,7 @@ def said_once() -> Iterator[None]:
     """Drop messages of data sets that were printed before in such a block; warnings are kept."""
 
     def is_new(record: logging.LogRecord) -> bool:
-        if record.levelno >= logging.WARNING or Path(record.pathname).parent != DATA:
+        if record.levelno >= logging.WARNING or not Path(record.pathname).is_relative_to(DATA):
             return True
         message = record.getMessage()
         repeated = message in SAID

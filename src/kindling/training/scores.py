@@ -2,6 +2,7 @@
 
 import logging
 import math
+from difflib import get_close_matches
 
 import pytorch_lightning as pl
 import torch
@@ -30,13 +31,17 @@ def mode_of(monitor: str, given: str | None, model: pl.LightningModule) -> str:
         model: the model that logs the value.
 
     Raises:
-        UserError: a built-in model has no such value, or its direction is unknown.
+        UserError: a model in this package has no such value and `given` is None, or the direction is unknown.
     """
     task_metrics = {"loss": False, **model.task.higher_is_better} if isinstance(model, Model) else {}
     added = model.custom_metrics if isinstance(model, Model) else {}
     names = [f"{stage}/{name}" for stage in ("val", "train") for name in (*task_metrics, *added)]
-    if is_builtin(type(model).__module__) and monitor not in names:
-        raise UserError(f"monitor={monitor} is not a value of this model: choose {', '.join(names)}.")
+    is_unknown = isinstance(model, Model) and is_builtin(type(model).__module__) and monitor not in names
+    if is_unknown and (not given or get_close_matches(monitor, names, 1, 0.9)):
+        raise UserError(
+            f"monitor={monitor} is not a value of this model: choose {', '.join(names)}; or set mode=max or mode=min "
+            "if the model or a callback logs it."
+        )
     declared: dict[str, set[bool | None]] = {}
     for path, module in (*model.named_modules(), *added.items()):
         if isinstance(module, Metric):
