@@ -34,8 +34,8 @@ def train(cfg: DictConfig, overrides: list[str]) -> float | None:
 
     from kindling.data.base import model_kwargs
     from kindling.training.loggers import position
+    from kindling.training.monitored import mode_of
     from kindling.training.run import Run
-    from kindling.training.scores import mode_of
 
     entry.raise_on_signals()
     if cfg.resume:

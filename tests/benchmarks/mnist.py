@@ -30,9 +30,9 @@ from torchmetrics.classification import MulticlassAccuracy
 from kindling.cli.build import build
 from kindling.data.loader import Pixels
 from kindling.models.cnn import CNN
+from kindling.training.device import _has_bfloat16, auto
 from kindling.training.loggers import TensorBoard
 from kindling.training.run import Run
-from kindling.training.trainer import _has_bfloat16, auto
 
 PROJECT = Path(__file__).parents[2]
 BATCH, LR, EPOCHS = 96, 0.003, 3

@@ -18,7 +18,7 @@ from kindling import UserError
 from kindling.cli.build import build
 from kindling.commands.ensemble import ensemble, table
 from kindling.models.linear import Linear
-from kindling.sweeps.leaderboard.samples import Samples
+from kindling.sweeps.leaderboard.ensemble.samples import Samples
 
 pytest.importorskip("sweeps.sweep_helpers", reason="sweep is stripped")
 LAYERS = ("0.weight", "0.bias", "2.weight", "2.bias")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import built, compose_config
 
-from kindling.callbacks.lr_find import DECAY, HIGHEST, LOWEST, STEPS, find, suggestion
+from kindling.commands.lr_find.range_test import DECAY, HIGHEST, LOWEST, STEPS, find, suggestion
 from kindling.plots.lr_find import draw_range
 from kindling.plots.save import png
 

@@ -11,7 +11,7 @@ from kindling.cli.build import build
 from kindling.data.images import Idx, ImageArchive
 from kindling.data.loader import Pixels, TensorLoader
 from kindling.models.cnn import CNN
-from kindling.training.trainer import auto
+from kindling.training.device import auto
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_trainer_auto_uses_bfloat16_for_images_if_the_cpu_supports_it(monkeypatc
         (True, "32-true", "32-true"),
         (False, None, "32-true"),
     ):
-        monkeypatch.setattr("kindling.training.trainer._has_bfloat16", lambda supported=supported: supported)
+        monkeypatch.setattr("kindling.training.device._has_bfloat16", lambda supported=supported: supported)
         trainer = auto(model, data, precision=given, logger=False, default_root_dir=tmp_path)
         assert trainer.precision == expected
 

@@ -11,7 +11,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression
 
 from kindling.doctor import measurements
-from kindling.doctor.command import replaced
+from kindling.doctor.suggested_run import replaced
 
 HEALTHY = [
     "data=ring",

@@ -8,9 +8,9 @@ import pytest
 from kindling.callbacks import doctor as callback
 from kindling.doctor import rules
 from kindling.doctor.case import Case
-from kindling.doctor.command import Command, replaced
 from kindling.doctor.measurements import History, Snapshot
 from kindling.doctor.outcomes import few_samples
+from kindling.doctor.suggested_run import Command, replaced
 
 FLAT = History([0.69] * 20, [0.69] * 20, [Snapshot(0, [0.1, 0.1, 0.1], 0.5, 0.69, None, None)])
 FALLING = History([1 - i / 40 for i in range(20)], [1 - i / 40 for i in range(20)], FLAT.snapshots)

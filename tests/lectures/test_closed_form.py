@@ -6,7 +6,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticD
 
 from kindling import UserError
 from kindling.lectures import closed_form
-from kindling.models.predict import predict
+from kindling.models.probabilities import predict
 
 SETTING = ["+callbacks.closed_form={_target_: " + f"{closed_form.__name__}.Gaussians" + "}"]
 

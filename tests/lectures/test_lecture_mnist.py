@@ -13,7 +13,7 @@ from kindling.data.images import Idx, ImageArchive
 from kindling.models.cnn import CNN
 from kindling.models.linear import Linear
 from kindling.models.mlp import Deep, WideDeep
-from kindling.training.trainer import choose_threads
+from kindling.training.device import choose_threads
 
 DIGITS = {"input_shape": [1, 28, 28], "num_outputs": 10, "task": "multiclass", "class_names": list("0123456789")}
 REACHED = [  # experiment, further overrides, test accuracy

@@ -20,11 +20,11 @@ from sweeps.leaderboard_helpers import TESTED, job_writer
 
 from kindling import UserError
 from kindling.cli.build import build
-from kindling.models.linear_baseline import fit_line
-from kindling.sweeps.leaderboard import baselines
+from kindling.sweeps.leaderboard.baselines import score as baselines
+from kindling.sweeps.leaderboard.baselines.linear import fit_line
 from kindling.sweeps.leaderboard.board import rank
 from kindling.sweeps.leaderboard.callback import Leaderboard
-from kindling.sweeps.leaderboard.effects import effects, robust_limits, share_between
+from kindling.sweeps.leaderboard.effects.estimate import effects, robust_limits, share_between
 from kindling.sweeps.leaderboard.jobs import read_jobs
 from kindling.sweeps.leaderboard.make import make_board
 from kindling.sweeps.leaderboard.significance import permutation_p

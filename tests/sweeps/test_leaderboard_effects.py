@@ -8,13 +8,13 @@ from conftest import compose_config
 from sweeps.leaderboard_helpers import job_writer
 
 from kindling import UserError
-from kindling.sweeps.leaderboard import draw as drawing
 from kindling.sweeps.leaderboard.board import rank
-from kindling.sweeps.leaderboard.draw import draw
-from kindling.sweeps.leaderboard.effects import effects, noise
+from kindling.sweeps.leaderboard.effects import draw as drawing
+from kindling.sweeps.leaderboard.effects.draw import draw
+from kindling.sweeps.leaderboard.effects.estimate import effects, noise
+from kindling.sweeps.leaderboard.effects.ticks import labels, scale_of
 from kindling.sweeps.leaderboard.jobs import read_jobs
 from kindling.sweeps.leaderboard.make import make_board
-from kindling.sweeps.leaderboard.ticks import labels, scale_of
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import pytest
 from sweeps.sweep_helpers import trained_together
 
-from kindling.sweeps.leaderboard import add_ensemble as added
+from kindling.sweeps.leaderboard.ensemble import add as added
 from kindling.sweeps.leaderboard.make import make_board
 
 SMALL = ["data=diabetes", "epochs=2", "depth=1", "width=4"]

@@ -8,8 +8,8 @@ import torch
 from conftest import built
 from sklearn import metrics as sk
 
-from kindling.sweeps.leaderboard.greedy import select
-from kindling.sweeps.leaderboard.samples import Samples
+from kindling.sweeps.leaderboard.ensemble.greedy import select
+from kindling.sweeps.leaderboard.ensemble.samples import Samples
 
 
 def caruana(preds: np.ndarray, loss, rounds: int) -> list[int]:
@@ -75,7 +75,7 @@ def test_equal_candidates_give_one_member_and_an_undefined_score_never_wins():
 def test_many_candidates_are_scored_in_blocks(monkeypatch):
     preds, y = binary(3)
     whole = select([torch.from_numpy(preds)], partial(cross_entropy, y), False)
-    monkeypatch.setattr("kindling.sweeps.leaderboard.greedy.MAX_VALUES", 5 * 40)
+    monkeypatch.setattr("kindling.sweeps.leaderboard.ensemble.greedy.MAX_VALUES", 5 * 40)
     assert select([torch.from_numpy(preds)], partial(cross_entropy, y), False) == whole
 
 

@@ -5,9 +5,9 @@ import torch
 from noisy_line import noisy_line
 from sweeps.sweep_helpers import trained_together
 
-from kindling.sweeps.leaderboard.baselines import score_baselines
+from kindling.sweeps.leaderboard.baselines.score import score_baselines
+from kindling.sweeps.leaderboard.ensemble.library import read_library
 from kindling.sweeps.leaderboard.jobs import read_jobs
-from kindling.sweeps.leaderboard.library import read_library
 from kindling.sweeps.leaderboard.make import make_board
 from kindling.training.load import load
 

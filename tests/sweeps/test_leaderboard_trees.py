@@ -12,8 +12,8 @@ from sklearn.metrics import accuracy_score, log_loss, mean_squared_error
 from sweeps.leaderboard_helpers import job_writer
 
 from kindling import UserError
+from kindling.sweeps.leaderboard.baselines.trees import TREES, fit_trees, tree_names
 from kindling.sweeps.leaderboard.make import make_board
-from kindling.sweeps.leaderboard.trees import TREES, fit_trees, tree_names
 
 KINDS = {"gradient boosting": "HistGradientBoosting", "random forest": "RandomForest"}
 
@@ -77,7 +77,7 @@ def test_they_are_cached_and_shown_again(job, tmp_path, monkeypatch):
     names = [row.name for row in make_board(tmp_path).baselines]
     both = make_board(tmp_path, ["forest"])
     assert [row.name for row in both.baselines] == [*names, "random forest"]
-    monkeypatch.setattr("kindling.sweeps.leaderboard.baselines.build", None)
+    monkeypatch.setattr("kindling.sweeps.leaderboard.baselines.score.build", None)
     again = make_board(tmp_path, ["forest"])
     assert [(row.name, row.mean) for row in again.baselines] == [(row.name, row.mean) for row in both.baselines]
     assert [row.name for row in make_board(tmp_path).baselines] == [*names, "random forest"]

@@ -7,8 +7,8 @@ import torch
 from conftest import made
 from sklearn.linear_model import LogisticRegression
 
-from kindling.models.linear_baseline import constant, fit_line
-from kindling.sweeps.leaderboard.baselines import score_baselines
+from kindling.sweeps.leaderboard.baselines.linear import constant, fit_line
+from kindling.sweeps.leaderboard.baselines.score import score_baselines
 from kindling.tasks.tasks import TASKS
 
 

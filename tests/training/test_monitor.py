@@ -13,7 +13,7 @@ from kindling import UserError
 from kindling.cli.monitor import direction, logged_as, split
 from kindling.models.linear import Linear
 from kindling.tasks.tasks import TASKS
-from kindling.training.scores import mode_of
+from kindling.training.monitored import mode_of
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from kindling.data.loader import Pixels
 from kindling.data.trainer_parts import datamodule_of
 from kindling.models.base import Model
 from kindling.models.capture import for_model
-from kindling.models.predict import divide_logits
+from kindling.models.probabilities import divide_logits
 from kindling.tasks.losses import bce, cross_entropy
 from kindling.tasks.tasks import Loss
 from kindling.training.checkpoint import best_of

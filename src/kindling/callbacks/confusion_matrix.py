@@ -12,8 +12,8 @@ from kindling.plots.confusion_matrix import draw, markdown, text
 from kindling.plots.save import log_figure
 from kindling.training.checkpoint import best_of
 from kindling.training.loggers import log_text
+from kindling.training.monitored import validated
 from kindling.training.result import write_counts
-from kindling.training.scores import validated
 from kindling.training.tolerate import optional
 
 log = logging.getLogger("kindling")

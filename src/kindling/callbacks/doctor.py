@@ -16,8 +16,8 @@ from kindling.data.base import Data
 from kindling.data.trainer_parts import datamodule_of, find_callback
 from kindling.doctor import measurements
 from kindling.doctor.case import Case
-from kindling.doctor.command import Command
 from kindling.doctor.rules import advice
+from kindling.doctor.suggested_run import Command
 from kindling.models.base import Model
 from kindling.models.capture import in_series, some_samples
 from kindling.training.checkpoint import best_of

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from kindling.cli.arguments import parse
-from kindling.sweeps.leaderboard.add_ensemble import version_of
 from kindling.sweeps.leaderboard.board import rank
+from kindling.sweeps.leaderboard.ensemble.add import version_of
 from kindling.sweeps.leaderboard.jobs import read_jobs
 
 USAGE = "python -m kindling ensemble sweep=<sweep folder> [metric=val/accuracy] [trust=true]"
@@ -36,7 +36,7 @@ def ensemble(folder: Path, trust: bool = False, metric: str | None = None) -> di
     board = rank(folder, read_jobs(folder))
     for job in board.unranked:
         log.warning(f"left out: {job.folder.name}, {', '.join(filter(None, (job.status, job.reason)))}")
-    from kindling.sweeps.leaderboard.ensemble import make_ensemble  # torch
+    from kindling.sweeps.leaderboard.ensemble.select import make_ensemble  # torch
 
     return make_ensemble(board, trust, version_of(board), metric=metric)
 

@@ -27,8 +27,8 @@ def main(args: list[str]) -> None:
         records, table = compare([Path(folder) for folder in folders])
         print(json.dumps(records, default=str) if "--json" in args else table)
         return
+    from kindling.sweeps.leaderboard.baselines.trees import tree_names
     from kindling.sweeps.leaderboard.make import make_board
-    from kindling.sweeps.leaderboard.trees import tree_names
 
     given = parse(args, "leaderboard sweep=<sweep folder> [baselines=[boosting,forest]]")
     make_board(Path(given["sweep"]), tree_names(given.get("baselines", ""), "baselines"))

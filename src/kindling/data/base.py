@@ -12,9 +12,9 @@ from torch import Tensor
 from kindling import UserError
 from kindling.data.examples import Examples, check_examples
 from kindling.data.loader import Pixels, TensorLoader, steps_per_second
-from kindling.data.preprocessing.coded import inputs
 from kindling.data.preprocessing.encoding import check_encoding, compact, encoding_of, input_names
 from kindling.data.preprocessing.features import feature_names
+from kindling.data.preprocessing.lazy_encoding import inputs
 from kindling.data.preprocessing.transforms import column_transform, scale_targets, target_transform
 from kindling.data.split import Split
 from kindling.data.trainer_parts import overfits_batches

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from kindling.doctor.command import Command
 from kindling.doctor.measurements import History, Snapshot
+from kindling.doctor.suggested_run import Command
 
 # Bounds. Those without a source were chosen to separate the healthy and unhealthy runs of tests/doctor/.
 # Gradient of the first layer, relative to the last; far below the tenfold decrease of Glorot and Bengio 2010, figure 7

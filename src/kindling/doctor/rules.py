@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 from kindling.doctor.case import Case, Finding
 from kindling.doctor.causes import CAUSES, SYMPTOMS, diverged, lr_too_low, scales
-from kindling.doctor.command import replaced
 from kindling.doctor.outcomes import OF_DATA, compare_with_simple, overfit, underfit
 from kindling.doctor.settings import blocking, excessive_limits, faster, listed
+from kindling.doctor.suggested_run import replaced
 
 MAX_SENTENCES = 5
 Rule = Callable[[Case], Finding | None]

@@ -8,7 +8,7 @@ from torch import Tensor
 from kindling.data.base import Data
 from kindling.data.trainer_parts import datamodule_of
 from kindling.models.base import Model
-from kindling.models.predict import predict
+from kindling.models.probabilities import predict
 from kindling.training.checkpoint import best_of
 from kindling.training.summary import Summary
 from kindling.training.tolerate import optional

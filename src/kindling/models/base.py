@@ -20,9 +20,9 @@ from kindling.models.checks import reject_batch_of_one, reject_single_losses, re
 from kindling.models.multi_step import backward_of, why_single_batches, zero_grad_of
 from kindling.models.noise import seed_noise
 from kindling.models.parameter_groups import optimizer_of
+from kindling.tasks.epoch_metrics import Metric, check_custom, scores
 from kindling.tasks.losses import smoothed, weighted
 from kindling.tasks.quantiles import task_of
-from kindling.tasks.scoring import Metric, check_custom, scores
 from kindling.tasks.tasks import Loss
 
 log = logging.getLogger("kindling")

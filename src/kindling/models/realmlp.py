@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from kindling.models.activation_modules import activation_module
 from kindling.models.base import Model
 from kindling.models.mlp import flatten, layer_sizes
-from kindling.tasks.scoring import Metric
+from kindling.tasks.epoch_metrics import Metric
 from kindling.tasks.tasks import TASKS, Task
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kindling.data.base import Data
 from kindling.models.base import Model
-from kindling.models.predict import from_logits, logits_of, of_logits
+from kindling.models.probabilities import from_logits, logits_of, of_logits
 from kindling.plots import data_card, images, predictions, surface
 from kindling.plots import loss_path as path
 from kindling.plots.style import style

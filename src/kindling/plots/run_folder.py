@@ -14,7 +14,7 @@ from kindling.cli.folders.read import read_counts, read_result
 from kindling.data.base import Data
 from kindling.files import BEST, LAST, reject_links, write_atomically
 from kindling.models.base import Model
-from kindling.models.predict import divide_logits
+from kindling.models.probabilities import divide_logits
 from kindling.plots.confusion_matrix import draw as draw_counts
 from kindling.plots.figures import model_figures, sample_figures, stage_predictions, without_test
 from kindling.plots.save import is_png, picture, png

@@ -11,7 +11,7 @@ from kindling import UserError
 from kindling.data.base import Data
 from kindling.data.preprocessing.transforms import apply_transform
 from kindling.models.capture import for_model
-from kindling.models.predict import logits_of, predict
+from kindling.models.probabilities import logits_of, predict
 from kindling.plots.style import COLOURS, diverging, figure, pale, plain, scatter_style
 
 if TYPE_CHECKING:

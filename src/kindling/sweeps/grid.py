@@ -10,9 +10,9 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from kindling import UserError
-from kindling.sweeps.alone import write_if_missing
 from kindling.sweeps.folder import FINISHED, SweepFolder, result_of
 from kindling.sweeps.plan import plan
+from kindling.sweeps.run_job import write_if_missing
 
 log = logging.getLogger("kindling")
 

@@ -41,8 +41,8 @@ class TogetherLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         from kindling.sweeps import pool
-        from kindling.sweeps.alone import Context
         from kindling.sweeps.launch import launch
+        from kindling.sweeps.run_job import Context
 
         if len(job_overrides) > MANY and (pool.cores() if self.workers is None else self.workers) > 1:
             pool.prepare()

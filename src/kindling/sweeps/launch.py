@@ -9,10 +9,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 
 from kindling.sweeps import pool
-from kindling.sweeps.alone import Context
 from kindling.sweeps.compose import Job
 from kindling.sweeps.folder import FINISHED, SweepFolder, result_of
 from kindling.sweeps.plan import plan
+from kindling.sweeps.run_job import Context
 from kindling.sweeps.said_once import said_once
 from kindling.sweeps.sweep import Stop, Sweep
 from kindling.training.tolerate import optional

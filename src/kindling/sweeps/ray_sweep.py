@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from kindling.sweeps.alone import Context, train_in_worker
 from kindling.sweeps.compose import Job
 from kindling.sweeps.folder import FINISHED, SweepFolder, result_of
+from kindling.sweeps.run_job import Context, train_in_worker
 from kindling.sweeps.sweep import Sweep
 from kindling.training.tolerate import reason
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from kindling.cli import entry
 from kindling.sweeps import pool
-from kindling.sweeps.alone import Context, JobRequest, run_in_worker, run_single, train_in_worker, write_if_missing
 from kindling.sweeps.compose import Job
 from kindling.sweeps.folder import FINISHED, NEW, SweepFolder, outcome_of, result_of
+from kindling.sweeps.run_job import Context, JobRequest, run_in_worker, run_single, train_in_worker, write_if_missing
 
 if TYPE_CHECKING:
     from kindling.sweeps.grouped.grouping import Group

@@ -21,18 +21,18 @@ from kindling.data.trainer_parts import callbacks_of, find_callback
 from kindling.files import BEST, is_untrained, write_json
 from kindling.models.base import Model
 from kindling.training.checkpoint import BestAndLast
+from kindling.training.device import choose_threads
 from kindling.training.divergence import Divergence
 from kindling.training.load import checkpoint_to_resume
 from kindling.training.lock import claim
 from kindling.training.loggers import finish, log_text
+from kindling.training.monitored import NEVER_DEFINED, best_scalars
 from kindling.training.other_modules import check_module, own_hyperparameters
 from kindling.training.quiet import silence
 from kindling.training.report import ending_lines, metric_lines
 from kindling.training.restore import load_best, load_last, update_best
 from kindling.training.result import result, test_metrics
-from kindling.training.scores import NEVER_DEFINED, best_scalars
 from kindling.training.summary import Summary, named
-from kindling.training.trainer import choose_threads
 
 log = logging.getLogger("kindling")
 

@@ -8,7 +8,7 @@ from kindling.cli.monitor import split
 from kindling.commands.report.page import code, folded, image, lines, page, paragraph, section, table
 from kindling.files import BEST, LAST
 from kindling.plots.save import png
-from kindling.sweeps.leaderboard.baselines import score_baselines
+from kindling.sweeps.leaderboard.baselines.score import score_baselines
 from kindling.sweeps.leaderboard.write import value_of
 from kindling.training.restore import load_best, read_metrics
 from kindling.training.result import loss_note, number

@@ -16,7 +16,7 @@ from torch import Tensor
 from kindling import UserError
 from kindling.data.cells import cut
 from kindling.data.examples import Column, Examples
-from kindling.data.preprocessing.dates import FEATURES, date_features
+from kindling.data.preprocessing.date_features import FEATURES, date_features
 
 log = logging.getLogger("kindling")
 

@@ -19,11 +19,11 @@ import torch
 
 from kindling.data.base import Data
 from kindling.files import BEST, LAST, PROJECT, write_json
-from kindling.sweeps.alone import Context, JobRequest, run_single
 from kindling.sweeps.compose import Composer, Job, get, paths
 from kindling.sweeps.grouped.grouping import Group, group_of
 from kindling.sweeps.grouped.train import train
 from kindling.sweeps.plan import code_of, effective
+from kindling.sweeps.run_job import Context, JobRequest, run_single
 from kindling.training.load import load
 from kindling.training.tolerate import optional, reason
 

@@ -12,7 +12,7 @@ from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS
 from kindling.sweeps.grouped.members import Members
 from kindling.sweeps.grouped.rates import Schedule
 from kindling.training.divergence import first_infinite, why_diverged, why_too_high
-from kindling.training.scores import is_best, is_better, worst
+from kindling.training.monitored import is_best, is_better, worst
 
 # Minimum number of remaining steps of ended members for which regrouping (about 0.6 s) pays off.
 MIN_SAVED_STEPS = 100_000

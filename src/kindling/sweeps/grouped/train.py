@@ -26,12 +26,12 @@ from kindling.sweeps.grouped.stack import Stack, weights_of
 from kindling.sweeps.grouped.tracker import Tracker
 from kindling.sweeps.grouped.update import MemberOptions, OptimizerPart
 from kindling.sweeps.grouped.write import write_members
+from kindling.training.device import choose_threads
 from kindling.training.divergence import constant_loss
 from kindling.training.load import load
+from kindling.training.monitored import mode_of
+from kindling.training.periodic_checkpoint import PeriodicCheckpoint
 from kindling.training.quiet import silence
-from kindling.training.saving import PeriodicCheckpoint
-from kindling.training.scores import mode_of
-from kindling.training.trainer import choose_threads
 
 log = logging.getLogger("kindling")
 

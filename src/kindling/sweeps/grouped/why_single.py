@@ -11,7 +11,7 @@ from kindling.data.base import Data
 from kindling.models.base import Model
 from kindling.sweeps.grouped.stack import layers_of
 from kindling.sweeps.grouped.update import LINEAR
-from kindling.training.trainer import SHORT
+from kindling.training.device import SHORT
 
 # Callbacks that Tracker and its group reproduce for members; by name, because some can be stripped.
 REQUIRED = (
@@ -121,7 +121,7 @@ def _why_trainer(resolved: dict) -> str | None:
     node = resolved["trainer"]
     if str(node.get("strategy", "")).startswith("ddp"):
         return "it uses several processes"
-    if node["_target_"] not in ("kindling.training.trainer.auto", "pytorch_lightning.Trainer"):
+    if node["_target_"] not in ("kindling.training.device.auto", "pytorch_lightning.Trainer"):
         return f"{node['_target_']} is a custom trainer"
     if node.get("devices", 1) != 1:
         return "it uses several devices"

@@ -29,8 +29,8 @@ from kindling.sweeps.compose import Job
 from kindling.sweeps.grouped.events import scalar_records, serialize
 from kindling.sweeps.grouped.stack import Stack
 from kindling.sweeps.grouped.tracker import Tracker
+from kindling.training.monitored import NEVER_DEFINED, best_scalars
 from kindling.training.result import result, write_counts
-from kindling.training.scores import NEVER_DEFINED, best_scalars
 
 BATCH = 100  # members whose events are computed together
 

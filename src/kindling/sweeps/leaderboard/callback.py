@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from kindling import UserError
 from kindling.cli.errors import plain_errors
+from kindling.sweeps.leaderboard.baselines.trees import tree_names
 from kindling.sweeps.leaderboard.make import make_board
-from kindling.sweeps.leaderboard.trees import tree_names
 
 __all__ = ["Leaderboard", "make_board"]
 

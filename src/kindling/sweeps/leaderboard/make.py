@@ -6,9 +6,9 @@ from pathlib import Path
 
 from kindling.cli.monitor import split
 from kindling.files import write_atomically
-from kindling.sweeps.leaderboard.add_ensemble import add_ensemble
-from kindling.sweeps.leaderboard.baselines import add_baselines
+from kindling.sweeps.leaderboard.baselines.score import add_baselines
 from kindling.sweeps.leaderboard.board import Board, rank
+from kindling.sweeps.leaderboard.ensemble.add import add_ensemble
 from kindling.sweeps.leaderboard.jobs import Job, read_jobs
 from kindling.sweeps.leaderboard.write import as_csv, as_markdown, as_text
 from kindling.sweeps.said_once import said_once
@@ -43,7 +43,7 @@ def make_board(folder: Path, trees: Sequence[str] = ()) -> Board:
     write_atomically(folder / "leaderboard.md", as_markdown(board))
     if len(board.rows) > 1:
         with optional("effects.png"):
-            from kindling.sweeps.leaderboard.draw import png  # matplotlib, 0.5 s
+            from kindling.sweeps.leaderboard.effects.draw import png  # matplotlib, 0.5 s
 
             write_atomically(folder / "effects.png", png(board))
     if board.rows:

@@ -43,9 +43,9 @@ def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
     import torch
 
     from kindling.models.base import Model
-    from kindling.models.predict import divide_logits
+    from kindling.models.probabilities import divide_logits
+    from kindling.training.device import choose_threads
     from kindling.training.quiet import silence
-    from kindling.training.trainer import choose_threads
 
     silence()
     data, model = saved.data_and_model(cfg)

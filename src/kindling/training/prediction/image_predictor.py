@@ -8,7 +8,7 @@ import torch
 
 from kindling import UserError
 from kindling.data.loader import Pixels
-from kindling.models.predict import from_logits, logits_of
+from kindling.models.probabilities import from_logits, logits_of
 from kindling.training.prediction.saved_model import SavedModel
 
 if TYPE_CHECKING:

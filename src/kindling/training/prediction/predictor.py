@@ -16,7 +16,7 @@ from kindling.data.tables.csv_file import CsvFile
 from kindling.data.tables.frame import Frame
 from kindling.data.tables.inputs import Inputs
 from kindling.models.base import Model
-from kindling.models.predict import from_logits, logits_of
+from kindling.models.probabilities import from_logits, logits_of
 from kindling.training.prediction.saved_model import SavedModel
 
 log = logging.getLogger("kindling")

@@ -12,7 +12,7 @@ from kindling.cli.build import build
 from kindling.cli.folders.foreign import reject_foreign_targets
 from kindling.cli.plain import to_dict
 from kindling.models.base import Model
-from kindling.models.predict import divide_logits
+from kindling.models.probabilities import divide_logits
 from kindling.tasks.quantiles import quantile_names
 from kindling.training import load as saved
 from kindling.training.restore import load_best

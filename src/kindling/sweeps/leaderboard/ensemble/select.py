@@ -11,10 +11,10 @@ from kindling import UserError
 from kindling.cli.monitor import direction, split
 from kindling.files import write_json
 from kindling.sweeps.leaderboard.board import Board
-from kindling.sweeps.leaderboard.greedy import select
+from kindling.sweeps.leaderboard.ensemble.greedy import select
+from kindling.sweeps.leaderboard.ensemble.library import Library, read_library
+from kindling.sweeps.leaderboard.ensemble.samples import Samples
 from kindling.sweeps.leaderboard.jobs import Job
-from kindling.sweeps.leaderboard.library import Library, read_library
-from kindling.sweeps.leaderboard.samples import Samples
 from kindling.training.quiet import silence
 
 Metrics = dict[str, float | None]

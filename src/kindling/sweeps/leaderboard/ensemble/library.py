@@ -16,9 +16,9 @@ from kindling.data.base import Data
 from kindling.data.preprocessing.transforms import target_scaling
 from kindling.models.base import Model
 from kindling.sweeps.leaderboard.config_text import SAME_SAMPLES
+from kindling.sweeps.leaderboard.ensemble.samples import Samples, samples_of, targets_of
+from kindling.sweeps.leaderboard.ensemble.sources import Sources, options_text
 from kindling.sweeps.leaderboard.jobs import Job
-from kindling.sweeps.leaderboard.samples import Samples, samples_of, targets_of
-from kindling.sweeps.leaderboard.sources import Sources, options_text
 
 # Options of the data in which jobs may differ, because the samples of each stage and their targets are the same.
 MEMBER_OPTIONS = (*SAME_SAMPLES, "passes", "features", "degree", "scale", "fold")

@@ -16,10 +16,10 @@ from kindling.cli.folders.damaged import Damaged
 from kindling.cli.folders.foreign import reject_foreign_config
 from kindling.cli.folders.read import read_json, read_yaml, text_of
 from kindling.files import write_json
+from kindling.sweeps.leaderboard.baselines.trees import TREES, fit_trees
 from kindling.sweeps.leaderboard.board import Board, Row
 from kindling.sweeps.leaderboard.config_text import data_blocks, data_text, versions, without
 from kindling.sweeps.leaderboard.jobs import Job
-from kindling.sweeps.leaderboard.trees import TREES, fit_trees
 from kindling.training.tolerate import reason
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _without(note: str) -> dict:
 
 
 def _baselines(data: "Data", metric: str, trees: Sequence[str], loss: Any) -> dict:
-    from kindling.models.linear_baseline import constant, fit_line, scores, with_quantiles
+    from kindling.sweeps.leaderboard.baselines.linear import constant, fit_line, scores, with_quantiles
 
     facts, stage = data.model_kwargs(), metric.split("/")[0]
     if stage not in data.samples:

@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 
 from kindling.plots.style import COLOURS, plain
 from kindling.sweeps.leaderboard.board import Board
-from kindling.sweeps.leaderboard.effects import Effect, clipped, effects, noise, robust_limits
-from kindling.sweeps.leaderboard.pair_plot import draw_pair
+from kindling.sweeps.leaderboard.effects.estimate import Effect, clipped, effects, noise, robust_limits
+from kindling.sweeps.leaderboard.effects.pair_plot import draw_pair
+from kindling.sweeps.leaderboard.effects.ticks import MAX_TICKS, place, scale_of
 from kindling.sweeps.leaderboard.significance import repetitions
-from kindling.sweeps.leaderboard.ticks import MAX_TICKS, place, scale_of
 
 MAX_PANELS = 6
 DARK, FAINT, LOST = "#0b2a5b", "#7f9fca", COLOURS[1]

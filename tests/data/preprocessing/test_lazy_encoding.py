@@ -4,8 +4,8 @@ import pytest
 import torch
 from conftest import made, needs, weights_of
 
-from kindling.data.preprocessing import coded
-from kindling.data.preprocessing.coded import Coded
+from kindling.data.preprocessing import lazy_encoding as coded
+from kindling.data.preprocessing.lazy_encoding import Coded
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def add_ensemble(board: Board) -> None:
             command = f"python -m kindling ensemble sweep={display_path(board.folder).as_posix()}"
             board.notes.append(f"No ensemble, because predicting with {len(jobs)} jobs takes longer: {command}")
             return
-        from kindling.sweeps.leaderboard.ensemble import make_ensemble  # torch
+        from kindling.sweeps.leaderboard.ensemble.select import make_ensemble  # torch
 
         try:
             found = make_ensemble(board, version=version)

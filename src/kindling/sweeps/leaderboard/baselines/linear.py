@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kindling.data.preprocessing.scaling import standard
 from kindling.models.linear import Linear
-from kindling.tasks import scoring
+from kindling.tasks import epoch_metrics as scoring
 from kindling.tasks.losses import weighted
 from kindling.tasks.quantiles import task_of
 from kindling.tasks.tasks import Loss

@@ -11,7 +11,7 @@ from kindling.cli.build import build
 from kindling.cli.folders.read import text_of
 from kindling.data.base import Data, model_kwargs
 from kindling.models.base import Model
-from kindling.models.predict import divide_logits
+from kindling.models.probabilities import divide_logits
 from kindling.sweeps.leaderboard.config_text import SAME_SAMPLES, data_and_model_text
 from kindling.sweeps.leaderboard.jobs import Job
 from kindling.training.load import config_of

@@ -10,8 +10,8 @@ from matplotlib.patches import Rectangle
 
 from kindling.plots.style import plain
 from kindling.sweeps.leaderboard.board import Board
-from kindling.sweeps.leaderboard.effects import Effect, group_means, robust_limits
-from kindling.sweeps.leaderboard.ticks import MAX_TICKS, place, scale_of
+from kindling.sweeps.leaderboard.effects.estimate import Effect, group_means, robust_limits
+from kindling.sweeps.leaderboard.effects.ticks import MAX_TICKS, place, scale_of
 
 
 def draw_pair(figure: Figure, axes: Axes, board: Board, one: Effect, other: Effect) -> None:

@@ -25,7 +25,7 @@ def main(args: list[str]) -> None:
 
 
 def find_lr(cfg: DictConfig) -> None:
-    from kindling.callbacks.lr_find import FRACTION, find, suggestion
+    from kindling.commands.lr_find.range_test import FRACTION, find, suggestion
     from kindling.plots.lr_find import draw_range
     from kindling.plots.save import png
     from kindling.training.tolerate import optional

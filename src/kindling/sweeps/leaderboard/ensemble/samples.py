@@ -13,7 +13,7 @@ from torch.func import vmap
 from kindling.data.base import Data
 from kindling.data.preprocessing.transforms import target_scaling
 from kindling.models.base import Model
-from kindling.tasks import scoring
+from kindling.tasks import epoch_metrics as scoring
 from kindling.tasks.losses import LOSSES, weighted
 from kindling.tasks.metrics import in_unit
 

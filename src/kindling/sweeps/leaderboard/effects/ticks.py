@@ -5,7 +5,7 @@ from typing import Any
 from matplotlib.axis import Axis, XAxis
 
 from kindling.plots.style import plain
-from kindling.sweeps.leaderboard.effects import number_of
+from kindling.sweeps.leaderboard.effects.estimate import number_of
 
 MAX_TICKS = 14  # labelled values; if there are more, only some are labelled
 MANY = 8  # if there are more values, numbers are placed by size and not at equal distances

@@ -1,0 +1,1 @@
+"""Baselines of the leaderboard: a constant, a linear predictor, and trees on request."""

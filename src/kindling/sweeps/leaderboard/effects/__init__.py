@@ -1,0 +1,1 @@
+"""The effect of each option on the score, and its picture, effects.png."""
