@@ -27,7 +27,7 @@ from kindling.files import PACKAGE
 from kindling.models.mlp import Deep
 from kindling.training.checkpoint import BestAndLast
 
-torch.set_num_threads(1)  # for small models, more threads only wait for each other (training/trainer.py)
+torch.set_num_threads(1)  # for small models, more threads only wait for each other (training/device.py)
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT))
 

@@ -20,7 +20,7 @@ import kindling.callbacks.pictures
 import kindling.commands.report.sweep
 import kindling.training.prediction.predictor  # noqa: F401
 from kindling import UserError
-from kindling.training.load import load
+from kindling.training.checkpoint_files import load
 
 PROJECT = Path(__file__).parents[2]
 RUN, JOB = "runs/blobs-deep/one", "runs/csv-deep/one"

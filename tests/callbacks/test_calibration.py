@@ -15,8 +15,9 @@ import kindling
 from kindling import UserError
 from kindling.callbacks.calibration import fit_temperature
 from kindling.tasks.losses import bce, cross_entropy
-from kindling.training.load import config_of, data_and_model, load
+from kindling.training.checkpoint_files import load
 from kindling.training.prediction.evaluate import evaluate
+from kindling.training.run_folder import config_of, data_and_model
 
 OVERCONFIDENT = ["epochs=150", "width=100", "lr=0.01", "monitor=train/loss"]  # the best epoch is one of the last
 

@@ -15,15 +15,16 @@ import kindling
 from kindling import UserError
 from kindling.commands.predict import predict
 from kindling.files import BEST
-from kindling.training import load as saved
+from kindling.training.checkpoint_files import load
+from kindling.training.run_folder import config_of, data_and_model, winner
 
 DIABETES = PROJECT / "data" / "diabetes.csv"
 
 
 def in_memory(folder) -> np.ndarray:
     """Return the run's probabilities or values for all rows of its own table, in the file's order."""
-    data, model = saved.data_and_model(saved.config_of(folder))
-    model.load_state_dict(saved.load(folder / BEST)["state_dict"])
+    data, model = data_and_model(config_of(folder))
+    model.load_state_dict(load(folder / BEST)["state_dict"])
     x = torch.from_numpy(pd.read_csv(data.path)[data.examples.columns].to_numpy("float64"))
     x[:, [data.examples.columns.index(name) for name in data.zero_is_missing]] += torch.where(
         x[:, [data.examples.columns.index(name) for name in data.zero_is_missing]] == 0, torch.nan, 0.0
@@ -142,8 +143,8 @@ def test_a_sweep_predicts_with_its_winner(shell, tmp_path):
     shell("train.py", "-m", "seed=0,1,2", "epochs=2", "sweep.name=s", check=True)
     sweep = tmp_path / "runs" / "sweeps" / "s"
     scores = {file.parent: json.loads(file.read_text())["score"] for file in sweep.glob("*/result.json")}
-    assert saved.winner(sweep) == min(scores, key=scores.get)
-    for name, folder in (("sweep", sweep), ("winner", saved.winner(sweep))):
+    assert winner(sweep) == min(scores, key=scores.get)
+    for name, folder in (("sweep", sweep), ("winner", winner(sweep))):
         predict(folder, str(DIABETES), str(tmp_path / f"{name}.csv"))
     assert (tmp_path / "sweep.csv").read_text() == (tmp_path / "winner.csv").read_text()
 
@@ -159,8 +160,8 @@ def test_wrong_arguments_end_with_exit_code_2(shell, tmp_path):
 def test_predictions_of_a_mixed_table_equal_those_of_the_model_in_memory(churn, mixed, tmp_path):
     predict(churn, str(mixed), str(tmp_path / "out.csv"))
     found = pd.read_csv(tmp_path / "out.csv")
-    data, model = saved.data_and_model(saved.config_of(churn))
-    model.load_state_dict(saved.load(churn / BEST)["state_dict"])
+    data, model = data_and_model(config_of(churn))
+    model.load_state_dict(load(churn / BEST)["state_dict"])
     assert data.examples.columns == ["age", "town", "member", "joined"]
     for stage, rows in data.indices.items():
         with torch.no_grad():

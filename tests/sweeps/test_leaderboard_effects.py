@@ -9,7 +9,6 @@ from sweeps.leaderboard_helpers import job_writer
 
 from kindling import UserError
 from kindling.sweeps.leaderboard.board import rank
-from kindling.sweeps.leaderboard.effects import draw as drawing
 from kindling.sweeps.leaderboard.effects.draw import draw
 from kindling.sweeps.leaderboard.effects.estimate import effects, noise
 from kindling.sweeps.leaderboard.effects.ticks import labels, scale_of
@@ -130,7 +129,7 @@ def test_a_figure_that_fails_does_not_affect_the_ranking_or_the_test_of_the_winn
 ):
     for lr in (1, 2):
         job(f"lr={lr}", score=0.1 * lr)
-    monkeypatch.setattr(drawing, "png", None)
+    monkeypatch.setattr("kindling.sweeps.leaderboard.effects.draw.png", None)
     make_board(sweep)
     assert "effects.png: skipped, TypeError" in caplog.text
     assert "winner on the test samples: loss 0.5000" in capsys.readouterr().out

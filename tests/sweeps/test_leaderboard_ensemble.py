@@ -6,7 +6,7 @@ import json
 import pytest
 from sweeps.sweep_helpers import trained_together
 
-from kindling.sweeps.leaderboard.ensemble import add as added
+from kindling.sweeps.leaderboard.ensemble import add
 from kindling.sweeps.leaderboard.make import make_board
 
 SMALL = ["data=diabetes", "epochs=2", "depth=1", "width=4"]
@@ -50,7 +50,7 @@ def test_the_line_has_the_scores_of_the_ensemble(sweep, capsys):
 def test_it_is_read_from_the_file_until_a_job_changes(sweep, monkeypatch):
     folder = sweep(*THREE)
     first = make_board(folder).ensemble
-    monkeypatch.setattr(added, "MAX_SECONDS", 0)  # making it again would be refused
+    monkeypatch.setattr(add, "MAX_SECONDS", 0)  # making it again would be refused
     assert make_board(folder).ensemble == first
     next(folder.glob("*/checkpoints/best.ckpt")).touch()
     assert make_board(folder).ensemble is None
@@ -100,7 +100,7 @@ def test_there_is_none_of_two_jobs_or_of_incomparable_ones(sweep, variants):
 @pytest.mark.parametrize(("limit", "value"), [("MAX_JOBS", 2), ("MAX_SECONDS", 0.05)])
 def test_a_note_says_how_to_make_an_expensive_one(sweep, monkeypatch, limit, value):
     folder = sweep(*THREE)
-    monkeypatch.setattr(added, limit, value)
+    monkeypatch.setattr(add, limit, value)
     board = make_board(folder)
     assert board.ensemble is None
     (note,) = [note for note in board.notes if note.startswith("No ensemble")]

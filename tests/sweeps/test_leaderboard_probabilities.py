@@ -9,7 +9,7 @@ from kindling.sweeps.leaderboard.baselines.score import score_baselines
 from kindling.sweeps.leaderboard.ensemble.library import read_library
 from kindling.sweeps.leaderboard.jobs import read_jobs
 from kindling.sweeps.leaderboard.make import make_board
-from kindling.training.load import load
+from kindling.training.checkpoint_files import load
 
 
 def test_an_ensemble_averages_calibrated_probabilities(tmp_path):

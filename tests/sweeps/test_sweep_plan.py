@@ -108,7 +108,7 @@ def test_a_changed_file_of_an_own_package_makes_a_different_job(tmp_path, monkey
 
 
 def test_the_code_of_a_job_includes_the_names_of_activations_and_not_the_figures():
-    starts = [PACKAGE / "models" / "mlp.py", PACKAGE / "training" / "scores.py"]
+    starts = [PACKAGE / "models" / "mlp.py", PACKAGE / "training" / "monitored.py"]
     found = {file.relative_to(PACKAGE).as_posix() for file in _reached(starts)}
     assert {"activations.py", "models/base.py", "tasks/losses.py", "cli/monitor.py"} <= found
     assert not [name for name in found if name.startswith(("plots/", "doctor/", "commands/", "cli/folders/"))]

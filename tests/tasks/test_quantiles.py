@@ -17,7 +17,7 @@ from kindling import UserError
 from kindling.cli.validation import check
 from kindling.tasks.losses import pinball
 from kindling.tasks.quantiles import Quantiles, task_of
-from kindling.training.load import config_of, data_and_model
+from kindling.training.run_folder import config_of, data_and_model
 
 LEVELS = [0.1, 0.5, 0.9]
 

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 from trust_helpers import SMALL, linked, trained
 
 from kindling import UserError
-from kindling.training.load import config_of, winner
+from kindling.training.run_folder import config_of, winner
 
 __all__ = ["trained"]
 

@@ -11,8 +11,9 @@ from omegaconf import OmegaConf
 from kindling import UserError
 from kindling.cli.folders.resume import load_config
 from kindling.files import BEST, LAST
-from kindling.training.load import config_of, load
-from kindling.training.restore import load_best, read_metrics
+from kindling.training.checkpoint_files import load, load_best
+from kindling.training.metrics_file import read_metrics
+from kindling.training.run_folder import config_of
 
 SMALL = ["data=blobs", "data.num_test=100", "epochs=4", "depth=1", "width=4", "lr=0.1"]
 

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from kindling import UserError
 from kindling.cli.folders import resume
-from kindling.training.load import checkpoint_to_resume
+from kindling.training.checkpoint_files import checkpoint_to_resume
 
 # 225 steps per epoch, 3 per execution, with dropout: the run stops within an epoch, and random numbers must continue.
 RUN = ["data=blobs", "batch_size=4", "epochs=12", "steps_per_execution=3", "dropout=0.1", "trainer=cpu"]

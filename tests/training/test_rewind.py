@@ -113,7 +113,7 @@ class StopsAtStart(pl.Callback):
     supports_multi_step = True
 
     def on_train_start(self, trainer, pl_module):
-        next(c for c in trainer.callbacks if isinstance(c, BestAndLast)).signal = signal.SIGTERM
+        next(c for c in trainer.callbacks if isinstance(c, BestAndLast)).signals.received = signal.SIGTERM
 
 
 @needs("callbacks/pictures.py")

@@ -7,7 +7,7 @@ from conftest import compose_config
 from trust_helpers import poison, rejects, trained
 
 from kindling import UserError
-from kindling.training.load import load
+from kindling.training.checkpoint_files import load
 
 __all__ = ["trained"]
 

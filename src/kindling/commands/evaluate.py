@@ -14,9 +14,9 @@ from pathlib import Path
 from kindling import UserError
 from kindling.cli.arguments import parse
 from kindling.cli.folders.read import read_result
-from kindling.training.load import winner
 from kindling.training.prediction.evaluate import evaluate
 from kindling.training.result import table
+from kindling.training.run_folder import winner
 
 USAGE = "python -m kindling evaluate run=<run folder> [input=<csv>] [output=<folder>] [trust=true] [--json]"
 

@@ -135,8 +135,8 @@ def check_gradients(cfg: DictConfig) -> None:
     from kindling.data.base import Data
     from kindling.models.base import Model
     from kindling.models.capture import some_samples
-    from kindling.training.load import data_and_model
     from kindling.training.quiet import silence
+    from kindling.training.run_folder import data_and_model
 
     silence(cfg.verbose)
     data, model = data_and_model(cfg)

@@ -19,8 +19,8 @@ from kindling.plots.confusion_matrix import draw as draw_counts
 from kindling.plots.figures import model_figures, sample_figures, stage_predictions, without_test
 from kindling.plots.save import is_png, picture, png
 from kindling.plots.style import style
-from kindling.training.load import config_of, data_and_model
-from kindling.training.restore import load_best
+from kindling.training.checkpoint_files import load_best
+from kindling.training.run_folder import config_of, data_and_model
 from kindling.training.tolerate import optional
 
 if TYPE_CHECKING:

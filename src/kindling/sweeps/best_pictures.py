@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kindling.cli.folders.read import read_result
 from kindling.cli.monitor import direction
-from kindling.training import load
+from kindling.training.run_folder import config_of
 from kindling.training.tolerate import optional
 
 
@@ -20,7 +20,7 @@ def draw_best(folders: list[Path], jobs: int = 3) -> None:
     with optional("pictures of the best jobs", interruptible=True):
         for folder in best(folders)[:jobs]:
             with optional(f"pictures of {folder.name}"):
-                if load.config_of(folder).get("pictures") != "none":
+                if config_of(folder).get("pictures") != "none":
                     draw(folder, test=False)
 
 

@@ -12,10 +12,9 @@ import torch
 from kindling import UserError
 from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, logged_as, split
 from kindling.data.trainer_parts import find_callback
-from kindling.training.load import NotPlain, load
+from kindling.training.checkpoint_files import NotPlain, derive_best, load, save
 from kindling.training.monitored import is_best, monitored_name, worst
 from kindling.training.periodic_checkpoint import PeriodicCheckpoint
-from kindling.training.restore import derive_best, save
 
 log = logging.getLogger("kindling")
 

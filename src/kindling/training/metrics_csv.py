@@ -19,7 +19,7 @@ from kindling.files import LAST, write_atomically
 from kindling.models.base import Model
 from kindling.training.checkpoint import best_of
 from kindling.training.loggers import Rewindable
-from kindling.training.restore import read_epochs, write_metrics
+from kindling.training.metrics_file import read_epochs, write_metrics
 
 log = logging.getLogger("kindling")
 

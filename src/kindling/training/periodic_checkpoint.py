@@ -1,11 +1,8 @@
-"""Periodic checkpoints during training, and handling of signals."""
+"""Periodic checkpoints during training, and one when training is interrupted."""
 
 import logging
-import signal
-import threading
 import time
 from abc import ABC, abstractmethod
-from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,6 +12,7 @@ from pytorch_lightning.utilities.combined_loader import CombinedLoader
 from kindling.data.loader import TensorLoader
 from kindling.data.trainer_parts import callbacks_of
 from kindling.models.base import Model
+from kindling.training.signals import Signals
 
 log = logging.getLogger("kindling")
 
@@ -31,9 +29,8 @@ class PeriodicCheckpoint(Checkpoint, ABC):
 
     def __init__(self, every_seconds: float):
         self.every_seconds = every_seconds
-        self.signal: int | None = None
+        self.signals = Signals()
         self.saved_at: float | None = None  # time.monotonic() of the last one; None before training
-        self.handlers: dict[int, Any] = {}
         self.why_restart = ""
         self.was_stopped = False  # by patience, a limit of steps or divergence; in the checkpoint
 
@@ -50,10 +47,7 @@ class PeriodicCheckpoint(Checkpoint, ABC):
         self.saved_at, self.why_restart = time.monotonic(), why_restart(trainer)
         # Not earlier: Lightning's handler, set after `setup`, would end the epoch on SIGTERM without a checkpoint.
         # If training ends with an exception, Lightning restores the earlier handlers.
-        if threading.current_thread() is threading.main_thread():
-            self.handlers = {
-                number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)
-            }
+        self.signals.defer()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Save the state at the end of the previous epoch. In its on_train_epoch_end Lightning has not yet logged the
@@ -75,15 +69,13 @@ class PeriodicCheckpoint(Checkpoint, ABC):
         has_timer = any(isinstance(callback, Timer) for callback in callbacks_of(trainer))
         self.was_stopped = trainer.should_stop and not has_timer  # whose limit can be increased
         self._save(trainer)
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)
+        self.signals.restore()
         if self._interrupted(trainer):
             raise KeyboardInterrupt
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Lightning's handler of SIGTERM sends to the other processes, which may have ended their test.
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._end_test)
+        self.signals.raise_on_sigterm()
 
     def _save_if_due(self, trainer: pl.Trainer, unless: str = "") -> None:
         interrupted = self._interrupted(trainer)  # read only once, because a signal may arrive at any time
@@ -99,20 +91,11 @@ class PeriodicCheckpoint(Checkpoint, ABC):
 
     def _interrupted(self, trainer: pl.Trainer) -> bool:
         """Return whether any process got a signal, so that all of them act alike."""
-        return trainer.strategy.reduce_boolean_decision(self.signal is not None, all=False)
+        return trainer.strategy.reduce_boolean_decision(self.signals.received is not None, all=False)
 
     def _save(self, trainer: pl.Trainer) -> None:
         self.save(trainer)
         self.saved_at = time.monotonic()
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
-            raise KeyboardInterrupt
-        self.signal = number
-
-    def _end_test(self, number: int, frame: FrameType | None) -> None:
-        self.signal = number
-        raise KeyboardInterrupt
 
 
 def why_restart(trainer: pl.Trainer) -> str:

@@ -21,16 +21,15 @@ from kindling.data.trainer_parts import callbacks_of, find_callback
 from kindling.files import BEST, is_untrained, write_json
 from kindling.models.base import Model
 from kindling.training.checkpoint import BestAndLast
+from kindling.training.checkpoint_files import checkpoint_to_resume, load_best, load_last, update_best
 from kindling.training.device import choose_threads
 from kindling.training.divergence import Divergence
-from kindling.training.load import checkpoint_to_resume
 from kindling.training.lock import claim
 from kindling.training.loggers import finish, log_text
 from kindling.training.monitored import NEVER_DEFINED, best_scalars
 from kindling.training.other_modules import check_module, own_hyperparameters
 from kindling.training.quiet import silence
 from kindling.training.report import ending_lines, metric_lines
-from kindling.training.restore import load_best, load_last, update_best
 from kindling.training.result import result, test_metrics
 from kindling.training.summary import Summary, named
 
@@ -141,7 +140,7 @@ class Run:
     ) -> None:
         saver, divergence = self._saver, find_callback(self.trainer, Divergence) if self.trainer else None
         code = exc.code if isinstance(exc, SystemExit) else None
-        terminated = 143 in (code, saver and saver.signal and 128 + saver.signal)
+        terminated = 143 in (code, saver and saver.signals.received and 128 + saver.signals.received)
         stopped = isinstance(exc, SystemExit) and (terminated or self.trainer is not None)
         interrupted = stopped or isinstance(exc, KeyboardInterrupt)
         diverged = divergence.diverged if divergence else None

@@ -17,8 +17,8 @@ from kindling.cli.folders.foreign import (
     reject_foreign_overrides,
     reject_foreign_targets,
 )
-from kindling.training.load import config_of
 from kindling.training.prediction.saved_model import SavedModel
+from kindling.training.run_folder import config_of
 
 __all__ = ["trained"]
 
@@ -38,7 +38,7 @@ ATTACKS = [
     "hydra.utils.instantiate",
     "hydra.utils.call",
     "kindling.cli.build.build",
-    "kindling.training.load.load",
+    "kindling.training.checkpoint_files.load",
     "kindling.training.prediction.saved_model.SavedModel",
     "kindling.data.download.download",
     "pip.__main__.main",

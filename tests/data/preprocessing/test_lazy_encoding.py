@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import made, needs, weights_of
 
-from kindling.data.preprocessing import lazy_encoding as coded
+from kindling.data.preprocessing import lazy_encoding
 from kindling.data.preprocessing.lazy_encoding import Coded
 
 
@@ -23,7 +23,7 @@ def towns(tmp_path):
 def both(towns, monkeypatch):
     """Return the training inputs of the same table, encoded at once and as codes."""
     dense, _ = made(*towns).samples["train"]
-    monkeypatch.setattr(coded, "MAX_VALUES", 0)
+    monkeypatch.setattr(lazy_encoding, "MAX_VALUES", 0)
     codes, _ = made(*towns).samples["train"]
     return dense, codes
 
@@ -65,7 +65,7 @@ def test_codes_have_the_shape_and_type_of_the_encoded_inputs_and_take_less_memor
 @pytest.mark.parametrize("options", [[], ["scale=robust", "data.max_categories=5"], ["data.balance=true"]])
 def test_a_run_with_codes_equals_one_with_encoded_inputs(run, tmp_path, towns, options, monkeypatch):
     results = [run(*towns, "epochs=3", "dropout=0.1", *options, folder="dense")]
-    monkeypatch.setattr(coded, "MAX_VALUES", 0)
+    monkeypatch.setattr(lazy_encoding, "MAX_VALUES", 0)
     results.append(run(*towns, "epochs=3", "dropout=0.1", *options, folder="codes"))
     dense, codes = (weights_of(tmp_path / name) for name in ("dense", "codes"))
     assert all(torch.equal(dense[name], codes[name]) for name in dense)
@@ -77,7 +77,7 @@ def test_a_run_with_codes_equals_one_with_encoded_inputs(run, tmp_path, towns, o
 def test_a_group_trains_on_codes(run, tmp_path, towns, monkeypatch):
     from sweeps.sweep_helpers import trained_together
 
-    monkeypatch.setattr(coded, "MAX_VALUES", 0)
+    monkeypatch.setattr(lazy_encoding, "MAX_VALUES", 0)
     one, _ = trained_together(tmp_path / "sweep", [[*towns, "epochs=2", f"lr={lr}"] for lr in (0.01, 0.02)])
     run(*towns, "epochs=2", "lr=0.01")
     found, expected = weights_of(one.folder), weights_of(tmp_path / "run")

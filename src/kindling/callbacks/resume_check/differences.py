@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from kindling.training.load import load
+from kindling.training.checkpoint_files import load
 
 # What describes how a run was trained rather than what came out: its time, its place, and its command, which names it.
 NOT_COMPARED = (

@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from kindling import UserError
 from kindling.cli.build import build
 from kindling.training.device import choose_threads
-from kindling.training.load import data_and_model
 from kindling.training.quiet import silence
+from kindling.training.run_folder import data_and_model
 
 STEPS, LOWEST, HIGHEST = 200, 1e-7, 10.0
 DECAY = 0.9  # of the smoothed loss, per step

@@ -10,7 +10,8 @@ from kindling.files import BEST, LAST
 from kindling.plots.save import png
 from kindling.sweeps.leaderboard.baselines.score import score_baselines
 from kindling.sweeps.leaderboard.write import value_of
-from kindling.training.restore import load_best, read_metrics
+from kindling.training.checkpoint_files import load_best
+from kindling.training.metrics_file import read_metrics
 from kindling.training.result import loss_note, number
 from kindling.training.tolerate import optional
 

@@ -24,7 +24,7 @@ from kindling.sweeps.grouped.grouping import Group, group_of
 from kindling.sweeps.grouped.train import train
 from kindling.sweeps.plan import code_of, effective
 from kindling.sweeps.run_job import Context, JobRequest, run_single
-from kindling.training.load import load
+from kindling.training.checkpoint_files import load
 from kindling.training.tolerate import optional, reason
 
 log = logging.getLogger("kindling")

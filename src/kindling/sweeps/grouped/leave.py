@@ -7,8 +7,7 @@ from kindling.sweeps.grouped.grouping import Group
 from kindling.sweeps.grouped.members import Members
 from kindling.sweeps.grouped.tracker import Tracker
 from kindling.sweeps.grouped.update import GroupOptimizer
-from kindling.training.load import load
-from kindling.training.restore import save
+from kindling.training.checkpoint_files import load, save
 
 log = logging.getLogger("kindling")
 

@@ -26,9 +26,9 @@ from kindling.sweeps.grouped.stack import Stack, weights_of
 from kindling.sweeps.grouped.tracker import Tracker
 from kindling.sweeps.grouped.update import MemberOptions, OptimizerPart
 from kindling.sweeps.grouped.write import write_members
+from kindling.training.checkpoint_files import load
 from kindling.training.device import choose_threads
 from kindling.training.divergence import constant_loss
-from kindling.training.load import load
 from kindling.training.monitored import mode_of
 from kindling.training.periodic_checkpoint import PeriodicCheckpoint
 from kindling.training.quiet import silence
@@ -95,7 +95,7 @@ def _fit(group: Group, folder: Path, checkpoint: Path) -> tuple[Tracker, Members
                 warnings.filterwarnings("ignore", f"You defined a `{stage}")
             trainer.fit(module, loader, validation, ckpt_path=resumed, weights_only=not first.resolved["trust"])
     except SystemExit as error:  # raised by Lightning on a KeyboardInterrupt
-        if saving.signal == signal.SIGTERM:
+        if saving.signals.received == signal.SIGTERM:
             raise SystemExit(143) from error
         raise KeyboardInterrupt from error
     finally:

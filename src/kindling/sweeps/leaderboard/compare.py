@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 from kindling.cli.folders.read import read_result, read_yaml
 from kindling.cli.monitor import split
 from kindling.cli.plain import to_dict
-from kindling.training.load import config_of
 from kindling.training.result import number
+from kindling.training.run_folder import config_of
 
 IGNORED = ("folder", "resume", "verbose", "test", "trust", "on_error", "repeat", "folds", "sweep.", "hydra.")
 

@@ -12,9 +12,9 @@ from kindling.cli.build import build
 from kindling.cli.folders.read import read_result
 from kindling.cli.monitor import split
 from kindling.files import BEST, reject_links, write_json
-from kindling.training import load as saved
-from kindling.training.restore import load_best
+from kindling.training.checkpoint_files import load_best
 from kindling.training.result import test_metrics
+from kindling.training.run_folder import config_of, data_and_model
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -36,7 +36,7 @@ def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
         UserError: there is no such run, or it has no weights, no test samples, or a model that cannot be tested.
     """
     reject_links(folder)
-    cfg = saved.config_of(folder, trust)
+    cfg = config_of(folder, trust)
     checkpoint = load_best(folder, trust)  # raises before Lightning loads it
     if (folder / "result.json").exists():
         read_result(folder, "metrics")  # to which the test metrics are added
@@ -48,7 +48,7 @@ def evaluate(folder: Path, trust: bool = False) -> dict[str, float | None]:
     from kindling.training.quiet import silence
 
     silence()
-    data, model = saved.data_and_model(cfg)
+    data, model = data_and_model(cfg)
     _reject_untestable(folder, data, model)
     if isinstance(model, Model) and "temperature" in checkpoint:
         divide_logits(model, checkpoint["temperature"])

@@ -13,10 +13,10 @@ from kindling.data.preprocessing.transforms import apply_transform, scale_target
 from kindling.data.tables.csv_file import open_csv
 from kindling.data.tables.labels import Labels, read_targets
 from kindling.files import reject_links, write_json
-from kindling.training import load as saved
 from kindling.training.prediction.predictor import Predictor
 from kindling.training.quiet import silence
 from kindling.training.result import test_metrics
+from kindling.training.run_folder import config_of
 
 
 class TestRows(Data):
@@ -65,7 +65,7 @@ def evaluate_table(run: Path, path: str, output: Path | None = None, trust: bool
         reject_links(predictor.folder)
     if place.exists():
         raise UserError(f"{place} exists already: choose another folder with output=..., or delete it.")
-    cfg = saved.config_of(predictor.folder, trust)
+    cfg = config_of(predictor.folder, trust)
     cfg.folder = str(place)
     model = predictor.build()
     nodes = cfg.get("callbacks", {})

@@ -14,8 +14,8 @@ from kindling.cli.plain import to_dict
 from kindling.models.base import Model
 from kindling.models.probabilities import divide_logits
 from kindling.tasks.quantiles import quantile_names
-from kindling.training import load as saved
-from kindling.training.restore import load_best
+from kindling.training.checkpoint_files import load_best
+from kindling.training.run_folder import config_of, winner
 
 TRAINING_ONLY = ("loss", "label_smoothing")  # hyperparameters that do not change a prediction
 
@@ -38,8 +38,8 @@ class SavedModel:
     """
 
     def __init__(self, folder: str | Path, trust: bool = False):
-        self.folder, self.trust = saved.winner(Path(folder)), trust
-        self.cfg = to_dict(saved.config_of(self.folder, trust), resolve=False)
+        self.folder, self.trust = winner(Path(folder)), trust
+        self.cfg = to_dict(config_of(self.folder, trust), resolve=False)
         checkpoint = load_best(self.folder, trust)
         dicts = [state for state in checkpoint.values() if isinstance(state, dict)]
         states = [state for state in dicts if {"columns", "factor"} <= state.keys()]

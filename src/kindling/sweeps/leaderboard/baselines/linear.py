@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kindling.data.preprocessing.scaling import standard
 from kindling.models.linear import Linear
-from kindling.tasks import epoch_metrics as scoring
+from kindling.tasks import epoch_metrics
 from kindling.tasks.losses import weighted
 from kindling.tasks.quantiles import task_of
 from kindling.tasks.tasks import Loss
@@ -85,5 +85,5 @@ def scores(
     """Return the metrics for given logits, as kindling.models.base.Model computes them; None if not finite."""
     task = task_of(facts["task"], facts.get("quantiles"))
     compute = weighted(task.loss(loss), weights)
-    values = scoring.scores(task, compute, logits.float(), y=y, target_std=facts["target_std"], custom={})
+    values = epoch_metrics.scores(task, compute, logits.float(), y=y, target_std=facts["target_std"], custom={})
     return {f"{stage}/{name}": float(v) if math.isfinite(v) else None for name, v in values.items()}

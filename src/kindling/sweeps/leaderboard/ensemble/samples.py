@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch.func import vmap
 from kindling.data.base import Data
 from kindling.data.preprocessing.transforms import target_scaling
 from kindling.models.base import Model
-from kindling.tasks import epoch_metrics as scoring
+from kindling.tasks import epoch_metrics
 from kindling.tasks.losses import LOSSES, weighted
 from kindling.tasks.metrics import in_unit
 
@@ -60,8 +59,8 @@ class Samples:
 
     def _scores(self, logits: Tensor) -> dict[str, Tensor]:
         loss, own = weighted(self.model.loss, self.weights), self.model.custom_metrics
-        score = partial(scoring.scores, self.model.task, loss, y=self._y, target_std=self.model.target_std, custom=own)
-        return score(logits)
+        std = self.model.target_std
+        return epoch_metrics.scores(self.model.task, loss, logits, y=self._y, target_std=std, custom=own)
 
 
 def samples_of(data: Data, model: Model, stage: str) -> Samples:

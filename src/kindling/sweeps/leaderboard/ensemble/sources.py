@@ -14,8 +14,8 @@ from kindling.models.base import Model
 from kindling.models.probabilities import divide_logits
 from kindling.sweeps.leaderboard.config_text import SAME_SAMPLES, data_and_model_text
 from kindling.sweeps.leaderboard.jobs import Job
-from kindling.training.load import config_of
-from kindling.training.restore import load_best
+from kindling.training.checkpoint_files import load_best
+from kindling.training.run_folder import config_of
 
 
 class Sources:

@@ -1,20 +1,60 @@
-"""Restore damaged files of a run's folder from its last.ckpt, which has the best weights and all epochs."""
+"""Write, load and restore the checkpoints of a run's folder; last.ckpt has the best weights, too."""
 
-import csv
 import io
 import logging
+import pickle
+import re
 from pathlib import Path
 from typing import Any
 
 from kindling import UserError
 from kindling.cli.folders.damaged import Damaged
-from kindling.cli.folders.read import read_result, read_table
-from kindling.files import BEST, LAST, replacing, write_atomically
-from kindling.training.load import load
+from kindling.cli.folders.read import check_records, read_result
+from kindling.files import BEST, LAST, write_atomically
 
 log = logging.getLogger("kindling")
 
+SHORT = 60.0  # seconds of training that may be repeated
 TRAINING_STATE = ("optimizer_states", "lr_schedulers", "callbacks", "loops", "kept")  # keys that best.ckpt lacks
+
+
+class NotPlain(UserError):
+    """Raised for a checkpoint that contains more than plain data.
+
+    Attributes:
+        found: the name of the class or function that is not plain data.
+    """
+
+    def __init__(self, checkpoint: Path, found: str):
+        super().__init__(
+            f"{checkpoint} contains more than plain data ({found}), so loading it could execute arbitrary code. If "
+            "you trust its source, add trust=true."
+        )
+        self.found = found
+
+
+def load(checkpoint: Path, trust: bool = False) -> dict[str, Any]:
+    """Load a checkpoint; unless it is trusted, without running code from it.
+
+    Raises:
+        NotPlain: it contains more than plain data.
+        Damaged: it cannot be read.
+    """
+    check_records(checkpoint)
+    import torch
+
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=not trust)
+    except Exception as error:  # of any type, because unpickling calls what the file names
+        if isinstance(error, MemoryError) or "allocate" in str(error):
+            raise
+        found = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if found:
+            raise NotPlain(checkpoint, found[1]) from error
+        raise Damaged(checkpoint, str(error).partition("\n")[0] or repr(error)) from error
+    if not isinstance(state, dict) or "state_dict" not in state:
+        raise Damaged(checkpoint, "it is not a checkpoint of Lightning, which has a state_dict")
+    return state
 
 
 def save(checkpoint: dict[str, Any], path: Path) -> None:
@@ -90,63 +130,20 @@ def load_last(folder: Path, trust: bool = False) -> dict[str, Any]:
     return state
 
 
-def write_metrics(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
-    """Write a metrics.csv atomically."""
-    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def read_metrics(folder: Path, trust: bool = False) -> list[dict[str, str]]:
-    """Return the rows of a run's metrics.csv, which is restored from last.ckpt if it cannot be read.
+def checkpoint_to_resume(folder: Path) -> Path | None:
+    """Return the path of a run's last checkpoint, or None for a run that ended before the first one.
 
     Raises:
-        Damaged: it cannot be restored either.
+        UserError: the run has trained, but its last checkpoint is gone.
     """
-    path = folder / "metrics.csv"
-    try:
-        return _read_metrics(folder)
-    except Damaged as error:
-        damaged = error
-    try:
-        records = load(folder / LAST, trust).get("callbacks", {}).get("Records")
-    except Damaged as error:
-        raise Damaged(path, f"{damaged.why}, and {LAST.name}, which has its rows: {error.why}") from error
-    if not records:
-        raise damaged
-    write_metrics(path, records["columns"], records["rows"])
-    log.warning(f"{path} ({damaged.why}) was restored from {LAST.name}")
-    return [{name: str(value) for name, value in row.items()} for row in records["rows"]]
-
-
-def _read_metrics(folder: Path) -> list[dict[str, str]]:
-    path, result = folder / "metrics.csv", read_result(folder)
-    rows = read_epochs(path)
-    if result["status"] == "finished" and len(rows) != result.get("epochs", len(rows)):
-        raise Damaged(path, f"it has {len(rows)} epochs instead of {result['epochs']}")
-    return rows
-
-
-def read_epochs(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a metrics.csv.
-
-    Raises:
-        Damaged: it cannot be read, or has anything but numbers for the epochs 1, 2, ...
-    """
-    header, cells = read_table(path, "epoch", "step")
-    rows = [dict(zip(header, row, strict=True)) for row in cells]
-    if [row["epoch"] for row in rows] != [str(i) for i in range(1, len(rows) + 1)]:
-        raise Damaged(path, "its epochs are not 1, 2, ...")
-    for row in rows:
-        if odd := [name for name, cell in row.items() if cell and not _is_number(cell)]:
-            raise Damaged(path, f"{odd[0]} of epoch {row['epoch']} is not a number")
-    return rows
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    last, result = folder / LAST, folder / "result.json"
+    if last.is_file():
+        return last
+    # Within its first seconds a run that is interrupted or fails has no last.ckpt yet, but writes best.ckpt.
+    has_begun = result.is_file() and read_result(folder).get("seconds", SHORT) < SHORT
+    if (folder / BEST).is_file() and not has_begun:
+        raise UserError(
+            f"{folder} has no {LAST} to resume from, only {BEST}, which evaluate and predict can use: start a new run."
+        )
+    log.info(f"{folder} has no checkpoint, so training starts again")
+    return None
