@@ -5,7 +5,7 @@ from typing import Any
 
 from kindling import UserError
 
-# name -> class in torch.nn (or in kindling.models.activation_modules) and its arguments
+# name -> class in torch.nn, or in OWN in models/activation_modules.py, and its arguments
 ACTIVATIONS: dict[str, tuple[Any, ...]] = {
     "celu": ("CELU",),
     "elu": ("ELU",),

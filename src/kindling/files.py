@@ -12,16 +12,6 @@ from kindling import UserError
 
 PACKAGE = Path(__file__).parent
 PROJECT = PACKAGE.parents[1]
-CORE = (
-    "cli",
-    "data",
-    "tasks",
-    "models",
-    "training",
-    "files.py",
-    "activations.py",
-    "__init__.py",
-)  # everything else is optional
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")  # relative to a run's folder
 # What a run's folder has before training: the config, the lock, the log, event files with hyperparameters, the result.
 BEFORE_TRAINING = r"\.hydra/\w+\.yaml|\.claim|[^/]+\.log|events\.out\.tfevents\.[^/]+|result\.json"

@@ -8,7 +8,7 @@ from conftest import PLAIN
 
 from kindling import UserError, files
 from kindling.cli.errors import plain_errors
-from kindling.cli.overrides import as_name
+from kindling.cli.resolvers import as_name
 from kindling.files import child, find, reject_links, replacing
 
 

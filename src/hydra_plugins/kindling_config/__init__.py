@@ -4,7 +4,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from kindling.cli.conf import FOLDERS
-from kindling.cli.overrides import register_resolvers
+from kindling.cli.resolvers import register_resolvers
 
 register_resolvers()  # Hydra loads its plugins in every process
 

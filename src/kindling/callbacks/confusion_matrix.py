@@ -1,4 +1,4 @@
-"""The confusion matrix: text for every epoch, and a figure and a CSV for the best epoch and the test samples."""
+"""Compute and log the confusion matrix: text for every epoch, a figure and a CSV for the best epoch and the test."""
 
 import logging
 from pathlib import Path

@@ -1,10 +1,9 @@
-"""Uses of the command-line overrides: notes, hyperparameters, folder names, the command that reproduces a run."""
+"""Uses of the command-line overrides: notes, hyperparameters, the command that reproduces a run."""
 
 import logging
 import re
-import secrets
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +16,6 @@ from kindling.cli import validation
 from kindling.cli.conf import choice_file
 from kindling.cli.folders.read import read_hydra
 from kindling.cli.hyperparameters import hyperparameters, read_options
-from kindling.cli.monitor import direction
 from kindling.cli.plain import to_dict
 
 log = logging.getLogger("kindling")
@@ -67,19 +65,6 @@ def log_notes(cfg: DictConfig, overrides: list[str]) -> None:
         log.info(line)
 
 
-def folder_suffix(overrides: Iterable[str], omit: str = "data model") -> str:
-    """Return the overrides as part of a folder's name, omitting those already in the parent folder's name."""
-    omitted = (*omit.split(), "verbose", "logger", "resume")
-    kept = [override.lstrip("+~") for override in overrides if override.split("=")[0] not in omitted]
-    name = as_name("_".join(kept)).strip("-")
-    return f"_{name}" if name else ""
-
-
-def as_name(text: str) -> str:
-    """Return a text as part of a folder's name, without separators of folders and other special characters."""
-    return re.sub(r"[^A-Za-z0-9_=.,+-]+", "-", text)[:100]
-
-
 def search_path(hydra: Any) -> list[str]:
     """Return the override for the additional config folders that Hydra was given, if any.
 
@@ -96,22 +81,3 @@ def parse_overrides(overrides: Iterable[str]) -> dict[str, str]:
     """Return key -> value for overrides, without the prefixes + and ~."""
     pairs = (override.lstrip("+~").split("=", 1) for override in overrides)
     return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
-
-
-def register_resolvers() -> None:
-    """Register the resolvers of conf/config.yaml with OmegaConf; calling it again has no effect."""
-    for name, resolver in RESOLVERS.items():
-        OmegaConf.register_new_resolver(name, resolver, use_cache=name == "unique", replace=True)
-
-
-def _first_given(*values: Any) -> Any:
-    return next((value for value in values if value is not None and value != ""), None)
-
-
-RESOLVERS: dict[str, Callable[..., Any]] = {
-    "unique": lambda: secrets.token_hex(3),
-    "or": _first_given,
-    "name": as_name,
-    "changed": folder_suffix,
-    "better": lambda name: direction(name) or "auto",
-}

@@ -100,9 +100,9 @@ def check_examples(examples: Examples, name: str) -> None:
 
     def reject(found: str, expected: str) -> NoReturn:
         raise UserError(
-            f"{name}.load() returned {found}; expected {expected}. For other kinds of data, such as several inputs, "
-            "inputs of different lengths or sample weights, write an ordinary LightningDataModule: see "
-            "docs/models.md, Any LightningModule."
+            f"{name}.load() returned {found}; expected {expected}. For other kinds of data, such as several inputs "
+            "or inputs of different lengths, write an ordinary LightningDataModule: see docs/models.md, Any "
+            "LightningModule."
         )
 
     if not isinstance(examples, Examples):

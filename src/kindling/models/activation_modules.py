@@ -20,8 +20,14 @@ class Sign(nn.Module):
         return x.sign()
 
 
+OWN: dict[str, type[nn.Module]] = {  # all others are in torch.nn
+    "RReLU": RReLU,
+    "Sign": Sign,
+    "Step": Step,
+}
+
+
 def activation_module(name: str) -> nn.Module:
     """Return a new module, so that each PReLU has its own slope."""
     class_name, *args = ACTIVATIONS[canonical(name)]
-    own = {"Step": Step, "Sign": Sign, "RReLU": RReLU}
-    return (own.get(class_name) or getattr(nn, class_name))(*args)
+    return (OWN.get(class_name) or getattr(nn, class_name))(*args)

@@ -10,7 +10,7 @@ from typing import Any
 
 from kindling.cli.folders.damaged import Damaged
 from kindling.cli.folders.read import check_records, read_json, read_result
-from kindling.cli.overrides import folder_suffix
+from kindling.cli.resolvers import folder_suffix
 from kindling.files import LAST, child, display_path, has_config, is_untrained, write_json
 from kindling.sweeps.compose import Job
 from kindling.training.lock import claim

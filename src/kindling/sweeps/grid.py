@@ -1,4 +1,4 @@
-"""List the jobs of a grid, and run them with a launcher other than Kindling's. Does not import torch."""
+"""Expand repeat and folds to a grid, and run its jobs with launchers other than Kindling's. Does not import torch."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The loss and the metrics over all samples of an epoch, for one model or a group of models."""
+"""The values of an epoch: the loss, the task's metrics and those of the user, for one model or a group of models."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

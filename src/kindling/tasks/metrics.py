@@ -1,4 +1,4 @@
-"""Metrics over all samples of an epoch, for one model or a group of models (leading dimensions are kept).
+"""The formulas of the metrics, for one model or a group of models (leading dimensions are kept).
 
 torchmetrics is not used because its functions evaluate one model at a time, and models must get the same numbers
 individually and in a group of a hundred. In shapes, `...` is nothing or (members,).

@@ -1,4 +1,4 @@
-"""A run, from its folder to its result.json, which is written no matter how the run ends."""
+"""What surrounds the steps in train.py: claiming the folder, and a result.json no matter how the run ends."""
 
 import logging
 import os

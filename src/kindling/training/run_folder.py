@@ -10,8 +10,8 @@ from kindling.cli.build import build, reject_incompatible
 from kindling.cli.folders.damaged import Damaged
 from kindling.cli.folders.foreign import reject_foreign_config
 from kindling.cli.folders.read import STATUSES, read_config, read_table
-from kindling.cli.overrides import register_resolvers
 from kindling.cli.plain import to_dict
+from kindling.cli.resolvers import register_resolvers
 from kindling.files import child
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from kindling import UserError
 from kindling.cli.arguments import parse
 from kindling.commands.strip import imports
 from kindling.commands.strip.conf import without_calls
-from kindling.files import CORE, PACKAGE
+from kindling.files import PACKAGE
 
 USAGE = "python -m kindling strip [extra=<its name, or all>]"
 TESTS = ("{}", "test_{}.py", "test_{}_*.py", "{}_helpers.py")  # patterns for the tests of a part
+CORE = ("cli", "data", "tasks", "models", "training")  # folders; all others are optional, or contain optional parts
 KEPT = ("rename",)  # not deleted by `all`, which deletes strip itself last
 
 

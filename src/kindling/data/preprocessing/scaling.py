@@ -1,4 +1,4 @@
-"""Scaling of columns: what is subtracted from each, and the factor that follows."""
+"""The statistics of scaling: what is subtracted from each column, and the factor that follows."""
 
 import numpy as np
 import torch

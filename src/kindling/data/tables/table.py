@@ -1,4 +1,4 @@
-"""Tables from CSV files, with one or several targets."""
+"""Tables from CSV or Parquet files, with one or several targets."""
 
 import logging
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class _Chosen:
 
 
 class Table(Data):
-    """A CSV with a header.
+    """A CSV with a header, or a Parquet file.
 
     Args:
         path: the file; a relative path is resolved against the working folder, or else the project.
