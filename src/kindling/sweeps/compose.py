@@ -105,7 +105,7 @@ class Composer:
             except OmegaConfBaseException:  # a resolver does not accept the probe
                 self.places[rest, option] = None
                 return None
-            changed = [key for key in paths(after) if get(after, key) != get(before, key)]
+            changed = [key for key, value in leaves(after) if value != get(before, key)]
             whole = all(get(after, key) == PROBE for key in changed) and not _is_computed_with(raw, [option, *changed])
             self.places[rest, option] = changed if whole else None
         return self.places[rest, option]
@@ -122,18 +122,18 @@ def _resolve(raw: dict[str, Any]) -> dict[str, Any]:
 
 def _is_computed_with(raw: dict[str, Any], places: list[str]) -> bool:
     """Return whether an expression other than a plain `${name}` contains one of these names."""
-    texts = [value for key in paths(raw) if isinstance(value := get(raw, key), str) and "${" in value]
+    texts = [value for _, value in leaves(raw) if isinstance(value, str) and "${" in value]
     computed = [text for text in texts if not re.fullmatch(r"\$\{[\w.]+\}", text)]
     return any(place.rpartition(".")[2] in text for place in places for text in computed)
 
 
-def paths(node: dict, above: str = "") -> Iterator[str]:
-    """Yield the dotted path, `a.b.c`, of every value in nested mappings; keys with a dot are part of a value."""
+def leaves(node: dict, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted path, `a.b.c`, and every value in nested mappings; keys with a dot are part of a value."""
     for key, value in node.items():
         if isinstance(value, dict) and value and not any("." in str(inner) for inner in value):
-            yield from paths(value, f"{above}{key}.")
+            yield from leaves(value, f"{above}{key}.")
         else:
-            yield f"{above}{key}"
+            yield f"{above}{key}", value
 
 
 def get(node: Any, path: str) -> Any:

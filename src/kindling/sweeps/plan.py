@@ -15,7 +15,7 @@ from kindling.cli.build import reject_missing_packages
 from kindling.cli.conf import SWEEP_OPTIONS
 from kindling.files import PACKAGE, PROJECT
 from kindling.sweeps.code_version import code_version
-from kindling.sweeps.compose import Composer, Job, get, paths
+from kindling.sweeps.compose import Composer, Job, leaves
 
 NOT_JOB_OPTIONS = (*SWEEP_OPTIONS, "resume", "test")  # describe the sweep, not a job
 NOT_TRAINED = ("logger", "sweep", "hydra")  # parts of the config without influence on the weights or their score
@@ -45,7 +45,7 @@ def is_sweep_option(override: str) -> bool:
 
 def check(job: Job) -> None:
     """Reject a job with missing or invalid values, missing files or missing packages."""
-    missing = [key for key in paths(job.resolved) if get(job.resolved, key) == "???"]
+    missing = [key for key, value in leaves(job.resolved) if value == "???"]
     if missing:
         raise UserError(f"{', '.join(sorted(missing))} must be given, e.g. {min(missing)}=...")
     validation.check({key: value for key, value in job.resolved.items() if not isinstance(value, dict)})
@@ -70,7 +70,7 @@ def effective(resolved: dict) -> dict:
 
 def code_of(what: dict) -> str:
     """Return the version of the code that an effective config calls."""
-    return code_version(tuple(sorted({get(what, key) for key in paths(what) if key.endswith("_target_")})))
+    return code_version(tuple(sorted({value for key, value in leaves(what) if key.endswith("_target_")})))
 
 
 def _data_version(resolved: dict, known: dict[str, str | None]) -> list[str]:
@@ -80,8 +80,7 @@ def _data_version(resolved: dict, known: dict[str, str | None]) -> list[str]:
         known: value in a config -> hash or None; filled by this function.
     """
     versions = []
-    for key in paths(resolved):
-        value = get(resolved, key)
+    for key, value in leaves(resolved):
         if not isinstance(value, str) or not value or key == "folder":
             continue
         if value not in known:

@@ -19,7 +19,7 @@ import torch
 
 from kindling.data.base import Data
 from kindling.files import BEST, LAST, PROJECT, write_json
-from kindling.sweeps.compose import Composer, Job, get, paths
+from kindling.sweeps.compose import Composer, Job, leaves
 from kindling.sweeps.grouped.grouping import Group, group_of
 from kindling.sweeps.grouped.train import train
 from kindling.sweeps.plan import code_of, effective
@@ -70,7 +70,7 @@ def why_different(group: Group, context: Context) -> str | None:
 def features(job: Job) -> set[str]:
     """Return the config's values with their paths; numbers are reduced to zero or nonzero."""
     what = effective(job.resolved)
-    return {f"{key}={_kind(get(what, key))}" for key in paths(what) if key.rpartition(".")[2] not in IGNORED}
+    return {f"{key}={_kind(value)}" for key, value in leaves(what) if key.rpartition(".")[2] not in IGNORED}
 
 
 def _kind(value: object) -> object:

@@ -141,7 +141,8 @@ def _stack(group: Group, data: Data) -> Stack:
         for job in variant.jobs:
             init = str(job.resolved["callbacks"].get("init"))
             keys.append((v, job.resolved["seed"], init))
-            inits[init] = inits.get(init) or callbacks_of(job, "init")
+            if init not in inits:
+                inits[init] = callbacks_of(job, "init")
             if keys[-1] not in starts:
                 starts[keys[-1]] = weights_of(initial_model(job, make, inits[init]))
     return Stack(parts, [starts[key] for key in keys])
