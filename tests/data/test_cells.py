@@ -116,6 +116,20 @@ def test_labels_that_only_differ_in_case_are_logged(load, caplog):
     assert "has Yes and yes in y: they are different classes" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("rows", "filled"),
+    [
+        ("x,1,no\n,2,yes\ny,,no\nx,4,yes\n", "the mean of the training samples in numbers, and by zeros in categories"),
+        ("x,1,no\n,2,yes\ny,3,no\nx,4,yes\n", "zeros"),
+        ("x,1,no\ny,,yes\ny,3,no\nx,4,yes\n", "the mean of the training samples"),
+    ],
+)
+def test_the_log_says_what_replaces_missing_values(load, caplog, rows, filled):
+    with caplog.at_level("INFO", "kindling"):
+        load("a,b,y\n" + rows)
+    assert f": replaced by {filled}\n" in caplog.text
+
+
 def test_missing_values_are_empty_cells_common_markers_among_numbers_and_given_values(load, caplog):
     content = "a,b,y\n-999,2,no\n1,-999.0,yes\nNA,?,no\n,4,yes\n"
     with pytest.raises(UserError, match=r"column 'b', line 4: '\?'.*data\.missing=\[\"\?\"\]"):

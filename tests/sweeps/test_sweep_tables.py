@@ -1,6 +1,7 @@
 """A sweep over a table with text, dates and gaps: what it prints, its folds, and its winner."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,10 @@ def test_a_sweep_describes_its_table_once_and_its_winner_predicts(shell, table, 
     printed = done.stdout + done.stderr
     for line in ("columns of t.csv: number: age; category: town (3 values); date: joined", "column 'note' is not used"):
         assert printed.count(line) == 1, printed
+    assert re.search(r"^command: .* data\.folds?=\d", printed, re.MULTILINE)
+    single = re.search(r"^the same on one split, without folds: (python train\.py .*)", printed, re.MULTILINE)[1]
+    assert "data.fold" not in single
+    assert "data.target=churn" in single
     script = PACKAGE.relative_to(PROJECT) / "__main__.py"
     shell(str(script), "predict", "run=runs/sweeps/s", "input=t.csv", "output=out.csv", check=True)
     predicted = pd.read_csv(tmp_path / "out.csv")

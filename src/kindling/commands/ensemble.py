@@ -16,6 +16,7 @@ from kindling.cli.arguments import parse
 from kindling.sweeps.leaderboard.board import rank
 from kindling.sweeps.leaderboard.ensemble.add import version_of
 from kindling.sweeps.leaderboard.jobs import read_jobs
+from kindling.sweeps.said_once import said_once
 
 USAGE = "python -m kindling ensemble sweep=<sweep folder> [metric=val/accuracy] [trust=true]"
 log = logging.getLogger("kindling")
@@ -38,7 +39,8 @@ def ensemble(folder: Path, trust: bool = False, metric: str | None = None) -> di
         log.warning(f"left out: {job.folder.name}, {', '.join(filter(None, (job.status, job.reason)))}")
     from kindling.sweeps.leaderboard.ensemble.select import make_ensemble  # torch
 
-    return make_ensemble(board, trust, version_of(board), metric=metric)
+    with said_once():
+        return make_ensemble(board, trust, version_of(board), metric=metric)
 
 
 def table(found: dict[str, Any]) -> str:

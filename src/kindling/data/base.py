@@ -16,7 +16,7 @@ from kindling.data.preprocessing.encoding import check_encoding, compact, encodi
 from kindling.data.preprocessing.features import feature_names
 from kindling.data.preprocessing.lazy_encoding import inputs
 from kindling.data.preprocessing.transforms import column_transform, scale_targets, target_transform
-from kindling.data.split import Split
+from kindling.data.split import Split, log_absent_classes
 from kindling.data.trainer_parts import overfits_batches
 from kindling.data.weights import sample_weights
 
@@ -100,6 +100,7 @@ class Data(pl.LightningDataModule, ABC):
         if num_train < 2:
             found = f"Of {len(examples.y)} samples, {num_train} are left to train on, but two are needed"
             raise UserError(f"{found}: provide more, or lower data.val_share or data.test_share.")
+        log_absent_classes(samples, examples)
         encoding = encoding_of(examples, x := samples["train"][0], bool(self.missing_indicator), self.max_categories)
         names = input_names(encoding) or examples.columns
         self.transform = column_transform(x, self.scale, self.features, self.degree, names=names, encoding=encoding)

@@ -1,5 +1,6 @@
 """Splits into training, validation and test samples, by shares or for a cross-validation."""
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,8 @@ from torch import Tensor
 
 from kindling import UserError
 from kindling.data.examples import Examples
+
+log = logging.getLogger("kindling")
 
 RARE = 3  # in a stratified split, classes with fewer samples go to the training set only
 
@@ -98,6 +101,16 @@ class Split:
         size = len(rest) // (self.folds + 1)
         start = len(rest) - (self.folds - self.fold) * size
         return {"train": rest[:start], "val": rest[start : start + size], "test": test}
+
+
+def log_absent_classes(samples: dict[str, tuple[Tensor, Tensor]], examples: Examples) -> None:
+    """Log the classes without a sample in a stage, about which its metrics say nothing."""
+    names = examples.class_names or ["0", "1"]
+    for stage, (_, y) in samples.items() if examples.task in ("binary", "multiclass") else ():
+        counts = torch.bincount(y.flatten().long(), minlength=len(names)).tolist()
+        absent = [name for name, count in zip(names, counts, strict=True) if not count]
+        if absent and len(y):
+            log.info(f"no {stage} sample has the class {', '.join(absent[:5])}{', ...' * (len(absent) > 5)}")
 
 
 def split_table(indices: dict[str, Tensor], examples: Examples) -> str:

@@ -92,10 +92,13 @@ def loss_note(metrics: dict[str, float | None], target_std: list[float] | None) 
 
 
 def number(value: float | None) -> str:
-    """Format a metric's value with at least three digits."""
+    """Format a metric's value with at least three digits, and without those that nobody reads."""
     if value is None or math.isnan(value):
         return "undefined"
-    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.3g}"
+    size = abs(value)
+    if 1_000 <= size < 1e9:
+        return f"{value:,.0f}" if size >= 10_000 else f"{value:.1f}"
+    return f"{value:.4f}" if size == 0 or 0.001 <= size < 1_000 else f"{value:.3g}"
 
 
 def write_counts(path: Path, counts: list[list[int]], names: list[str]) -> None:

@@ -52,13 +52,13 @@ class Inputs:
             else:
                 x[:, i] = _codes(source, frame, name, column)
         gaps = np.isnan(x).sum(0)
-        if gaps.any():
-            where = listed(name for name, gap in zip(self.columns, gaps, strict=True) if gap)
-            count = f"{gaps.sum():,} missing value" + "s" * int(gaps.sum() > 1)
-            by_zeros = [gap and name in self.kinds and self.kinds[name].values != []
-                        for name, gap in zip(self.columns, gaps, strict=True)]  # fmt: skip
-            filled = f"replaced by the {self.fill} of the training samples" + ", in categories by zeros" * any(by_zeros)
-            log.info(f"{source.path} has {count} in {where}: {filled}")
+        missing = [name for name, gap in zip(self.columns, gaps, strict=True) if gap]
+        if missing:
+            by_zeros = {name in self.kinds and self.kinds[name].values != [] for name in missing}
+            filled = f"the {self.fill} of the training samples" if False in by_zeros else "zeros"
+            filled += " in numbers, and by zeros in categories" if len(by_zeros) > 1 else ""
+            count = f"{gaps.sum():,} missing value{'s' * int(gaps.sum() > 1)}"
+            log.info(f"{source.path} has {count} in {listed(missing)}: replaced by {filled}")
         for i, name in enumerate(self.columns):
             if name in self.zero_is_missing:
                 x[x[:, i] == 0, i] = np.nan

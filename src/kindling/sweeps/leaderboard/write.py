@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shlex
 import shutil
 
 from kindling.cli.monitor import split
@@ -83,6 +84,9 @@ def sentences(board: Board, quote: str = "") -> list[str]:
     job = board.rows[0].best_job(board.mode)
     command, path = job.result.get("command", ""), display_path(job.checkpoint).as_posix()
     found = [*scope, f"winner: {board.label(board.rows[0].options)}", f"command: {quote}{command}{quote}"]
+    if "data.fold" in board.folded:
+        args = [arg for arg in shlex.split(command) if not arg.lstrip("+").startswith(("data.fold=", "data.folds="))]
+        found.append(f"the same on one split, without folds: {quote}{shlex.join(args)}{quote}")
     return [*found, f"checkpoint: {quote}{path}{quote}", *board.notes]
 
 
