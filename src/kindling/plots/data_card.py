@@ -117,7 +117,7 @@ def _histogram(name: str, values: Tensor) -> Panel:
         width = math.ceil((high - low + 1) / BINS)
         bins = math.ceil((high - low + 1) / width)
         span = (low - 0.5, low - 0.5 + bins * width)
-    labels = [f"{low:.4g}", f"{high:.4g}"]
+    labels = [f"{end:,.0f}" if 10_000 <= abs(end) < 1e9 else f"{end:.4g}" for end in (low, high)]
     labels = labels if labels[0] != labels[1] else [f"{low:.10g}", f"{high:.10g}"]
     counts = torch.histc(values, bins, *span) if high > low else torch.tensor([float(len(values))])
     return Panel(name, (counts / counts.max()).tolist(), labels, is_histogram=True)

@@ -76,7 +76,7 @@ def sample_figures(data: Data, stage: str, preds: Tensor) -> Drawings:
             yield "data", partial(data_card.draw_data, data)
         if data.examples.task == "regression":
             true = from_logits(TASKS["regression"], data.transform, y)
-            names = list(data.examples.class_names) or _targets(true.shape[1])
+            names = list(data.examples.class_names or data.examples.targets) or _targets(true.shape[1])
             yield f"regression/{stage}", partial(predictions.draw_regression, preds, true, names, title=title)
             return
         several = data.examples.task == "multiclass"

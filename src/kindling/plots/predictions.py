@@ -8,6 +8,7 @@ from torch import Tensor
 from torchmetrics.functional import classification as functional
 
 from kindling.plots.style import COLOURS, FAINT, figure, plain, scatter_style
+from kindling.training.result import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,6 +111,6 @@ def draw_regression(predicted: Tensor, true: Tensor, names: list[str], title: st
         right.axhline(0, color=FAINT, linewidth=1)
         right.plot(p, t - p, **scatter_style(len(t)))
         rmse = (t - p).square().mean().sqrt().item()
-        right.set(xlabel=f"predicted {name}", ylabel="true - predicted", title=f"residuals (RMSE {rmse:.4g})")
+        right.set(xlabel=f"predicted {name}", ylabel="true - predicted", title=f"residuals (RMSE {number(rmse)})")
     fig.text(0.01, 1 - 0.2 / (3.6 * k), title, fontsize=9)
     return fig

@@ -96,7 +96,7 @@ def number(value: float | None) -> str:
     if value is None or math.isnan(value):
         return "undefined"
     size = abs(value)
-    if 1_000 <= size < 1e9:
+    if 1_000 <= size < 1e7:
         return f"{value:,.0f}" if size >= 10_000 else f"{value:.1f}"
     return f"{value:.4f}" if size == 0 or 0.001 <= size < 1_000 else f"{value:.3g}"
 
