@@ -41,6 +41,10 @@ def test_a_default_run_records_only_the_main_options():
         (["data.val_share=0.2"], {"data.val_share": 0.2}),
         (["+optimizer.amsgrad=true"], {"optimizer.amsgrad": True}),
         (["optimizer.weight_decay=0.5"], {"optimizer.weight_decay": 0.5}),
+        (["+model.seed=5"], {"model.seed": 5}),  # not the option seed
+        (["model=cnn"], {"channels": [16, 32], "kernel_size": 3, "pool": "max", "stem": None}),  # in the model's file
+        (["model=cnn", "model.pool=avg"], {"channels": [16, 32], "kernel_size": 3, "pool": "avg", "stem": None}),
+        (["model=wide", "hidden_sizes=[6,4]"], {"hidden_sizes": [6, 4]}),  # depth is not read then
         (["trust=true", "verbose=true", "test=false"], {}),  # these control how it is run
     ],
 )

@@ -43,12 +43,15 @@ def test_a_class_without_a_validation_or_test_sample_is_named(caplog):
     caplog.set_level("INFO", logger="kindling")
     examples = of_classes([50, 50, 1, 2])
     log_absent_classes({stage: (examples.x[i], examples.y[i]) for stage, i in split(examples).items()}, examples)
-    assert caplog.messages == ["no val sample has the class 2, 3", "no test sample has the class 2, 3"]
+    assert caplog.messages == [
+        "no validation sample has one of the classes 2, 3",
+        "no test sample has one of the classes 2, 3",
+    ]
     caplog.clear()
     binary = Examples(torch.zeros(4, 1), torch.tensor([[0.0], [1.0], [0.0], [1.0]]), "binary")
     parts = {"train": [0, 1], "val": [2], "test": []}
     log_absent_classes({stage: (binary.x[i], binary.y[i]) for stage, i in parts.items()}, binary)
-    assert caplog.messages == ["no val sample has the class 1"]
+    assert caplog.messages == ["no validation sample has the class 1"]
 
 
 def test_without_stratification_the_split_is_random():

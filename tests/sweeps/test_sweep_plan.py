@@ -13,6 +13,7 @@ from kindling.sweeps.code_version import _reached
 from kindling.sweeps.compose import Composer
 from kindling.sweeps.folder import SweepFolder
 from kindling.sweeps.grid import with_repetitions
+from kindling.sweeps.plan import _own_files
 
 
 def by_hydra(loader, master, args):
@@ -93,18 +94,25 @@ def test_changed_data_make_a_different_job(tmp_path):
     assert before.key != after.key
 
 
-def test_a_changed_file_of_an_own_package_makes_a_different_job(tmp_path, monkeypatch):
+@pytest.mark.parametrize("files", [("__init__", "net", "layers"), ("net", "layers")], ids=["package", "namespace"])
+def test_a_changed_file_of_an_own_package_makes_a_different_job(tmp_path, monkeypatch, files):
     monkeypatch.syspath_prepend(tmp_path)
-    package = tmp_path / "own_package_for_plan"
+    package = tmp_path / f"own_package_{len(files)}"
     package.mkdir()
-    for name in ("__init__", "net", "layers"):
+    for name in files:
         (package / f"{name}.py").write_text("")
+    (package / ".#net.py").symlink_to("nowhere")  # as Emacs locks a file
     args = [f"model={{_target_: {package.name}.net.Net}}"]
     keys = [planned([args])[0].key]
     for name in ("net", "layers"):
         (package / f"{name}.py").write_text("SIZE = 2\n")
         keys.append(planned([args])[0].key)
     assert len(set(keys)) == 3
+
+
+@pytest.mark.parametrize("module", ["os", "time", "builtins", "numpy", "json", "no_such_module"])
+def test_installed_modules_do_not_belong_to_a_jobs_code(module):
+    assert _own_files(module) == []
 
 
 def test_the_code_of_a_job_includes_the_names_of_activations_and_not_the_figures():

@@ -11,6 +11,8 @@ import time
 import pytest
 from conftest import PROJECT
 
+from kindling.training.lock import lock
+
 pytestmark = pytest.mark.slow
 SMALL = ["optimizer=sgd", "hidden_sizes=[4]", "epochs=6", "sweep.name=s"]
 
@@ -217,6 +219,9 @@ def test_groups_in_worker_processes_can_be_resumed_after_a_signal(number, in_pro
         time.sleep(0.05)
     (os.kill if number == signal.SIGKILL else os.killpg)(sweep.pid, number)
     assert sweep.wait(60) != 0
+    if number == signal.SIGKILL:
+        with (folder / "workers.log").open("a") as log:
+            assert not lock(log)  # the workers still save their state
     if number != signal.SIGKILL:
         ended = len(list(folder.glob("*/result.json"))) // 2  # groups of two jobs
         assert len(list((folder / "groups").glob("*.ckpt"))) == 2 - ended  # every group that was training was saved

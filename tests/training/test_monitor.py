@@ -78,6 +78,8 @@ def test_a_value_that_a_callback_logs_can_be_monitored(run):
     callback = "+callbacks.gap={_target_: stock_modules.LogGap}"
     with pytest.raises(UserError, match=r"val/gap is not a value of this model.*mode=min if the model or a callback"):
         run("data=blobs", "monitor=val/gap", callback)
+    with pytest.raises(UserError, match=r"monitor=val/rmse was not logged"):  # it is like val/mse, but a common name
+        run("data=blobs", "monitor=val/rmse", "mode=min", callback, "epochs=1", folder="other")
     result = run("data=blobs", "monitor=val/gap", "mode=min", callback, "epochs=3", folder="again")
     assert result["score"] == result["metrics"]["val/gap"] == 3.0
 

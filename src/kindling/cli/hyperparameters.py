@@ -36,7 +36,7 @@ def hyperparameters(
     """Return the hyperparameters of a run, name -> value, for comparison with other runs.
 
     These are the main options that the run reads, other options that were given or that differ from conf/config.yaml,
-    and, for a model that is not built in, the arguments that its own YAML file sets.
+    and the arguments that the model's own YAML file sets.
 
     Args:
         raw: the composed config as plain data, with unresolved interpolations.
@@ -59,10 +59,11 @@ def hyperparameters(
             values[name] = resolved[name]
     model = raw.get("model") or {}
     own = [name for name, value in model.items() if name[0] != "_" and "${" not in str(value)]
-    values |= {name: resolved["model"][name] for name in own if name not in values}
+    values |= {name: resolved["model"][name] for name in own if name not in unread and name not in values}
     for name in sorted(name for name in given if "." in name and name.partition(".")[0] in read):
-        if name.removeprefix("model.") not in values:
-            values[name] = _select(resolved, name)
+        short, value = name.removeprefix("model."), _select(resolved, name)
+        if short not in values or values[short] != value:
+            values[name] = value
     return values
 
 

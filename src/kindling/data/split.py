@@ -110,7 +110,9 @@ def log_absent_classes(samples: dict[str, tuple[Tensor, Tensor]], examples: Exam
         counts = torch.bincount(y.flatten().long(), minlength=len(names)).tolist()
         absent = [name for name, count in zip(names, counts, strict=True) if not count]
         if absent and len(y):
-            log.info(f"no {stage} sample has the class {', '.join(absent[:5])}{', ...' * (len(absent) > 5)}")
+            what = {"train": "training", "val": "validation"}.get(stage, stage)
+            classes = "the class" if len(absent) == 1 else "one of the classes"
+            log.info(f"no {what} sample has {classes} {', '.join(absent[:5])}{', ...' * (len(absent) > 5)}")
 
 
 def split_table(indices: dict[str, Tensor], examples: Examples) -> str:

@@ -11,7 +11,7 @@ from kindling.files import PACKAGE
 
 LIBRARIES = ("torch", "pytorch-lightning")
 IMPORT = re.compile(rf"^ *from ({PACKAGE.name}(?:\.\w+)*) import (\([^)]*\)|[^\n(]*)", re.MULTILINE)
-# Otherwise cli only acts on the job's config, which is compared as well.
+# Of cli only monitor.py, because the rest only acts on the job's config, which is compared as well.
 FOLLOWED = tuple(map(Path, ("data", "tasks", "models", "training", "activations.py", "cli/monitor.py")))
 
 
@@ -20,7 +20,7 @@ def code_version(targets: tuple[str, ...]) -> str:
     """Return a hash of the code of a job; a job that finished with different code is trained again.
 
     It covers train.py and the files next to it, the files that the config's targets are in, and what these import from
-    data, tasks, models, training and FOLLOWED's files. Code that draws or ranks afterwards is not included.
+    the places in FOLLOWED. Code that draws or ranks afterwards is not included.
 
     Args:
         targets: every `_target_` in the job's config.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sysconfig
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -91,7 +92,7 @@ def _data_version(resolved: dict, known: dict[str, str | None]) -> list[str]:
 
 
 def _hash(value: str, is_target: bool) -> str | None:
-    """Return the hash of the file, or of the files of the own package, that `value` names, or None.
+    """Return the hashes of the file that `value` names, or of the user's package that it calls; None without any.
 
     Data sets that read folders have their own checksums.
     """
@@ -109,7 +110,16 @@ def _hash(value: str, is_target: bool) -> str | None:
 def _own_files(module: str) -> list[Path]:
     """Return the Python files of a module or package outside of this one, unless it is installed."""
     spec = None if module in (PACKAGE.name, "torch", "pytorch_lightning", "lightning") else find_spec(module)
-    if spec is None or spec.origin is None or "site-packages" in spec.origin:
+    if spec is None:
         return []
-    origin = Path(spec.origin)
-    return sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
+    if folders := spec.submodule_search_locations:  # more than one, or none with an __init__.py, in a namespace package
+        own = [Path(folder) for folder in folders if not _is_installed(Path(folder))]
+        return sorted(file for folder in own for file in folder.rglob("*.py") if file.is_file())
+    file = Path(spec.origin) if spec.has_location and spec.origin else None
+    return [file] if file and not _is_installed(file) else []
+
+
+def _is_installed(path: Path) -> bool:
+    """Return whether a path belongs to Python or to an installed package."""
+    places = (sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return "dist-packages" in path.parts or any(path.is_relative_to(place) for place in places)

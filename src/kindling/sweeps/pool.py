@@ -115,7 +115,9 @@ def wait_for_orphans(log: Path) -> None:
         return
     with log.open("a", encoding="utf-8") as file:
         if not lock(file):
-            logging.getLogger("kindling").info("waiting until the workers of the killed sweep have saved their state")
+            logging.getLogger("kindling").info(
+                f"waiting until the workers of the killed sweep, which write to {log}, have saved their state"
+            )
             lock(file, wait=True)
 
 
@@ -129,17 +131,18 @@ def _stop(workers: list[Worker]) -> None:
 
 def _serve(connection: Connection, work: Callable, arguments: tuple, log: str) -> None:
     with open(log, "a", buffering=1, encoding="utf-8") as file:
-        lock(file, shared=True)  # until this process ends
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
     entry.configure_console()
     threading.Thread(target=_end_with_the_sweep, daemon=True).start()
-    while True:
-        try:
-            job = connection.recv()
-        except EOFError:  # the sweep is over
-            return
-        connection.send(work(*arguments, job))
+    with open(log, "a", encoding="utf-8") as held:  # not the file above, which programs that a job starts inherit
+        lock(held, shared=True)
+        while True:
+            try:
+                job = connection.recv()
+            except EOFError:  # the sweep is over
+                return
+            connection.send(work(*arguments, job))
 
 
 def _end_with_the_sweep() -> None:

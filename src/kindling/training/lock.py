@@ -1,4 +1,4 @@
-"""Locking of a run's folder, which belongs to one run and one process."""
+"""Locks on files: a run's folder belongs to one run and one process, and a sweep waits for its workers."""
 
 from pathlib import Path
 from typing import TextIO
@@ -31,9 +31,14 @@ def claim(folder: Path, new: bool) -> TextIO:
 
 
 def lock(file: TextIO, shared: bool = False, wait: bool = False) -> bool:
-    """Lock an open file until it is closed, alone or shared with others, and return whether that was possible.
+    """Lock an open file until all processes that inherited it have closed it; return whether that was possible.
 
-    Windows has no flock, so that two processes that resume one run are not detected there.
+    On Windows, which has no flock, it does nothing and returns True.
+
+    Args:
+        file: the file.
+        shared: whether other processes may have a shared lock as well.
+        wait: wait until it is possible.
     """
     try:
         import fcntl

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from difflib import get_close_matches
 
 import pytorch_lightning as pl
@@ -12,7 +13,7 @@ from torchmetrics import Metric
 
 from kindling import UserError
 from kindling.cli.conf import is_builtin
-from kindling.cli.monitor import TRAIN_LOSS, VAL_LOSS, direction_for, logged_as, split
+from kindling.cli.monitor import HIGHER, LOWER, TRAIN_LOSS, VAL_LOSS, direction_for, logged_as, split
 from kindling.models.base import Model
 
 log = logging.getLogger("kindling")
@@ -31,17 +32,16 @@ def mode_of(monitor: str, given: str | None, model: pl.LightningModule) -> str:
         model: the model that logs the value.
 
     Raises:
-        UserError: a model in this package has no such value and `given` is None, or the direction is unknown.
+        UserError: a model in this package has no such value, and `given` is None or the name seems misspelt; or the
+            direction is unknown.
     """
     task_metrics = {"loss": False, **model.task.higher_is_better} if isinstance(model, Model) else {}
     added = model.custom_metrics if isinstance(model, Model) else {}
     names = [f"{stage}/{name}" for stage in ("val", "train") for name in (*task_metrics, *added)]
     is_unknown = isinstance(model, Model) and is_builtin(type(model).__module__) and monitor not in names
-    if is_unknown and (not given or get_close_matches(monitor, names, 1, 0.9)):
-        raise UserError(
-            f"monitor={monitor} is not a value of this model: choose {', '.join(names)}; or set mode=max or mode=min "
-            "if the model or a callback logs it."
-        )
+    if is_unknown and (not given or _is_misspelt(monitor, names)):
+        hint = "" if given else "; or set mode=max or mode=min if the model or a callback logs it"
+        raise UserError(f"monitor={monitor} is not a value of this model: choose {', '.join(names)}{hint}.")
     declared: dict[str, set[bool | None]] = {}
     for path, module in (*model.named_modules(), *added.items()):
         if isinstance(module, Metric):
@@ -51,6 +51,12 @@ def mode_of(monitor: str, given: str | None, model: pl.LightningModule) -> str:
     if given and name in task_metrics and given != ("max" if task_metrics[name] else "min"):
         log.info(f"mode={given}: the epoch with the {'highest' if given == 'max' else 'lowest'} {monitor} is the best")
     return given or direction_for(monitor, task_metrics, declared)
+
+
+def _is_misspelt(name: str, names: list[str]) -> bool:
+    """Return whether a name is nearly one of the names, and neither a common metric nor one with another digit."""
+    is_common = split(name)[1].lower() in LOWER | HIGHER or re.sub(r"\d+", "", name) in names
+    return not is_common and bool(get_close_matches(name, names, 1, 0.9))
 
 
 def worst(mode: str) -> float:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a run trains or is tested; at other times kindling.cli.entry handles them."""
+"""Ctrl-C and SIGTERM while a run trains, and SIGTERM in its test; otherwise kindling.cli.entry handles them."""
 
 import signal
 import threading
@@ -10,7 +10,7 @@ class Signals:
     """Handlers that note the first signal, so that training can end after a step, and raise at the second.
 
     Attributes:
-        received: the number of the last signal, or None.
+        received: the number of the signal, or None.
     """
 
     def __init__(self) -> None:

@@ -35,7 +35,7 @@ from kindling.training.quiet import silence
 
 log = logging.getLogger("kindling")
 
-# Like training.trainer.SHORT, for all members together. Batched products of small matrices take longer per
+# Like training.device.SHORT, for all members together. Batched products of small matrices take longer per
 # multiply-add: two threads take 1.8 ms per step of 1,000 models 8-6-4-1, one takes 3.0 ms; for 100 models 2-25-25-1 it
 # is 0.63 and 0.79 ms.
 SHORT_TOGETHER = 1_000_000
@@ -71,7 +71,8 @@ def _fit(group: Group, folder: Path, checkpoint: Path) -> tuple[Tracker, Members
     """Train the members until all have ended, or enough to leave."""
     first, data, model = group.jobs[0], group.variants[0].data, group.variants[0].model
     watched = first.resolved["callbacks"]["checkpoints"]
-    mode = mode_of(watched["monitor"], None if watched["mode"] == "auto" else watched["mode"], model)
+    is_given = first.raw.get("mode") != "auto" and "${" not in str(first.raw.get("mode"))  # as in train.py
+    mode = mode_of(watched["monitor"], watched["mode"] if is_given else None, model)
     average = callbacks_of(first, "average")
     tracker = Tracker(
         watched["monitor"],
