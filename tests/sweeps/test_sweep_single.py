@@ -1,11 +1,14 @@
 """Jobs train individually, with a reported reason, unless a group is known to give the same results."""
 
+import csv
+import os
 import subprocess
 import sys
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from conftest import PLAIN, PROJECT
 from sweeps.sweep_helpers import formed
 
 from kindling.data.synthetic import Blobs
@@ -159,3 +162,15 @@ def test_hydra_plugins_do_not_import_torch():
     modules = "hydra_plugins.kindling_sweeps, kindling.sweeps.grid, kindling.sweeps.plan"
     code = f"import {modules}, sys; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+@pytest.mark.slow
+def test_jobs_are_ranked_by_a_value_that_only_a_callback_logs(tmp_path):
+    path = os.pathsep.join([str(PROJECT / "tests"), os.environ.get("PYTHONPATH", "")])
+    args = ["data=blobs", "epochs=2", "monitor=val/gap", "mode=min", "+callbacks.gap={_target_: stock_modules.LogGap}"]
+    command = [sys.executable, PROJECT / "train.py", "-m", *args, *PLAIN, "seed=0,1", "sweep.name=s"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
+    assert done.returncode == 0, done.stderr
+    assert "2 jobs train individually: callbacks.gap works only in single runs" in done.stdout
+    with (tmp_path / "runs/sweeps/s/leaderboard.csv").open(newline="") as file:
+        assert [float(row["val/gap"]) for row in csv.DictReader(file) if row["rank"] == "1"] == [3.0]
