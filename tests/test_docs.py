@@ -31,6 +31,7 @@ ELSEWHERE = {
     "python train.py data=moons": "tests/test_extending.py",
     "python train.py loss=focal": "tests/test_extending.py",
     "python train.py init=orthogonal": "tests/test_extending.py",
+    "python train.py activation=squared": "tests/test_extending.py",
     "python train.py 'metrics={brier": "tests/test_extending.py",
     "python train.py data=... model=...": "a pattern, not a command",
     "python -m kindling <command>": "a pattern, not a command",
