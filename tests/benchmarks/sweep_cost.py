@@ -31,7 +31,8 @@ def draw(jobs: list[int], together: list[float], one: float) -> None:
     axes.loglog(jobs, [one * n for n in jobs], "o--", label="one after the other")
     axes.loglog(jobs, together, "o-", label="trained together")
     title = "Time of a sweep (network 8-6-4-1, 100 epochs of 19 steps, two cores)"
-    axes.set(xlabel="number of jobs", ylabel="time in seconds", title=title)
+    axes.set(xlabel="number of jobs", ylabel="time in seconds")
+    axes.set_title(title, fontsize="medium")
     axes.legend()
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE)
