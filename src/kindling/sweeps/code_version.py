@@ -11,7 +11,7 @@ from kindling.files import PACKAGE
 
 LIBRARIES = ("torch", "pytorch-lightning")
 IMPORT = re.compile(rf"^ *from ({PACKAGE.name}(?:\.\w+)*) import (\([^)]*\)|[^\n(]*)", re.MULTILINE)
-# Of cli only monitor.py, because the rest only acts on the job's config, which is compared as well.
+# The rest of cli only acts on the job's config, which is compared as well.
 FOLLOWED = tuple(map(Path, ("data", "tasks", "models", "training", "activations.py", "cli/monitor.py")))
 
 

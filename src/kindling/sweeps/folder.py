@@ -13,10 +13,12 @@ from kindling.cli.folders.read import check_records, read_json, read_result
 from kindling.cli.resolvers import folder_suffix
 from kindling.files import LAST, child, display_path, has_config, is_untrained, write_json
 from kindling.sweeps.compose import Job
+from kindling.sweeps.orphans import wait_for_orphans
 from kindling.training.lock import claim
 
 log = logging.getLogger("kindling")
 
+LOG = "workers.log"  # of the worker processes
 NEW, FINISHED, RESUMABLE, RETRY = "new", "finished", "resumable", "retry"
 
 
@@ -37,6 +39,7 @@ class SweepFolder:
         self.path = path
         self.states: dict[str, str] = {}
         self.claim = claim(path, new=False)
+        wait_for_orphans(path / LOG)
         listed = path / "jobs.json"
         old: dict[str, Any] = {}
         if listed.exists():

@@ -8,7 +8,6 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 
-from kindling.sweeps import pool
 from kindling.sweeps.compose import Job
 from kindling.sweeps.folder import FINISHED, SweepFolder, result_of
 from kindling.sweeps.plan import plan
@@ -39,7 +38,6 @@ def launch(
     jobs = plan(context.hydra.config_loader, context.master, batch)
     unique = list({job.key: job for job in jobs}.values())
     with said_once(), SweepFolder(Path(str(context.master.hydra.sweep.dir))) as folder:
-        pool.wait_for_orphans(folder.path / pool.LOG)
         folder.place(unique)
         log.info(folder.summary(len(jobs)))
         try:

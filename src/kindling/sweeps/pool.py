@@ -1,6 +1,5 @@
 """Run jobs, or groups of them, in worker processes of one thread each; killing one does not affect the others."""
 
-import logging
 import multiprocessing
 import os
 import signal
@@ -28,9 +27,6 @@ LIBRARIES = [
 # Read when a process starts. One thread, because there is a process for every core. glibc keeps freed memory: returning
 # it after every operation on large tensors costs an eighth of a group's training time (mallopt(3)).
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
-
-
-LOG = "workers.log"  # in the sweep's folder
 
 
 class Worker(NamedTuple):
@@ -107,18 +103,6 @@ def run(jobs: Iterable, work: Callable, arguments: tuple, processes: int, log: P
                 yield job, outcome, why
     finally:
         _stop([*idle, *(worker for worker, _ in busy.values())])
-
-
-def wait_for_orphans(log: Path) -> None:
-    """Wait until the workers of a killed sweep have saved their state and ended; they hold a lock on their log."""
-    if not log.exists():
-        return
-    with log.open("a", encoding="utf-8") as file:
-        if not lock(file):
-            logging.getLogger("kindling").info(
-                f"waiting until the workers of the killed sweep, which write to {log}, have saved their state"
-            )
-            lock(file, wait=True)
 
 
 def _stop(workers: list[Worker]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kindling.cli import entry
 from kindling.sweeps import pool
 from kindling.sweeps.compose import Job
-from kindling.sweeps.folder import FINISHED, NEW, SweepFolder, outcome_of, result_of
+from kindling.sweeps.folder import FINISHED, LOG, NEW, SweepFolder, outcome_of, result_of
 from kindling.sweeps.run_job import Context, JobRequest, run_in_worker, run_single, train_in_worker, write_if_missing
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Sweep:
         processes = min(self.workers or pool.cores(), len(requests))
         what = "groups" if work is train_in_worker else "jobs"
         log.info(f"{len(requests)} {what} in {processes} single-threaded processes")
-        return pool.run(requests, work, arguments, processes, self.folder.path / pool.LOG)
+        return pool.run(requests, work, arguments, processes, self.folder.path / LOG)
 
     def _count_trained(self, group: "Group") -> list[Job]:
         """Count the group's jobs that have a result, and return the others."""

@@ -1,4 +1,4 @@
-"""Locks on files: a run's folder belongs to one run and one process, and a sweep waits for its workers."""
+"""Locks on files: a run's folder belongs to one run and one process."""
 
 from pathlib import Path
 from typing import TextIO
