@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -29,6 +28,31 @@ for i in range(3):
 sys.stdout.flush()
 print("continued", file=sys.stderr)
 """
+# A sitecustomize.py that pauses the import of a module.
+PAUSE = """
+import os, sys, time
+
+class Pause:
+    def find_spec(name, path=None, target=None):
+        if name == os.environ["PAUSED"]:
+            print("importing", flush=True)
+            time.sleep(60)
+
+sys.meta_path.insert(0, Pause)
+"""
+# A process of a run with several, which fails when its first process has ended, or (with an argument) before that.
+FAILS = """
+import os, sys, time
+sys.path.insert(0, {path!r})
+from kindling.cli import entry
+from kindling.cli.errors import plain_errors
+entry.PATIENCE = 0.1
+print("started", flush=True)
+while len(sys.argv) == 1 and os.getppid() == entry.PARENT:
+    time.sleep(0.01)
+with plain_errors():
+    raise RuntimeError("the connection is lost")
+"""
 
 
 def python(*arguments, cwd, **options):
@@ -47,11 +71,14 @@ def broken():
 
 @posix
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("seconds", [0.15, 1.0])
-def test_a_signal_during_the_imports_ends_with_one_line(tmp_path, number, code, seconds):
+@pytest.mark.parametrize("module", ["hydra", "torch"])
+def test_a_signal_during_the_imports_ends_with_one_line(tmp_path, number, code, module):
+    (tmp_path / "sitecustomize.py").write_text(PAUSE)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "PAUSED": module}
     command = [sys.executable, str(PROJECT / "train.py"), "trainer=cpu"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, encoding="utf-8") as process:
-        time.sleep(seconds)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as process:
+        assert process.stdout.readline() == "importing\n"
         process.send_signal(number)
         assert (process.stderr.read(), process.wait(60)) == ("interrupted\n", code)
 
@@ -136,3 +163,20 @@ def test_running_out_of_memory_is_one_sentence(error, message, capsys):
     with pytest.raises(SystemExit, match=r"^2$"), plain_errors():
         raise error
     assert message in capsys.readouterr().err
+
+
+@posix
+def test_a_process_of_several_that_fails_because_the_first_has_ended_prints_one_line(tmp_path):
+    (tmp_path / "fails.py").write_text(FAILS.format(path=str(PACKAGE.parent)))
+    second = f"subprocess.Popen([{sys.executable!r}, 'fails.py'], stdout=subprocess.PIPE).stdout.readline()"
+    environment = os.environ | {"LOCAL_RANK": "1"}
+    done = python("-c", f"import subprocess; {second}", cwd=tmp_path, env=environment)  # until the second has ended
+    assert done.stderr == "the first process of this run has ended, and so does this one\n"
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_an_error_of_a_process_whose_first_process_is_alive_keeps_its_traceback(tmp_path, rank):
+    (tmp_path / "fails.py").write_text(FAILS.format(path=str(PACKAGE.parent)))
+    done = python("fails.py", "now", cwd=tmp_path, env=os.environ | {"LOCAL_RANK": rank})
+    assert done.returncode == 1
+    assert done.stderr.endswith("RuntimeError: the connection is lost\n")

@@ -87,6 +87,23 @@ def test_a_signal_to_the_first_of_two_processes_stops_both_and_both_can_be_resum
         assert {k: float(v) for k, v in again.items()} == pytest.approx({k: float(v) for k, v in row.items()}, abs=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_process_whose_first_process_is_killed_ends_without_a_traceback(tmp_path):
+    overrides = ["trainer=ddp_cpu", "steps_per_execution=4", "epochs=4000", f"hydra.run.dir={tmp_path / 'run'}"]
+    command = [sys.executable, str(PROJECT / "train.py"), *OVERRIDES, *overrides]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        metrics, deadline = tmp_path / "run" / "metrics.csv", time.monotonic() + 60
+        while not metrics.exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.kill()
+        output, _ = process.communicate(timeout=60)  # until the other process has closed the pipe
+    assert "the first process of this run has ended, and so does this one" in output
+    assert "Traceback" not in output
+
+
 LATE = """
 import os, signal, time
 import pytorch_lightning as pl

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -19,6 +20,8 @@ from typing import Any
 from kindling.files import PACKAGE, PROJECT
 
 SIGNALS = signal.SIGINT, signal.SIGTERM
+PARENT = os.getppid()  # of the additional processes of a run with several (DDP): its first process
+PATIENCE = 5.0  # s
 
 
 def begin() -> None:
@@ -60,6 +63,19 @@ def deferred_signals() -> Iterator[None]:
             signal.signal(number, handler)
     if received:
         signal.raise_signal(received[0])
+
+
+def first_process_has_ended() -> bool:
+    """Return whether this is an additional process (DDP) of a run whose first process has ended, or soon does.
+
+    The connection between them is closed a moment before. On Windows, which keeps the parent's number, it is False.
+    """
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        return False
+    deadline = time.monotonic() + PATIENCE
+    while os.getppid() == PARENT and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return os.getppid() != PARENT
 
 
 def require_project() -> None:

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kindling import UserError
-from kindling.cli import conf, suggestions
+from kindling.cli import conf, entry, suggestions
 from kindling.cli.arguments import OPTIONAL_GROUPS
 from kindling.cli.grammar import explain_multiple_values, explain_parse_error
 
@@ -52,9 +52,12 @@ def plain_errors() -> Iterator[None]:
     except CompactHydraException as error:
         reject(_explain_option(error))
     except (OSError, MemoryError, RuntimeError) as error:
-        if not (message := explain_machine_error(error)):
+        if message := explain_machine_error(error):
+            reject(message)
+        if not entry.first_process_has_ended():
             raise
-        reject(message)
+        print("the first process of this run has ended, and so does this one", file=sys.stderr)
+        sys.exit(1)
     except ValueError as error:
         if "Config group override" not in str(error):  # for group=null
             raise
