@@ -183,15 +183,25 @@ def shell(tmp_path, forked):
     return call
 
 
+@pytest.fixture(scope="session")
+def trained_before() -> dict:
+    """Return overrides -> the folder of a run of this session, of which `finished` makes copies."""
+    return {}
+
+
 @pytest.fixture
-def finished(run, tmp_path):
+def finished(run, tmp_path, tmp_path_factory, trained_before):
     """Return finished("data=blobs", ...), which trains and returns the run's folder, including Hydra's config."""
 
     def train(*overrides: str):
-        run(*overrides)
         folder = tmp_path / "run"
+        if before := trained_before.get(overrides):
+            return Path(shutil.copytree(before, folder))
+        run(*overrides)
         (folder / ".hydra").mkdir()
         OmegaConf.save(compose_config(*overrides, "trainer=cpu"), folder / ".hydra" / "config.yaml")
+        if not any(str(tmp_path) in override for override in overrides):
+            trained_before[overrides] = shutil.copytree(folder, tmp_path_factory.mktemp("trained") / "run")
         return folder
 
     return train

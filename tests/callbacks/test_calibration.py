@@ -101,6 +101,7 @@ def test_predictions_are_the_softmax_of_the_divided_logits(finished, tmp_path):
     assert found["prediction"].tolist() == [data.examples.class_names[i] for i in logits.argmax(1)]
 
 
+@pytest.mark.slow
 @needs("commands/export.py")
 def test_an_exported_model_is_calibrated(finished, tmp_path):
     from kindling.commands.export import export
@@ -123,6 +124,7 @@ def test_the_result_says_what_the_temperature_has_changed(run, tmp_path, caplog)
     assert "temperature" not in load(tmp_path / "run" / "checkpoints" / "best.ckpt")["hyper_parameters"]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_fits_the_temperature_again(shell, tmp_path):
     args = [*noisy_table(tmp_path), "calibrate=true", "monitor=train/loss", "trainer=cpu", *PLAIN]
     for name, epochs in (("whole", 30), ("part", 10)):

@@ -192,7 +192,11 @@ def test_pictures_are_written_as_files_and_to_tensorboard_without_affecting_trai
     ("args", "files"),
     [
         (["data=line", "model=linear"], {"curve.png", "data.png", "path.png", "regression_test.png"}),
-        (["data=dates"], {"data.png", "regression_test.png", "surface.png", "plane.png", "neurons.png"}),
+        pytest.param(
+            ["data=dates"],
+            {"data.png", "regression_test.png", "surface.png", "plane.png", "neurons.png"},
+            marks=pytest.mark.slow,
+        ),
         (["data=mnist_sample", "model=linear"], {"filters.png", "wrong_test.png", "curves_test.png"}),
         (["experiment=lectures/diabetes"], {"curves_train.png", "data.png"}),
         (["data=diabetes"], {"curves_test.png", "data.png"}),
@@ -217,6 +221,7 @@ def test_each_kind_of_data_has_its_own_pictures_and_they_can_be_drawn_afterwards
     assert draw(tmp_path / "run") == []
 
 
+@pytest.mark.slow
 def test_two_named_columns_of_a_table_have_a_surface(finished):
     drawn = {file.name for file in draw(finished("data=diabetes", "epochs=1", "test=false"), ("glucose", "bmi"))}
     assert {"surface_glucose_bmi.png", "neurons_glucose_bmi.png", "curves_val.png"} <= drawn
@@ -312,6 +317,7 @@ def test_a_map_that_is_constant_up_to_rounding_is_flat():
     assert surface.mosaic(flat, 1, gap=1).max() == 0
 
 
+@pytest.mark.slow
 def test_the_decision_surface_has_a_margin_around_a_constant_column(run, tmp_path):
     (tmp_path / "t.csv").write_text("a,temp,y\n" + "".join(f"{i % 9},36.6,{i % 2}\n" for i in range(40)))
     args = ["data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y", "model=linear", "epochs=1"]

@@ -42,6 +42,7 @@ def loss_of_values(values, y, unit):
     return sk.mean_squared_error(y / unit, values / unit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "link", "loss"),
     [("diabetes", sigmoid, loss_of_probabilities), ("dates", np.asarray, loss_of_values)],

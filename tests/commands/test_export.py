@@ -59,6 +59,7 @@ def test_the_pt2_file_predicts_raw_rows_like_the_run(mixed, tmp_path):
         np.testing.assert_allclose(preds, expected.head(rows), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_pt2_file_of_a_regression_is_in_the_unit_of_the_target(finished, tmp_path):
     folder = finished("data=csv", f"data.path={DIABETES}", "data.target=glucose", "scale=robust", "epochs=2")
     export(folder, tmp_path / "model.pt2")
@@ -67,6 +68,7 @@ def test_the_pt2_file_of_a_regression_is_in_the_unit_of_the_target(finished, tmp
     np.testing.assert_allclose(preds[:, 0], kindling.load(folder)(table).prediction, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_pt2_file_of_scaled_columns_without_an_encoding(finished, tmp_path):
     folder = finished("epochs=2", "model=linear", "features=polynomial")
     assert export(folder, tmp_path / "model.pt2")["difference"] < 1e-5

@@ -36,6 +36,7 @@ def test_a_digit_of_mnist_stays_almost_the_same(tmp_path):
     assert np.mean(np.abs(DIGITS[1:].astype(float) - DIGITS[:-1])) > 30
 
 
+@pytest.mark.slow
 def test_photos_become_the_digits_that_they_show(cnn, tmp_path):
     predictor = ImagePredictor(cnn)
     for i, digit in enumerate(DIGITS):

@@ -175,6 +175,7 @@ def test_the_first_sentence_of_a_report_gives_the_result(finished):
     assert f"{best} {tested}" in reported(folder).text
 
 
+@pytest.mark.slow
 def test_the_report_of_a_regression_distinguishes_loss_and_mse(finished):
     assert "loss is the MSE of the scaled target" in reported(finished("data=line", "epochs=1")).text
 

@@ -37,6 +37,7 @@ UNHEALTHY = {
     "data=diabetes": "The model overfits",
     "data=xor model=linear": "The model underfits",
 }
+SLOW = ("data=blobs width=512 depth=10 init=normal epochs=3", "data=diabetes scale=none", "data=xor model=linear")
 
 
 @pytest.mark.slow
@@ -45,7 +46,10 @@ def test_a_healthy_run_gets_no_advice(run, overrides):
     assert run(*overrides.split())["advice"] == []
 
 
-@pytest.mark.parametrize(("overrides", "sentence"), UNHEALTHY.items())
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [pytest.param(*pair, marks=[pytest.mark.slow] * (pair[0] in SLOW)) for pair in UNHEALTHY.items()],
+)
 def test_an_unhealthy_run_gets_a_sentence_with_a_command(run, overrides, sentence):
     advice = run(*overrides.split())["advice"]
     assert 1 <= len(advice) <= 5

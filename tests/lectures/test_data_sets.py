@@ -128,6 +128,7 @@ def test_early_stopping_stops_and_is_rejected_without_validation_samples(run):
         run("experiment=lectures/diabetes", "patience=3", folder="b")
 
 
+@pytest.mark.slow
 def test_one_pass_of_the_perceptron_follows_the_rule_of_the_notes(run, tmp_path):
     """Update w += eta y x and b += 1e5 eta y at each error, on plain amounts with eta = 1e-5."""
     pytest.importorskip("kindling.callbacks.weight_init")  # the weights start at zero

@@ -85,9 +85,9 @@ def reference_losses(overrides, classes, lr):
     [
         ("diabetes", True, 0.04, 20),
         pytest.param("diabetes", True, 0.04, 256, marks=pytest.mark.slow),
-        ("bmi", False, 0.07, 20),
+        pytest.param("bmi", False, 0.07, 20, marks=pytest.mark.slow),
         pytest.param("bmi", False, 0.07, 256, marks=pytest.mark.slow),
-        ("pregnancies", True, 0.04, 20),
+        pytest.param("pregnancies", True, 0.04, 20, marks=pytest.mark.slow),
     ],
 )
 def test_it_equals_the_paper_in_plain_pytorch(run, tmp_path, target, classes, lr, epochs):

@@ -270,6 +270,7 @@ def test_the_regression_baselines_are_the_mean_and_least_squares_in_the_units_of
     assert [row.name for row in board.baselines] == ["mean", "linear regression"]
 
 
+@pytest.mark.slow
 def test_each_data_set_has_baselines_averaged_over_its_splits_and_they_are_cached(job, sweep, monkeypatch):
     for features in ("none", "radius"):
         for split in (0, 1):

@@ -100,6 +100,7 @@ def test_accuracy_is_maximized(searched, tmp_path):
     assert study(tmp_path / "sweep").direction.name == "MAXIMIZE"
 
 
+@pytest.mark.slow
 def test_trials_without_a_finite_score_fail_and_are_listed(searched, tmp_path):
     ends = iter([1.0, math.inf, {"status": "failed", "error": "planted"}, 2.0, math.nan, {"status": "diverged"}])
     _, trials = searched(lambda own: next(ends), LR)
@@ -109,6 +110,7 @@ def test_trials_without_a_finite_score_fail_and_are_listed(searched, tmp_path):
     assert sorted(listed) == sorted(f"lr={lr}" for lr in values(trials))
 
 
+@pytest.mark.slow
 def test_a_search_without_any_score_ends_normally(searched, caplog):
     with caplog.at_level("INFO", "kindling"):
         searched(lambda own: {"status": "diverged"}, LR)
@@ -138,6 +140,7 @@ def test_a_random_search_ignores_the_scores_of_its_trials(searched):
     assert [trial.params for trial in tpe[10:]] != asked[10:]
 
 
+@pytest.mark.slow
 def test_a_continued_random_search_tries_new_values(searched):
     searched(near, LR, n_trials=2, sampler="random")
     _, trials = searched(near, LR, n_trials=4, sampler="random")
@@ -156,6 +159,7 @@ def test_an_experiment_may_define_the_search_space_and_overrides_take_precedence
     assert (numbers, sampler) == ([20, 20, 0], {"sampler": "random"})
 
 
+@pytest.mark.slow
 def test_a_continued_search_does_not_repeat_trials(searched, tmp_path):
     searched(near, LR)
     launcher, trials = searched(near, LR, n_trials=10)
@@ -183,6 +187,7 @@ def test_a_search_that_was_killed_tries_the_same_values_as_an_undisturbed_one(se
     assert values([trial for trial in stopped if trial.value is not None]) == values(whole)
 
 
+@pytest.mark.slow
 def test_trials_that_a_killed_process_left_unfinished_run_first(searched, tmp_path):
     calls = []
 
@@ -202,12 +207,14 @@ def test_trials_that_a_killed_process_left_unfinished_run_first(searched, tmp_pa
     assert values(trials[6:]) == values(trials[3:6])
 
 
+@pytest.mark.slow
 def test_trials_with_the_same_job_are_trained_once(searched, tmp_path):
     launcher, trials = searched(near, "model=logistic", "depth=range(1,5)", "lr=0.1,0.01", n_trials=12)
     assert sum(len(batch) for batch in launcher.batches) == len(jobs_of(tmp_path / "sweep")) == 2
     assert {(trial.params["lr"], trial.value) for trial in trials} == {("0.1", 1.0), ("0.01", 0.0)}
 
 
+@pytest.mark.slow
 def test_the_score_of_a_trial_is_its_mean_over_seeds_and_folds(searched):
     def score(own):
         return float(own["lr"]) + int(own["seed"]) + 10 * int(own["data.fold"])
@@ -217,12 +224,14 @@ def test_the_score_of_a_trial_is_its_mean_over_seeds_and_folds(searched):
     assert [trial.value for trial in trials] == pytest.approx([lr + 4.5 + 10 for lr in values(trials)])
 
 
+@pytest.mark.slow
 def test_a_failed_job_ends_a_search_with_on_error_stop(searched):
     ends = iter([1.0, {"status": "failed", "error": "planted"}, {}])  # the last is not run
     _, trials = searched(lambda own: next(ends), LR, "on_error=stop")
     assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "RUNNING"]
 
 
+@pytest.mark.slow
 def test_another_search_is_rejected_in_the_same_folder(searched, tmp_path):
     searched(near, LR, "activation=relu,tanh", n_trials=1)
     for args in ([LR, "activation=relu,gelu"], [LR], [LR, "activation=relu,tanh", "epochs=7"]):

@@ -112,6 +112,7 @@ def test_a_plateau_schedule_follows_the_loss_of_each_member(run, tmp_path):
     assert len({tuple(row["lr"] for row in rows_of(job.folder)) for job in jobs}) > 1
 
 
+@slow
 def test_members_may_differ_in_penalties_clipping_and_smoothing(run, tmp_path):
     own = [["l1=0.01", "clip=0.5"], ["weight_decay=0.1", "clip=0.1", "label_smoothing=0.2"], ["seed=3"]]
     compare(["epochs=5", "width=8"], own, run, tmp_path)
@@ -123,6 +124,7 @@ def test_members_may_differ_in_decoupled_weight_decay(run, tmp_path):
     compare(["epochs=5", "width=8", "optimizer=adamw"], own, run, tmp_path)
 
 
+@slow
 def test_dropout_draws_the_numbers_of_a_single_run_at_every_rate(run, tmp_path):
     args, variants = ["epochs=6", "width=8"], [[f"dropout={p}", f"seed={seed}"] for p in (0.1, 0.5) for seed in (0, 1)]
     groups, _ = formed([[*args, *own] for own in variants])
@@ -195,6 +197,7 @@ LEAVE = [
 ]
 
 
+@slow
 def test_members_that_have_ended_leave_and_all_equal_single_runs(run, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("kindling.sweeps.grouped.tracker.MIN_SAVED_STEPS", 1)
     args = ["epochs=40", "patience=2", "width=8", "batch_norm=true", "dropout=0.1"]
@@ -218,10 +221,10 @@ def test_groups_are_limited_by_memory_and_deterministic():
     ("epoch", "members", "args"),
     [
         (1, 3, ["schedule=cosine"]),
-        (2, 3, ["schedule=cosine"]),
+        pytest.param(2, 3, ["schedule=cosine"], marks=slow),
         (1, 3, ["dropout=0.3", "label_smoothing=0.1", "data.balance=true"]),
         pytest.param(1, 3, ["activation=rrelu", "batch_norm=true"], marks=slow),
-        (14, 1, ["epochs=60", "patience=4", "dropout=0.3"]),  # two members have left
+        pytest.param(14, 1, ["epochs=60", "patience=4", "dropout=0.3"], marks=slow),  # two members have left
     ],
 )
 def test_a_killed_group_is_resumed_with_bitwise_equal_results(epoch, members, args, tmp_path, monkeypatch):
@@ -256,6 +259,7 @@ def test_a_killed_group_is_resumed_with_bitwise_equal_results(epoch, members, ar
     assert not list((tmp_path / "other" / "groups").iterdir())
 
 
+@slow
 @pytest.mark.parametrize("place", ["write_members", "drop_ended"])
 def test_a_group_killed_while_members_leave_is_resumed_with_bitwise_equal_results(place, tmp_path, monkeypatch):
     from kindling.sweeps.grouped import train as module

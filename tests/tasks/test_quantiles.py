@@ -138,6 +138,7 @@ def test_quantiles_and_their_loss_need_each_other(options, message):
         check(options)
 
 
+@pytest.mark.slow
 @needs("sweeps/grouped")
 def test_jobs_train_in_groups_with_the_results_of_single_runs(run, tmp_path):
     from sweeps.sweep_helpers import trained_together

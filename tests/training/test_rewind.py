@@ -116,6 +116,7 @@ class StopsAtStart(pl.Callback):
         next(c for c in trainer.callbacks if isinstance(c, BestAndLast)).signals.received = signal.SIGTERM
 
 
+@pytest.mark.slow
 @needs("callbacks/pictures.py")
 def test_what_is_written_before_the_first_step_is_written_once(run, tmp_path):
     args = ["data=line", "model=linear", "epochs=2", "pictures=series"]
@@ -148,7 +149,7 @@ def test_the_csv_logger_keeps_the_earlier_epochs(run, stopped, tmp_path, kind, h
     assert found == expected
 
 
-@pytest.mark.parametrize("damage", ["deleted", "cut"])
+@pytest.mark.parametrize("damage", ["deleted", pytest.param("cut", marks=pytest.mark.slow)])
 def test_metrics_csv_is_restored_from_the_checkpoint(run, stopped, tmp_path, damage, caplog):
     folder, own = stopped("builtin", "stopped")
     text = (folder / "metrics.csv").read_text()

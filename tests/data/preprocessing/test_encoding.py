@@ -163,6 +163,7 @@ def tables(draw):
     return dict(zip(names, kinds, strict=True)), *frames
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60,
     deadline=None,
