@@ -40,15 +40,16 @@ class Pause:
 
 sys.meta_path.insert(0, Pause)
 """
-# A process of a run with several, which fails when its first process has ended, or (with an argument) before that.
+# A process of a run with several, which fails when its first process has ended, or before that ("now"), or waits.
 FAILS = """
 import os, sys, time
 sys.path.insert(0, {path!r})
 from kindling.cli import entry
 from kindling.cli.errors import plain_errors
 entry.PATIENCE = 0.1
+entry.begin()
 print("started", flush=True)
-while len(sys.argv) == 1 and os.getppid() == entry.PARENT:
+while sys.argv[1] == "wait" or sys.argv[1] == "fail" and os.getppid() == entry.PARENT:
     time.sleep(0.01)
 with plain_errors():
     raise RuntimeError("the connection is lost")
@@ -166,9 +167,10 @@ def test_running_out_of_memory_is_one_sentence(error, message, capsys):
 
 
 @posix
-def test_a_process_of_several_that_fails_because_the_first_has_ended_prints_one_line(tmp_path):
+@pytest.mark.parametrize("what", ["fail", "wait"])
+def test_a_process_of_several_ends_with_one_line_after_the_first_has_ended(tmp_path, what):
     (tmp_path / "fails.py").write_text(FAILS.format(path=str(PACKAGE.parent)))
-    second = f"subprocess.Popen([{sys.executable!r}, 'fails.py'], stdout=subprocess.PIPE).stdout.readline()"
+    second = f"subprocess.Popen([{sys.executable!r}, 'fails.py', {what!r}], stdout=subprocess.PIPE).stdout.readline()"
     environment = os.environ | {"LOCAL_RANK": "1"}
     done = python("-c", f"import subprocess; {second}", cwd=tmp_path, env=environment)  # until the second has ended
     assert done.stderr == "the first process of this run has ended, and so does this one\n"

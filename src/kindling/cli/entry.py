@@ -22,6 +22,7 @@ from kindling.files import PACKAGE, PROJECT
 SIGNALS = signal.SIGINT, signal.SIGTERM
 PARENT = os.getppid()  # of the additional processes of a run with several (DDP): its first process
 PATIENCE = 5.0  # s
+ORPHANED = "the first process of this run has ended, and so does this one"
 
 
 def begin() -> None:
@@ -39,6 +40,8 @@ def begin() -> None:
     for number in SIGNALS:
         signal.signal(number, _exit_immediately)
     atexit.register(ignore_signals)  # everything has been written
+    if _is_additional():
+        threading.Thread(target=_end_with_the_first_process, daemon=True).start()
 
 
 def raise_on_signals() -> None:
@@ -70,12 +73,23 @@ def first_process_has_ended() -> bool:
 
     The connection between them is closed a moment before. On Windows, which keeps the parent's number, it is False.
     """
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        return False
     deadline = time.monotonic() + PATIENCE
-    while os.getppid() == PARENT and time.monotonic() < deadline:
+    while _is_additional() and os.getppid() == PARENT and time.monotonic() < deadline:
         time.sleep(0.01)
-    return os.getppid() != PARENT
+    return _is_additional() and os.getppid() != PARENT
+
+
+def _is_additional() -> bool:
+    return os.environ.get("LOCAL_RANK", "0") != "0"
+
+
+def _end_with_the_first_process() -> None:
+    """End this process some time after the first one, for whose connection torch would wait half an hour."""
+    while os.getppid() == PARENT:
+        time.sleep(0.5)
+    time.sleep(PATIENCE)
+    os.write(2, f"{ORPHANED}\n".encode())
+    os._exit(1)
 
 
 def require_project() -> None:

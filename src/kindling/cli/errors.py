@@ -56,7 +56,7 @@ def plain_errors() -> Iterator[None]:
             reject(message)
         if not entry.first_process_has_ended():
             raise
-        print("the first process of this run has ended, and so does this one", file=sys.stderr)
+        print(entry.ORPHANED, file=sys.stderr)
         sys.exit(1)
     except ValueError as error:
         if "Config group override" not in str(error):  # for group=null
