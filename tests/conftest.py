@@ -16,7 +16,8 @@ import pytorch_lightning as pl
 import torch
 from forked import Forked
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from kindling.cli import validation
 from kindling.cli.build import build
@@ -45,6 +46,22 @@ FLOAT = 1e-6  # tolerance for float32 weights after a few epochs
 def compose_config(*overrides: str) -> DictConfig:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         return compose("config", overrides=list(overrides))
+
+
+def train_here(args: list[str], folder: Path) -> dict:
+    """Train in this process as `python train.py <args>` does, and return the content of result.json."""
+    import train
+
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        cfg = compose("config", overrides=[*args, f"folder={folder}"], return_hydra_config=True)
+    with open_dict(cfg):
+        hydra = cfg.pop("hydra")
+    HydraConfig.instance().set_config(OmegaConf.create({"hydra": hydra}))
+    try:
+        train.train(cfg, args)
+    finally:
+        HydraConfig.instance().cfg = None
+    return json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
 
 def rows_of(folder):
@@ -137,14 +154,11 @@ def fitted(folder, *callbacks, steps_per_execution="auto", ckpt_path=None, steps
 @pytest.fixture
 def run(tmp_path):
     """Return run("data=ring", ..., folder="a"), which trains in tmp_path/a and returns the content of result.json."""
-    import train
 
-    def train_here(*overrides: str, folder: str = "run") -> dict:
-        args = [*PLAIN, *overrides, "trainer=cpu"]
-        train.train(compose_config(*args, f"folder={tmp_path / folder}"), args)
-        return json.loads((tmp_path / folder / "result.json").read_text(encoding="utf-8"))
+    def call(*overrides: str, folder: str = "run") -> dict:
+        return train_here([*PLAIN, *overrides, "trainer=cpu"], tmp_path / folder)
 
-    return train_here
+    return call
 
 
 @pytest.fixture
