@@ -13,7 +13,6 @@ from collections import Counter
 import numpy as np
 import pytest
 import pytorch_lightning as pl
-import torch
 from conftest import PLAIN, compose_config, needs, rows_of
 from matplotlib.image import imread
 from omegaconf import OmegaConf
@@ -123,7 +122,7 @@ def test_what_is_written_before_the_first_step_is_written_once(run, tmp_path):
     run(*args, folder="whole")
     with pytest.raises(SystemExit, match="143"):
         run(*args, "+callbacks.stop={_target_: test_rewind.StopsAtStart}", folder="stopped")
-    assert torch.load(tmp_path / "stopped/checkpoints/last.ckpt", weights_only=True)["global_step"] == 0
+    assert not (tmp_path / "stopped/checkpoints/last.ckpt").exists()
     resume_here(tmp_path / "stopped", *args)
     whole, stopped = (EventAccumulator(str(tmp_path / name)).Reload() for name in ("whole", "stopped"))
     for kind, read in (("tensors", "Tensors"), ("histograms", "Histograms"), ("images", "Images")):
@@ -134,6 +133,30 @@ def test_what_is_written_before_the_first_step_is_written_once(run, tmp_path):
             assert steps[0] == steps[1], tag
     pictures = [imread(tmp_path / name / "path.png") for name in ("whole", "stopped")]
     assert np.array_equal(*pictures)
+
+
+class StopsBefore(pl.Callback):
+    """Sends SIGTERM to its own process at the start of an epoch, counted from 0."""
+
+    def __init__(self, epoch: int):
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == self.epoch:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_the_order_of_a_shuffled_dataloader_is_that_of_an_uninterrupted_run(run, tmp_path, epoch):
+    for file, text in (("data/own", "stock_data.Points"), ("model/stock", "stock_modules.Logs\ninput_shape: [2]")):
+        (tmp_path / "conf" / file).parent.mkdir(parents=True)
+        (tmp_path / "conf" / f"{file}.yaml").write_text(f"_target_: {text}\n")
+    args = [f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "data=own", "model=stock", "epochs=3"]
+    run(*args, folder="whole")
+    with pytest.raises(SystemExit, match="143"):
+        run(*args, f"+callbacks.stop={{_target_: test_rewind.StopsBefore, epoch: {epoch}}}", folder="stopped")
+    resume_here(tmp_path / "stopped", *args)
+    assert rows_of(tmp_path / "stopped") == rows_of(tmp_path / "whole")
 
 
 @pytest.mark.slow

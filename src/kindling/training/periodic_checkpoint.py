@@ -50,6 +50,12 @@ class PeriodicCheckpoint(Checkpoint, ABC):
         self.signals.defer()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch == 0:
+            # Without a checkpoint the run starts again. With one it would differ: only before the first epoch does
+            # Lightning create the iterator of a DataLoader, which draws the order of the samples, before this hook.
+            if self._interrupted(trainer):
+                raise KeyboardInterrupt
+            return
         # Save the state at the end of the previous epoch. In its on_train_epoch_end Lightning has not yet logged the
         # module's epoch values or stepped the schedulers, and a resumed run would do neither.
         progress = trainer.fit_loop.epoch_progress
