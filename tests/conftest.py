@@ -38,6 +38,11 @@ def needs(part: str):
     return pytest.mark.skipif(not (PACKAGE / part).exists(), reason=f"{part} is stripped")
 
 
+def slow_after(number: int, values) -> list:
+    """Return the values of a test's parameter, marked as slow after the first ones."""
+    return [pytest.param(v, marks=[pytest.mark.slow] * (i >= number)) for i, v in enumerate(values)]
+
+
 # Overrides of every run in this process: figures are tested separately, and may be stripped.
 PLAIN = ["pictures=none"] if (PACKAGE / "callbacks" / "pictures.py").exists() else []
 FLOAT = 1e-6  # tolerance for float32 weights after a few epochs

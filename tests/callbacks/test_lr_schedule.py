@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import pytorch_lightning as pl
 import torch
-from conftest import Sends, assert_weights, fitted, plain_loop, rows_of
+from conftest import Sends, assert_weights, fitted, plain_loop, rows_of, slow_after
 from torch.optim import lr_scheduler
 
 from kindling import UserError
@@ -49,7 +49,7 @@ def coslog4(optimizer):
     )
 
 
-@pytest.mark.parametrize("steps_per_execution", ["auto", 1])
+@pytest.mark.parametrize("steps_per_execution", slow_after(1, ["auto", 1]))
 @pytest.mark.parametrize(
     ("args", "build", "every"),
     [

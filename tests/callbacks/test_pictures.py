@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import built, compose_config, weights_of
+from conftest import built, compose_config, slow_after, weights_of
 from omegaconf import OmegaConf
 from sklearn import calibration, metrics
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -198,7 +198,7 @@ def test_pictures_are_written_as_files_and_to_tensorboard_without_affecting_trai
             marks=pytest.mark.slow,
         ),
         (["data=mnist_sample", "model=linear"], {"filters.png", "wrong_test.png", "curves_test.png"}),
-        (["experiment=lectures/diabetes"], {"curves_train.png", "data.png"}),
+        pytest.param(["experiment=lectures/diabetes"], {"curves_train.png", "data.png"}, marks=pytest.mark.slow),
         (["data=diabetes"], {"curves_test.png", "data.png"}),
     ],
     ids=lambda value: " ".join(sorted(value)),
@@ -272,7 +272,7 @@ def test_figures_of_a_model_do_not_change_it():
     assert model.training
 
 
-@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+@pytest.mark.parametrize("precision", slow_after(1, ["64-true", "bf16-true"]))
 @pytest.mark.parametrize(("args", "name"), [("data=ring", "neurons"), ("data=line model=linear", "path")])
 def test_pictures_can_be_drawn_of_a_model_in_another_precision(run, tmp_path, capsys, args, name, precision):
     run(*args.split(), "epochs=2", f"trainer.precision={precision}", "pictures=final", folder="run")

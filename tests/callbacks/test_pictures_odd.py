@@ -1,17 +1,17 @@
 """Pictures of unusual tables, errors while drawing, and the steps of pictures in TensorBoard."""
 
 import pytest
-from conftest import built
+from conftest import built, slow_after
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kindling.files import PACKAGE
 from kindling.plots import loss_path as path
 
 
-@pytest.mark.parametrize("place", [
+@pytest.mark.parametrize("place", slow_after(2, [
     *("plots.tensorboard.write_histograms", "plots.tensorboard.write_graph", "plots.tensorboard.write_pr_curves"),
     *("plots.data_summary.data_summary", "plots.loss_path.draw_path", "callbacks.pictures.stage_predictions"),
-])  # fmt: skip
+]))  # fmt: skip
 def test_each_kind_of_picture_may_fail_separately(run, monkeypatch, caplog, place):
     def broken(*_, **__):
         raise ValueError("no colours")

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import PROJECT, compose_config
+from conftest import PROJECT, compose_config, slow_after
 
 from kindling import UserError
 from kindling.cli.build import build
@@ -47,7 +47,7 @@ def test_every_pair_of_data_and_model_fits_eight_samples_or_is_rejected(data, mo
     assert loss.item() < (first if two_inputs_and_a_line else 0.05)
 
 
-@pytest.mark.parametrize("optimizer", choices("optimizer"))
+@pytest.mark.parametrize("optimizer", slow_after(3, choices("optimizer")))
 def test_every_optimizer_lowers_the_loss(run, optimizer):
     result = run("data=blobs", f"optimizer={optimizer}", "epochs=3")
     assert result["metrics"]["val/accuracy"] > 0.8

@@ -79,8 +79,8 @@ def test_an_invalid_cell_or_line_is_named(load, content, message):
 
 
 def test_a_header_may_be_longer_than_64_kib(load):
-    names = [f"a_rather_long_name_{i}" for i in range(4_000)]
-    examples = load(",".join([*names, "y"]) + "\n" + "".join(",".join(["1"] * 4_000) + f",{i}\n" for i in range(2)))
+    names = [f"a_rather_long_name_{i:080}" for i in range(800)]
+    examples = load(",".join([*names, "y"]) + "\n" + "".join(",".join(["1"] * 800) + f",{i}\n" for i in range(2)))
     assert examples.columns == names
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import built, made, notes, rows_of, weights_of
+from conftest import built, made, notes, rows_of, slow_after, weights_of
 
 from kindling.cli.overrides import command
 from kindling.data.loader import TensorLoader
@@ -66,7 +66,7 @@ def test_credit_is_linearly_separable_in_any_unit():
     torch.testing.assert_close(plain.x, other.x * 100)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", slow_after(2, range(5)))
 def test_the_run_of_the_lecture_equals_a_plain_loop_in_every_epoch(run, tmp_path, seed):
     run("experiment=lectures/diabetes", f"seed={seed}")
     losses = [float(row["train/loss"]) for row in rows_of(tmp_path / "run")]

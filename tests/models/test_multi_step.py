@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import FLOAT, assert_weights, built, plain_loop, rows_of, weights_of
+from conftest import FLOAT, assert_weights, built, plain_loop, rows_of, slow_after, weights_of
 from pytorch_lightning.callbacks import Callback
 
 from kindling.cli.conf import choices
@@ -25,7 +25,7 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("optimizer", choices("optimizer"))
+@pytest.mark.parametrize("optimizer", slow_after(3, choices("optimizer")))
 def test_mini_batches_equal_a_plain_loop(run, tmp_path, optimizer):
     overrides = ["data=ring", f"optimizer={optimizer}", "epochs=3", "weight_decay=0.01", "batch_size=64"]
     run(*overrides)

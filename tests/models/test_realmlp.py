@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import built, compose_config, needs, rows_of, weights_of
+from conftest import built, compose_config, needs, rows_of, slow_after, weights_of
 from torch import nn
 
 from kindling.models.parameter_groups import lr_factor_of_each, main_factor
@@ -115,7 +115,7 @@ def test_factors_of_all_matching_patterns_are_multiplied():
 
 
 @needs("callbacks/lr_schedule.py")
-@pytest.mark.parametrize("schedule", ["none", "onecycle", "cosine"])
+@pytest.mark.parametrize("schedule", slow_after(1, ["onecycle", "cosine", "none"]))
 def test_factors_equal_parameter_groups_in_a_plain_loop(run, tmp_path, schedule):
     args = ["data=diabetes", "hidden_sizes=[5]", "epochs=4", "optimizer=sgd", "lr=0.1", f"schedule={schedule}"]
     run(*args, "lr_factors={*.bias: 0.1}", *PRECISE)

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from conftest import PACKAGE
+from conftest import PACKAGE, slow_after
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 from sweeps.sweep_helpers import loader_and_master, planned
@@ -43,7 +43,7 @@ TRICKY = [
 ]
 
 
-@pytest.mark.parametrize("args", [*grid(), *TRICKY], ids=" ".join)
+@pytest.mark.parametrize("args", [*slow_after(2, grid()), *slow_after(3, TRICKY)], ids=" ".join)
 def test_a_job_is_composed_as_by_hydra(args):
     loader, master = loader_and_master()
     compose = Composer(loader, master)

@@ -100,6 +100,7 @@ def test_members_equal_single_runs_with_these_options(args, run, tmp_path):
     compare(["epochs=12", *args], MEMBERS, run, tmp_path, only=[1])
 
 
+@slow
 def test_members_stop_early_independently(run, tmp_path):
     jobs = compare(["epochs=60", "patience=3", "width=8"], MEMBERS, run, tmp_path)
     assert len({len(rows_of(job.folder)) for job in jobs}) > 1

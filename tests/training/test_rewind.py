@@ -13,7 +13,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import pytorch_lightning as pl
-from conftest import PLAIN, compose_config, needs, rows_of
+from conftest import PLAIN, compose_config, needs, rows_of, slow_after
 from matplotlib.image import imread
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -91,8 +91,8 @@ def stopped(run, overrides_for, tmp_path):
     return end
 
 
-@pytest.mark.parametrize("how", ["stopped", "killed"])
-@pytest.mark.parametrize("kind", ["builtin", pytest.param("stock", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", slow_after(1, ["stopped", "killed"]))
+@pytest.mark.parametrize("kind", slow_after(1, ["builtin", "stock"]))
 def test_tensorboard_has_every_epoch_once_at_the_steps_of_an_uninterrupted_run(run, stopped, tmp_path, kind, how):
     folder, own = stopped(kind, how)
     resume_here(folder, *own)
@@ -146,7 +146,7 @@ class StopsBefore(pl.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize("epoch", [0, 1])
+@pytest.mark.parametrize("epoch", slow_after(1, [0, 1]))
 def test_the_order_of_a_shuffled_dataloader_is_that_of_an_uninterrupted_run(run, tmp_path, epoch):
     for file, text in (("data/own", "stock_data.Points"), ("model/stock", "stock_modules.Logs\ninput_shape: [2]")):
         (tmp_path / "conf" / file).parent.mkdir(parents=True)

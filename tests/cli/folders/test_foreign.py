@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from conftest import PROJECT, compose_config
+from conftest import PROJECT, compose_config, slow_after
 from omegaconf import OmegaConf
 from trust_helpers import SMALL, trained
 
@@ -46,7 +46,7 @@ ATTACKS = [
 ]
 
 
-@pytest.mark.parametrize("target", ATTACKS)
+@pytest.mark.parametrize("target", slow_after(5, ATTACKS))
 def test_a_target_that_is_not_for_training_is_rejected(target, tmp_path):
     (tmp_path / ".hydra").mkdir()
     node = {"_target_": target, "command": "true"}
