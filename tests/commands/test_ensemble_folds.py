@@ -78,6 +78,7 @@ def test_a_variant_without_one_of_the_folds_is_left_out(sweep):
     assert len(jobs) == 3
 
 
+@pytest.mark.slow
 def test_folds_and_other_splits_are_not_mixed(sweep):
     variants = [*FOLDS[:6], "seed=0", "seed=1"]
     with pytest.raises(UserError, match="have different data: an ensemble needs jobs on the same data"):

@@ -69,6 +69,7 @@ def test_the_suggested_command_improves_the_validation_loss(run, overrides):
     assert after["metrics"]["val/loss"] < before["metrics"]["val/loss"] - 0.1
 
 
+@pytest.mark.slow
 def test_classes_that_are_rare_or_have_few_samples_are_named(run, tmp_path):
     rows = [f"{i % 7},{i % 5},{i % 3},{'rare' if i % 20 == 0 else 'usual'}" for i in range(200)]
     (tmp_path / "few.csv").write_text("\n".join(["a,b,c,label", *rows]) + "\n")

@@ -34,7 +34,7 @@ def test_mini_batches_equal_a_plain_loop(run, tmp_path, optimizer):
     assert_weights(tmp_path / "run", model)
 
 
-@pytest.mark.parametrize("steps_per_execution", ["1", "3", "2"])
+@pytest.mark.parametrize("steps_per_execution", slow_after(2, ["1", "3", "2"]))
 def test_every_steps_per_execution_gives_the_same_numbers(run, tmp_path, steps_per_execution):
     overrides = ["data=blobs", "epochs=3", "dropout=0.2"]
     whole = run(*overrides, folder="whole")

@@ -74,6 +74,7 @@ def test_a_missing_file_without_which_there_is_none_is_named(sweep, file):
     assert f"No ensemble: {missing} is missing" in board.notes
 
 
+@pytest.mark.slow
 def test_each_fold_is_a_score(sweep):
     folder = sweep(*(f"lr={lr} data.folds=3 data.fold={fold}" for lr in (0.01, 0.03) for fold in range(3)))
     board = make_board(folder)

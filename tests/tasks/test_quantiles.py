@@ -67,6 +67,7 @@ def test_a_group_of_models_gets_the_metrics_of_each():
             torch.testing.assert_close(together[name][i], value)
 
 
+@pytest.mark.slow
 @needs("callbacks/lr_schedule.py")
 def test_a_linear_model_equals_scikit_learns_quantile_regression(finished, tmp_path):
     args = [*noisy_line(tmp_path), "model=linear", "optimizer=adam", "lr=0.02", "epochs=300", "batch_size=full"]

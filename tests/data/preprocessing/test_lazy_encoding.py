@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import made, needs, weights_of
+from conftest import made, needs, slow_after, weights_of
 
 from kindling.data.preprocessing import lazy_encoding
 from kindling.data.preprocessing.lazy_encoding import Coded
@@ -62,7 +62,9 @@ def test_codes_have_the_shape_and_type_of_the_encoded_inputs_and_take_less_memor
     assert isinstance(codes.detach(), Coded)
 
 
-@pytest.mark.parametrize("options", [[], ["scale=robust", "data.max_categories=5"], ["data.balance=true"]])
+@pytest.mark.parametrize(
+    "options", slow_after(1, [["scale=robust", "data.max_categories=5"], ["data.balance=true"], []])
+)
 def test_a_run_with_codes_equals_one_with_encoded_inputs(run, tmp_path, towns, options, monkeypatch):
     results = [run(*towns, "epochs=3", "dropout=0.1", *options, folder="dense")]
     monkeypatch.setattr(lazy_encoding, "MAX_VALUES", 0)
