@@ -75,7 +75,8 @@ def broken():
 @pytest.mark.parametrize("module", ["hydra", "torch"])
 def test_a_signal_during_the_imports_ends_with_one_line(tmp_path, number, code, module):
     (tmp_path / "sitecustomize.py").write_text(PAUSE)
-    environment = os.environ | {"PYTHONPATH": str(tmp_path), "PAUSED": module}
+    paths = os.pathsep.join([str(tmp_path), str(PACKAGE.parent)])
+    environment = os.environ | {"PYTHONPATH": paths, "PAUSED": module}
     command = [sys.executable, str(PROJECT / "train.py"), "trainer=cpu"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as process:
