@@ -48,20 +48,19 @@ PLAIN = ["pictures=none"] if (PACKAGE / "callbacks" / "pictures.py").exists() el
 FLOAT = 1e-6  # tolerance for float32 weights after a few epochs
 
 
-def compose_config(*overrides: str) -> DictConfig:
+def compose_config(*overrides: str, **options) -> DictConfig:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        return compose("config", overrides=list(overrides))
+        return compose("config", overrides=list(overrides), **options)
 
 
 def train_here(args: list[str], folder: Path) -> dict:
     """Train in this process as `python train.py <args>` does, and return the content of result.json."""
     import train
 
-    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        cfg = compose("config", overrides=[*args, f"folder={folder}"], return_hydra_config=True)
+    cfg = compose_config(*args, f"folder={folder}", return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
     with open_dict(cfg):
-        hydra = cfg.pop("hydra")
-    HydraConfig.instance().set_config(OmegaConf.create({"hydra": hydra}))
+        del cfg["hydra"]
     try:
         train.train(cfg, args)
     finally:

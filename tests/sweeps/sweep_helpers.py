@@ -1,5 +1,6 @@
-"""Plan and train the jobs of a sweep in this process, without the command line."""
+"""Plan and train the jobs of a sweep in this process, without the command line, and read the files of sweeps."""
 
+import csv
 from pathlib import Path
 
 from conftest import PLAIN, PROJECT
@@ -41,3 +42,14 @@ def trained_together(folder: Path, batch: list[list[str]]) -> list:
     for group in groups:
         train(group, folder)
     return jobs
+
+
+def board(folder: Path) -> list[dict]:
+    """Return the rows of the leaderboard without run times."""
+    with (folder / "leaderboard.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def records(folder: Path) -> dict:
+    """Return a job's folder -> its metrics.csv."""
+    return {path.parent.name: path.read_text() for path in folder.glob("*/metrics.csv")}

@@ -1,6 +1,5 @@
 """Sweeps from the command line: results, failures, killed processes and resuming."""
 
-import csv
 import json
 import os
 import signal
@@ -10,8 +9,7 @@ import time
 
 import pytest
 from conftest import PROJECT
-
-from kindling.training.lock import lock
+from sweeps.sweep_helpers import board, records
 
 pytestmark = pytest.mark.slow
 SMALL = ["optimizer=sgd", "hidden_sizes=[4]", "epochs=6", "sweep.name=s"]
@@ -21,16 +19,6 @@ def results(folder):
     """Return a job's folder -> status of its latest attempt."""
     jobs = json.loads((folder / "jobs.json").read_text())["jobs"]
     return {job["folder"]: json.loads((folder / job["folder"] / "result.json").read_text())["status"] for job in jobs}
-
-
-def board(folder):
-    """Return the rows of the leaderboard without run times."""
-    with (folder / "leaderboard.csv").open(newline="") as file:
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
-
-
-def records(folder):
-    return {path.parent.name: path.read_text() for path in folder.glob("*/metrics.csv")}
 
 
 def test_failed_jobs_are_reported_and_not_ranked_and_only_they_run_again(tmp_path, shell):
@@ -191,74 +179,6 @@ def test_a_sweep_stopped_during_a_single_job_reports_how_to_continue(tmp_path):
         output, _ = process.communicate(timeout=60)
     assert (process.returncode, b"Traceback" in output) == (130, False)
     assert b"interrupted; to continue: python train.py resume=runs/sweeps/s" in output
-
-
-@pytest.fixture(scope="module")
-def in_processes(tmp_path_factory):
-    """Return the arguments of a sweep with two groups in a process each, one twice as long, and its folder."""
-    folder = tmp_path_factory.mktemp("in_processes")
-    args = [str(PROJECT / "train.py"), "-m", "data=blobs", "trainer=cpu", "hydra.launcher.workers=2"]
-    args += ["pictures=none", "depth=1", "seed=0,1", "epochs=150", "batch_size=8,16"]
-    subprocess.run([sys.executable, *args, "sweep.name=whole"], cwd=folder, check=True, capture_output=True)
-    return args, folder / "runs/sweeps/whole"
-
-
-def started(args, cwd):
-    """Return the process of the sweep `stopped`, in a process group of its own, when the shorter group has trained."""
-    log = cwd / "runs/sweeps/stopped/workers.log"
-    sweep = subprocess.Popen(
-        [sys.executable, *args, "sweep.name=stopped"], cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not log.exists() or "epoch" not in log.read_text():
-        assert sweep.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return sweep
-
-
-def compare(folder, expected):
-    assert records(folder) == records(expected)
-    assert board(folder) == board(expected)
-    assert not list((folder / "groups").iterdir())
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_groups_in_worker_processes_can_be_resumed_after_a_signal(number, in_processes, tmp_path, shell):
-    args, expected = in_processes
-    sweep = started(args, tmp_path)
-    folder = tmp_path / "runs/sweeps/stopped"
-    os.killpg(sweep.pid, number)
-    assert sweep.wait(60) != 0
-    ended = len(list(folder.glob("*/result.json"))) // 2  # groups of two jobs
-    assert len(list((folder / "groups").glob("*.ckpt"))) == 2 - ended  # every group that was training was saved
-    again = shell("train.py", "resume=runs/sweeps/stopped")
-    assert again.returncode == 0, again.stderr
-    compare(folder, expected)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")
-def test_a_resumed_sweep_waits_for_the_workers_of_the_killed_one(in_processes, tmp_path):
-    args, expected = in_processes
-    sweep = started(args, tmp_path)
-    folder = tmp_path / "runs/sweeps/stopped"
-    with (folder / "workers.log").open("a") as log:
-        assert not lock(log)  # the workers have it
-        assert lock(log, shared=True)  # as one more worker, which ends later than the sweep is resumed
-        sweep.kill()
-        sweep.wait(60)
-        command = [sys.executable, args[0], "resume=runs/sweeps/stopped"]
-        again = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        printed = ""
-        while "waiting until the workers of the killed sweep" not in printed:
-            line = again.stdout.readline()
-            assert line, f"the resumed sweep ended without waiting: {printed}"
-            printed += line
-    printed += again.communicate(timeout=120)[0]
-    assert again.returncode == 0, printed
-    compare(folder, expected)
 
 
 def test_a_finished_sweep_runs_nothing_and_an_extended_one_only_new_jobs(undisturbed, tmp_path):

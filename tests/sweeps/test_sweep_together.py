@@ -48,8 +48,8 @@ OPTIMIZERS = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagra
 slow = pytest.mark.slow
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("optimizer", [OPTIMIZERS[0], *(pytest.param(o, marks=slow) for o in OPTIMIZERS[1:])])
+@slow
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_fifty_epochs_equal_those_of_a_single_run(optimizer, run, tmp_path):
     args = ["data=diabetes", "hidden_sizes=[6,4]", "epochs=50", f"optimizer={optimizer}"]
     compare(args, MEMBERS, run, tmp_path, only=[1])

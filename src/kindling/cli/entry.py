@@ -40,7 +40,7 @@ def begin() -> None:
     for number in SIGNALS:
         signal.signal(number, _exit_immediately)
     atexit.register(ignore_signals)  # everything has been written
-    if _is_additional():
+    if is_additional():
         threading.Thread(target=_end_with_the_first_process, daemon=True).start()
 
 
@@ -68,19 +68,22 @@ def deferred_signals() -> Iterator[None]:
         signal.raise_signal(received[0])
 
 
+def is_additional() -> bool:
+    """Return whether the first process of a run with several (DDP) has started this one."""
+    return os.environ.get("LOCAL_RANK", "0") != "0"
+
+
 def first_process_has_ended() -> bool:
-    """Return whether this is an additional process (DDP) of a run whose first process has ended, or soon does.
+    """Return whether this is an additional process of a run whose first process has ended, or soon does.
 
     The connection between them is closed a moment before. On Windows, which keeps the parent's number, it is False.
     """
+    if not is_additional():
+        return False
     deadline = time.monotonic() + PATIENCE
-    while _is_additional() and os.getppid() == PARENT and time.monotonic() < deadline:
+    while os.getppid() == PARENT and time.monotonic() < deadline:
         time.sleep(0.01)
-    return _is_additional() and os.getppid() != PARENT
-
-
-def _is_additional() -> bool:
-    return os.environ.get("LOCAL_RANK", "0") != "0"
+    return os.getppid() != PARENT
 
 
 def _end_with_the_first_process() -> None:

@@ -1,7 +1,6 @@
 """What surrounds the steps in train.py: claiming the folder, and a result.json no matter how the run ends."""
 
 import logging
-import os
 import sys
 import time
 from pathlib import Path
@@ -53,7 +52,7 @@ class Run:
     def __init__(self, folder: str, command: str, resume: bool = False, verbose: bool = False, trust: bool = False):
         self.folder, self.command, self.resume = Path(folder), command, resume
         # With several processes Lightning starts this program again for each additional one, in the same folder.
-        self.first = os.environ.get("LOCAL_RANK", "0") == "0"
+        self.first = not entry.is_additional()
         if not self.first:
             log.setLevel(logging.WARNING)
         self.claim = claim(self.folder, new=not resume) if self.first else None
