@@ -28,17 +28,21 @@ for i in range(3):
 sys.stdout.flush()
 print("continued", file=sys.stderr)
 """
-# A sitecustomize.py that pauses the import of a module.
+# Runs the script argv[2], and pauses when the module argv[1] is imported.
 PAUSE = """
-import os, sys, time
+import runpy, sys, time
 
 class Pause:
+    module = sys.argv[1]
+
     def find_spec(name, path=None, target=None):
-        if name == os.environ["PAUSED"]:
+        if name == Pause.module:
             print("importing", flush=True)
             time.sleep(60)
 
 sys.meta_path.insert(0, Pause)
+del sys.argv[:2]
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
 # A process of a run with several, which fails when its first process has ended, or before that ("now"), or waits.
 FAILS = """
@@ -74,12 +78,10 @@ def broken():
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("module", ["hydra", "torch"])
 def test_a_signal_during_the_imports_ends_with_one_line(tmp_path, number, code, module):
-    (tmp_path / "sitecustomize.py").write_text(PAUSE)
-    paths = os.pathsep.join([str(tmp_path), str(PACKAGE.parent)])
-    environment = os.environ | {"PYTHONPATH": paths, "PAUSED": module}
-    command = [sys.executable, str(PROJECT / "train.py"), "trainer=cpu"]
+    (tmp_path / "pause.py").write_text(PAUSE)
+    command = [sys.executable, "pause.py", module, str(PROJECT / "train.py"), "trainer=cpu"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as process:
+    with subprocess.Popen(command, cwd=tmp_path, **pipes) as process:
         assert process.stdout.readline() == "importing\n"
         process.send_signal(number)
         assert (process.stderr.read(), process.wait(60)) == ("interrupted\n", code)
